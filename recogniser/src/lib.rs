@@ -1,0 +1,1 @@
+//! Whisper speech recognition on the CPU in plain Rust.

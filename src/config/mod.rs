@@ -1,0 +1,1 @@
+//! Configuration: layers of settings, read once into types that cannot be wrong.

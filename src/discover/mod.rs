@@ -1,0 +1,1 @@
+//! Finds recordings: scanning is the truth, watching gives hints.

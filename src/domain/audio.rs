@@ -1,0 +1,1 @@
+//! The audio formats that stenod knows, by name, media type and extension.

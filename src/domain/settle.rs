@@ -1,0 +1,1 @@
+//! Is this file complete? A pure decision over samples in time.

@@ -1,0 +1,1 @@
+//! The transcript: one document model for every reply shape.

@@ -1,0 +1,9 @@
+//! stenod turns folders of recordings into transcripts.
+//!
+//! One road, one direction: discover → queue → media → delivery → speech → outputs. Every step's
+//! result is recorded in the job's row before the next step begins. ARCHITECTURE.md has the map.
+
+pub mod config;
+pub mod discover;
+pub mod domain;
+pub mod media;

@@ -1,0 +1,2 @@
+//! The stenod program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Looks into audio files: format, true duration, samples.
