@@ -10,12 +10,15 @@ mod sniff;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use extension::is_candidate_extension;
 pub use mpeg::{MpegFrame, MpegLayer, find_mpeg_audio};
 pub use sniff::{Resemblance, SNIFF_BYTES, Sniffed, sniff};
 
 /// The kind of file that a recording is, by container and codec family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AudioFormat {
     /// MPEG layer III.
     Mp3,
