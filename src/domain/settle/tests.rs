@@ -11,7 +11,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 fn at(seconds: f64) -> Timestamp {
     let start = Timestamp::from_second(1_700_000_000).unwrap();
-    start.checked_add(jiff::SignedDuration::from_secs_f64(seconds)).unwrap()
+    start
+        .checked_add(jiff::SignedDuration::from_secs_f64(seconds))
+        .unwrap()
 }
 
 fn ns(time: Timestamp) -> i64 {
