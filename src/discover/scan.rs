@@ -3,6 +3,9 @@
 //! Blocking, with one folder's listing in memory; the order is the same for the same files: a folder's
 //! files oldest first, then its folders by name.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::ops::ControlFlow::{self, Continue};
