@@ -4,6 +4,8 @@
 //! files oldest first, then its folders by name.
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use std::fs;

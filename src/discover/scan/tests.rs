@@ -1,6 +1,5 @@
 //! Real folders, and random trees against a reference model.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileTimes};
 use std::io::Write;
@@ -9,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
-use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
@@ -24,16 +22,16 @@ fn root(path: &Path) -> Root {
     rules(path, RootRules::default())
 }
 
-fn rules(path: &Path, rules: RootRules) -> Root {
+pub(super) fn rules(path: &Path, rules: RootRules) -> Root {
     Root::new(path, rules, candidate).unwrap()
 }
 
-fn list(globs: &[&str]) -> Vec<String> {
+pub(super) fn list(globs: &[&str]) -> Vec<String> {
     globs.iter().map(|glob| (*glob).to_owned()).collect()
 }
 
 /// A folder with these files in it, each holding its own name.
-fn folder(files: &[&str]) -> TempDir {
+pub(super) fn folder(files: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for file in files {
         put(&folder.path().join(file));
@@ -41,7 +39,7 @@ fn folder(files: &[&str]) -> TempDir {
     folder
 }
 
-fn put(path: &Path) {
+pub(super) fn put(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = File::options()
         .create_new(true)
@@ -60,13 +58,13 @@ fn age(path: &Path, seconds: u64) {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    recordings: Vec<PathBuf>,
-    skipped: Vec<(PathBuf, String)>,
+pub(super) struct Seen {
+    pub(super) recordings: Vec<PathBuf>,
+    pub(super) skipped: Vec<(PathBuf, String)>,
     report: ScanReport,
 }
 
-fn see(root: &Root, scope: &Scope) -> Seen {
+pub(super) fn see(root: &Root, scope: &Scope) -> Seen {
     let mut seen = Seen::default();
     let report = scan(root, scope, &mut |found| {
         match found {
@@ -244,7 +242,7 @@ fn what_cannot_be_read_is_told_and_costs_no_neighbour() {
     }
     let top = folder(&["a/b.mp3", "c.mp3", "d.mp3"]);
     for name in ["a", "c.mp3"] {
-        fs::set_permissions(top.path().join(name), PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(top.path().join(name), PermissionsExt::from_mode(0o000)).unwrap();
     }
     let seen = see(&root(top.path()), &Scope::Root);
     fs::set_permissions(top.path().join("a"), PermissionsExt::from_mode(0o700)).unwrap();
@@ -462,133 +460,4 @@ fn the_rule_that_leaves_a_path_out_is_named() {
         })
     );
     assert_eq!(root.left_out(Path::new("/a.mp3")), Some(LeftOut::Outside));
-}
-
-/// What a random tree may hold.
-#[derive(Debug, Clone)]
-enum Node {
-    File,
-    Pipe,
-    LinkToFile,
-    LinkToFolder,
-    BrokenLink,
-    Folder(BTreeMap<OsString, Node>),
-}
-
-fn name() -> impl Strategy<Value = OsString> {
-    let stem = prop::sample::select(vec![
-        &b"a"[..],
-        b"b",
-        b"c",
-        b".h",
-        b"~$t",
-        b"\xff",
-        b"l\nf",
-        b"@eaDir",
-        b"old",
-    ]);
-    let ending = prop::sample::select(vec![&b""[..], b".mp3", b".wav", b".txt", b".mp3.part"]);
-    (stem, ending).prop_map(|(stem, ending)| OsStr::from_bytes(&[stem, ending].concat()).to_owned())
-}
-
-fn tree() -> impl Strategy<Value = BTreeMap<OsString, Node>> {
-    let leaf = prop_oneof![
-        6 => Just(Node::File),
-        1 => Just(Node::Pipe),
-        1 => Just(Node::LinkToFile),
-        1 => Just(Node::LinkToFolder),
-        1 => Just(Node::BrokenLink),
-    ];
-    let node = leaf.prop_recursive(4, 60, 8, |inner| {
-        prop::collection::btree_map(name(), inner, 0..8).prop_map(Node::Folder)
-    });
-    prop::collection::btree_map(name(), node, 0..8)
-}
-
-fn build(at: &Path, tree: &BTreeMap<OsString, Node>, outside: &Path) {
-    for (name, node) in tree {
-        let path = at.join(name);
-        match node {
-            Node::File => put(&path),
-            Node::Pipe => mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap(),
-            Node::LinkToFile => symlink(outside.join("x.mp3"), &path).unwrap(),
-            Node::LinkToFolder => symlink(outside, &path).unwrap(),
-            Node::BrokenLink => symlink("nowhere", &path).unwrap(),
-            Node::Folder(tree) => {
-                fs::create_dir(&path).unwrap();
-                build(&path, tree, outside);
-            }
-        }
-    }
-}
-
-/// The model: what a scan should find and tell (exclude: `old*`, include: `*.mp3`).
-fn expect(
-    at: &Path,
-    tree: &BTreeMap<OsString, Node>,
-    found: &mut Vec<PathBuf>,
-    told: &mut Vec<PathBuf>,
-) {
-    for (name, node) in tree {
-        let path = at.join(name);
-        let bytes = name.as_bytes();
-        let passed = bytes.starts_with(b".") || bytes.starts_with(b"~$");
-        let file_like = !passed && (bytes.ends_with(b".mp3") || bytes.ends_with(b".wav"));
-        let wanted = bytes.ends_with(b".mp3") && !bytes.starts_with(b"old");
-        let folder_like = !bytes.starts_with(b".") && bytes != b"@eaDir";
-        let wanted_folder = folder_like && !bytes.starts_with(b"old");
-        match node {
-            Node::File | Node::LinkToFile if file_like && wanted => found.push(path),
-            Node::Pipe | Node::BrokenLink if file_like && wanted => told.push(path),
-            Node::File | Node::LinkToFile | Node::Pipe if file_like => told.push(path),
-            Node::LinkToFolder if wanted_folder => told.push(path),
-            Node::Folder(tree) if wanted_folder => expect(&path, tree, found, told),
-            Node::Folder(_) if folder_like => told.push(path),
-            _ => {}
-        }
-    }
-}
-
-fn all_folders(at: &Path, tree: &BTreeMap<OsString, Node>) -> Vec<PathBuf> {
-    let inner = tree.iter().filter_map(|(name, node)| match node {
-        Node::Folder(tree) => Some(all_folders(&at.join(name), tree)),
-        _ => None,
-    });
-    let mut folders: Vec<PathBuf> = inner.flatten().collect();
-    folders.push(at.to_owned());
-    folders
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_scan_agrees_with_the_model(tree in tree()) {
-        let outside = folder(&["x.mp3"]);
-        let top = TempDir::new().unwrap();
-        build(top.path(), &tree, outside.path());
-        let (include, exclude) = (list(&["*.mp3"]), list(&["old*"]));
-        let root = rules(top.path(), RootRules { include, exclude, ..RootRules::default() });
-
-        let (mut found, mut told) = (Vec::new(), Vec::new());
-        expect(Path::new(""), &tree, &mut found, &mut told);
-        let whole = see(&root, &Scope::Root);
-        let sorted = |mut paths: Vec<PathBuf>| { paths.sort(); paths };
-        let skipped = |seen: &Seen| seen.skipped.iter().map(|(path, _)| path.clone()).collect();
-        prop_assert_eq!(sorted(whole.recordings.clone()), sorted(found.clone()));
-        prop_assert_eq!(sorted(skipped(&whole)), sorted(told));
-
-        // The same again is the same, and folder by folder it is the same as the whole.
-        prop_assert_eq!(&see(&root, &Scope::Root).recordings, &whole.recordings);
-        let mut parts = Vec::new();
-        for folder in all_folders(top.path(), &tree) {
-            parts.extend(see(&root, &Scope::Folder(folder)).recordings);
-        }
-        prop_assert_eq!(sorted(parts), sorted(found.clone()));
-
-        // What the scan finds is what the rules by themselves let through.
-        for path in &found {
-            prop_assert_eq!(root.left_out(&top.path().join(path)), None);
-        }
-    }
 }
