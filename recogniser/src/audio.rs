@@ -41,12 +41,7 @@ impl<'a, E> Audio<'a, E> {
 
     /// Lets go of what lies before sample `at` and its margin, and reads its window with the margin after it.
     pub(crate) fn seek(&mut self, at: usize) -> Result<(), E> {
-        let keep = at
-            .saturating_sub(MARGIN)
-            .saturating_sub(self.start)
-            .min(self.buffer.len());
-        self.buffer.drain(..keep);
-        self.start += keep;
+        self.let_go(at);
         while !self.ended && self.start + self.buffer.len() < at + WINDOW + MARGIN {
             let read = (self.source)(&mut self.block)?.min(self.block.len());
             self.ended = read == 0;
@@ -54,8 +49,16 @@ impl<'a, E> Audio<'a, E> {
             // Damaged audio must not poison a whole window.
             self.buffer
                 .extend(read.map(|&sample| if sample.is_finite() { sample } else { 0.0 }));
+            self.let_go(at);
         }
         Ok(())
+    }
+
+    fn let_go(&mut self, at: usize) {
+        let past = at.saturating_sub(MARGIN).saturating_sub(self.start);
+        let past = past.min(self.buffer.len());
+        self.buffer.drain(..past);
+        self.start += past;
     }
 
     /// The samples from `at` on that are there, at most a window.
