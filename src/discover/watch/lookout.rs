@@ -115,7 +115,7 @@ impl Lookout {
             let innermost = holding.max_by_key(|(_, post)| post.root.path().as_os_str().len());
             if let Some((index, _)) = innermost {
                 self.with(index, |post, means| {
-                    post.look(&path, look, means, &mut hints)
+                    post.look(&path, look, means, &mut hints);
                 });
             }
         }
