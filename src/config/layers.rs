@@ -42,13 +42,7 @@ impl Layer {
 
     /// A layer of the one value at `table.key`.
     pub(super) fn single(name: LayerName, table: &str, key: &str, value: Value) -> Self {
-        let leaf = Dict::from([(key.to_owned(), value)]);
-        let values = if table.is_empty() {
-            leaf
-        } else {
-            Dict::from([(table.to_owned(), leaf.into())])
-        };
-        Self { name, values }
+        Self::new(name, nested(table, Dict::from([(key.to_owned(), value)])))
     }
 }
 
@@ -103,13 +97,8 @@ pub(super) fn stack(
         .chain(keys::tables())
         .filter(|table| *table != FOLDERS)
     {
-        let values = defaults_of(table);
-        let values = if table.is_empty() {
-            values
-        } else {
-            Dict::from([(table.to_owned(), values.into())])
-        };
-        layers = layers.merge(Layer::new(LayerName::Default, values));
+        let defaults = nested(table, defaults_of(table));
+        layers = layers.merge(Layer::new(LayerName::Default, defaults));
     }
     if let Some(document) = document {
         let name = LayerName::File {
@@ -195,6 +184,15 @@ pub(super) fn flag_values(overrides: &Overrides) -> Vec<FlagValue> {
         })
     });
     set.collect()
+}
+
+/// The values as the table of this name, or as they are for the top level.
+fn nested(table: &str, values: Dict) -> Dict {
+    if table.is_empty() {
+        values
+    } else {
+        Dict::from([(table.to_owned(), values.into())])
+    }
 }
 
 /// The defaults of the keys of one table.

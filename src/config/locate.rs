@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        Environment::new(Some("/home/ada".into()), "/work")
+        Environment::new(Some("/home/ada".into()), "/here")
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         );
         let xdg = candidates(&environment().with("XDG_CONFIG_HOME", "/xdg"));
         assert_eq!(xdg, [Path::new("/xdg/stenod/config.toml"), machine]);
-        assert_eq!(candidates(&Environment::new(None, "/work")), [machine]);
+        assert_eq!(candidates(&Environment::new(None, "/here")), [machine]);
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(path(&xdg), Some("/xdg/stenod".into()));
         let systemd = xdg.with("STATE_DIRECTORY", "/var/lib/stenod:/var/lib/other");
         assert_eq!(path(&systemd), Some("/var/lib/stenod".into()));
-        assert_eq!(path(&Environment::new(None, "/work")), None);
+        assert_eq!(path(&Environment::new(None, "/here")), None);
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn without_a_home_the_tilde_means_nothing() {
-        let homeless = Environment::new(None, "/work");
+        let homeless = Environment::new(None, "/here");
         let fault = meant("~/x", Path::new("/etc"), &homeless).unwrap_err();
         assert_eq!(fault.what, "no home folder is known for `~`");
     }

@@ -18,7 +18,6 @@ mod redact;
 mod secret;
 mod sections;
 mod settings;
-
 mod urls;
 mod values;
 
@@ -62,7 +61,7 @@ pub const MAX_LINK_LIFETIME: Duration = Duration::from_hours(7 * 24);
 pub const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// The whole configuration, validated, in units.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file it came from, if there was one.
     pub file: Option<PathBuf>,
@@ -86,6 +85,7 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The settings of paths outside of every folder.
     elsewhere: Folder,
+    working_dir: PathBuf,
     settings: Vec<Setting>,
 }
 
@@ -136,12 +136,14 @@ impl Config {
         locate::choose(environment, file)
     }
 
-    /// The settings for a path given on the command line, relative paths taken from `/`: the
-    /// innermost configured folder that contains it, else a folder of its own with the defaults.
+    /// The settings for a path given on the command line: the innermost configured folder that
+    /// contains it, else a folder of its own with the defaults.
     ///
-    /// The folder of a file outside of every configured folder is the one it lies in.
+    /// The folder of a file outside of every configured folder is the one it lies in. A relative
+    /// path starts at the working folder.
     pub fn for_path(&self, path: &Path) -> Folder {
-        let asked = real(path);
+        let path = locate::from(&self.working_dir, path);
+        let asked = real(&path);
         let contains = |folder: &&Folder| {
             path.starts_with(&folder.path) || asked.starts_with(real(&folder.path))
         };
@@ -149,13 +151,10 @@ impl Config {
         if let Some(folder) = self.folders.iter().filter(contains).max_by_key(depth) {
             return folder.clone();
         }
-        let folder = if path.is_file() {
-            path.parent().unwrap_or(path)
-        } else {
-            path
-        };
+        let around = path.parent().filter(|_| path.is_file());
+        let path = around.unwrap_or(&path).to_owned();
         Folder {
-            path: folder.to_owned(),
+            path,
             ..self.elsewhere.clone()
         }
     }
@@ -218,6 +217,7 @@ impl Config {
             bucket: bucket?,
             warnings: Vec::new(),
             elsewhere: elsewhere?,
+            working_dir: environment.working_dir().to_owned(),
             settings: Vec::new(),
         })
     }

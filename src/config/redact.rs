@@ -39,11 +39,10 @@ pub(super) fn looks_like_key(text: &str) -> bool {
 
 /// The text with everything secret masked.
 pub(super) fn text(text: &str) -> String {
-    mask(text, &hidden_tokens(text)).0
+    mask(text, &hidden_in_document(text)).0
 }
 
-/// `text` with `hidden` byte ranges masked, and a function's worth of positions: for each byte
-/// position of `text` where it went.
+/// `text` with `hidden` byte ranges masked, and for each byte position of `text` where it went.
 pub(super) fn mask(text: &str, hidden: &[Range<usize>]) -> (String, Vec<usize>) {
     let mut shown = String::new();
     let mut moved = Vec::with_capacity(text.len() + 1);

@@ -26,7 +26,7 @@ const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIAL: &str = "api-key";
 
 /// The service's key and where it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiKey {
     secret: SecretString,
     origin: KeyOrigin,
@@ -95,15 +95,6 @@ impl ApiKey {
 
     pub(super) fn new(secret: SecretString, origin: KeyOrigin) -> Self {
         Self { secret, origin }
-    }
-}
-
-impl Clone for ApiKey {
-    fn clone(&self) -> Self {
-        Self {
-            secret: SecretString::from(self.expose().to_owned()),
-            origin: self.origin.clone(),
-        }
     }
 }
 

@@ -147,6 +147,11 @@ fn a_path_takes_the_settings_of_the_innermost_folder_around_it() {
     assert_eq!(model(&place.path("in")), "outer");
     assert_eq!(model(&place.path("in/deeper.wav")), "outer");
     assert_eq!(model(&place.path("inside.wav")), "none");
+    assert_eq!(model(Path::new("in/deep/a.wav")), "inner");
+    assert_eq!(
+        config.for_path(Path::new("./out/b.wav")).path,
+        place.path("out")
+    );
     assert_eq!(config.for_path(&outside).path, place.path("out"));
     assert_eq!(config.for_path(&place.path("out")).path, place.path("out"));
     assert_eq!(config.for_path(&inner).path, place.path("in/deep"));

@@ -1,5 +1,6 @@
 //! The configuration from outside: files, variables and flags in, settings or mistakes out.
 
+mod hostile;
 mod layers;
 mod mistakes;
 mod place;
@@ -178,6 +179,11 @@ fn the_example_file_uncommented_is_accepted_with_every_key_set_once() {
     assert_eq!(
         (folder.recursive, &folder.transcribe),
         (elsewhere.recursive, &elsewhere.transcribe)
+    );
+    let bucket = config.bucket.as_ref().unwrap();
+    assert_eq!(
+        (bucket.region.as_str(), bucket.link_lifetime),
+        ("auto", Duration::from_hours(12))
     );
     for key in Config::keys() {
         let key = key.replace("folders.", "folders.0.");

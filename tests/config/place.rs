@@ -56,6 +56,11 @@ fn a_file_that_is_a_folder_or_no_text_is_refused() {
         place.mistakes(),
         "cannot read DIR/config.toml: it is a folder"
     );
+    place.put("odd.toml", b"a = 1\nb = \"\xff\"\n", 0o644);
+    let odd = place.path("odd.toml");
+    let errors = Config::load(place.environment(), Some(&odd), &Overrides::default()).unwrap_err();
+    let expected = format!("{}: line 2 is not UTF-8", odd.display());
+    assert_eq!(errors.to_string(), expected);
     let place = Place::with_file(&"#".repeat(256 * 1024 + 1));
     let expected = "DIR/config.toml: is no configuration: larger than 262144 bytes";
     assert_eq!(place.mistakes(), expected);

@@ -38,7 +38,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn put(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+    pub(crate) fn put(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut options = OpenOptions::new();
@@ -49,7 +49,7 @@ impl Place {
             .mode(mode)
             .open(&path)
             .unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(text.as_ref()).unwrap();
         path
     }
 
