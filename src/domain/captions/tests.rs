@@ -206,6 +206,8 @@ fn letters(text: &str) -> String {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn every_word_is_shown_once_and_in_order(transcript in any_transcript()) {
         for profile in [Profile::STANDARD, Profile::PODCAST] {

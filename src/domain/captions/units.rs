@@ -3,11 +3,14 @@
 
 use unicode_linebreak::{BreakOpportunity, linebreaks};
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::spread::{spread, timed_segments};
 use super::{Naming, Profile};
-use crate::domain::transcript::{Segment, SpeakerId, Transcript, is_spaceless};
+use crate::domain::transcript::{Segment, SpeakerId, Transcript, is_spaceless, needs_dictionary};
+
+/// How much text before a break is looked at, in characters.
+const TAIL_CHARACTERS: usize = 8;
 
 /// A piece of text that stays on one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub(super) fn units(
             words(segment)
         };
         if let (Some(before), Some(first)) = (units.last(), found.first_mut()) {
-            first.spaced = wants_space(&before.text, &first.text);
+            first.spaced = before.is_name || wants_space(&before.text, &first.text);
         }
         units.extend(found.into_iter().flat_map(|unit| fitting(unit, profile)));
     }
@@ -92,7 +95,7 @@ fn words(segment: &Segment) -> Vec<Unit> {
         match units.last_mut() {
             Some(last) if !word.spaced && !may_break(&last.text, &word.text) => {
                 last.text.push_str(&word.text);
-                last.width = last.text.width();
+                last.width += word.text.width();
                 last.end = last.end.max(time.1);
             }
             Some(_) | None => units.push(unit(&word.text, word.spaced, time, segment.speaker)),
@@ -134,11 +137,30 @@ fn breakable(word: &str) -> Vec<&str> {
     pieces
 }
 
+/// Whether a line may break between two words that no space parts.
 fn may_break(before: &str, after: &str) -> bool {
-    let joined = format!("{before}{after}");
-    before.chars().next_back().is_some_and(is_spaceless)
+    let tail = tail(before);
+    let (Some(last), Some(first)) = (tail.chars().next_back(), after.chars().next()) else {
+        return false;
+    };
+    if needs_dictionary(last) && needs_dictionary(first) {
+        // The service's words are the only dictionary there is; a vowel sign begins none.
+        return first.width() != Some(0);
+    }
+    let joined = format!("{tail}{after}");
+    is_spaceless(last)
         && linebreaks(&joined)
-            .any(|(at, kind)| at == before.len() && kind == BreakOpportunity::Allowed)
+            .any(|(at, kind)| at == tail.len() && kind == BreakOpportunity::Allowed)
+}
+
+/// The last few characters, which decide on the break behind them.
+fn tail(text: &str) -> &str {
+    let begin = text
+        .char_indices()
+        .rev()
+        .nth(TAIL_CHARACTERS - 1)
+        .map_or(0, |(at, _)| at);
+    text.get(begin..).unwrap_or_default()
 }
 
 /// A unit wider than a line is cut between graphemes, if its script has no spaces; other long
@@ -194,6 +216,12 @@ mod tests {
         assert!(may_break("今日", "は"));
         assert!(!may_break("今日", "。"));
         assert!(!may_break("don", "'t"));
+    }
+
+    #[test]
+    fn thai_breaks_between_the_service_s_words() {
+        assert!(may_break("สวัสดี", "ครับ"));
+        assert!(!may_break("สวัสด", "ี"));
     }
 
     #[test]

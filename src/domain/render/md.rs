@@ -207,9 +207,9 @@ fn is_markup(character: char, before: char, rest: &str) -> bool {
     let next = rest.chars().next().unwrap_or(' ');
     match character {
         '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '$' => true,
-        '#' => before.is_whitespace(),
+        '#' | '^' => before.is_whitespace(),
         '&' => next.is_ascii_alphabetic() || next == '#',
-        '~' | '=' | '%' | '^' => next == character || before == character,
+        '~' | '=' | '%' => next == character || before == character,
         _ => false,
     }
 }
