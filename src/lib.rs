@@ -11,6 +11,7 @@ pub mod domain;
 pub mod durable;
 pub mod media;
 pub mod outputs;
+pub mod pipeline;
 pub mod queue;
 pub mod speech;
 pub mod supervise;
