@@ -25,8 +25,8 @@ const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Dura
 /// The shortest time between two looks at a polled folder, and the longest.
 const POLL_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_hours(24);
 
-/// The shortest settle time, and the longest: never zero, or half a copy would be sent.
-const SETTLE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
+/// The shortest settle time, and the longest; zero is for folders into which files are only moved whole.
+const SETTLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);

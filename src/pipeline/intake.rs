@@ -151,7 +151,8 @@ impl Intake {
             tracing::info!(folder = %mode.path.display(), "{}", mode.reason);
             let trouble = match &mode.presence {
                 Presence::Present => None,
-                absent => Some(absent.to_string()),
+                Presence::Missing => Some("it is not there".to_owned()),
+                Presence::Unreadable => Some("it cannot be read".to_owned()),
             };
             let row = FolderRow {
                 path: mode.path.clone(),

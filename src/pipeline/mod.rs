@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use drive::{Ended, Mode, drive};
-pub use intake::{Considered, Examined, Intake, consider_skip, examine};
+pub use intake::{Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
 pub use pauses::Pauses;
 pub use report::{Event, Reporter, Silent};

@@ -393,14 +393,15 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
                  OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
              AND json_extract(settings, '$.provider') = ?1 {scope}"
         );
-        let (count, due, queued, accepted): (usize, Option<i64>, usize, usize) = connection
+        let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
             .prepare_cached(&sql)?
             .query_row([provider.name()], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
-        outlook.unfinished += count;
-        outlook.queued += queued;
-        outlook.accepted += accepted;
+        let number = |count: i64| usize::try_from(count).unwrap_or(0);
+        outlook.unfinished += number(count);
+        outlook.queued += number(queued);
+        outlook.accepted += number(accepted);
         let due = due.filter(|due| *due < i64::MAX).map(time);
         outlook.next_due = match (outlook.next_due, due) {
             (Some(one), Some(other)) => Some(one.min(other)),
