@@ -128,7 +128,8 @@ fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Warni
         Blocks::of_segments(heard)
     };
     if !blocks.text.is_empty() {
-        for words in [words.clone(), by_start(words)] {
+        for order in [<[HeardWord]>::to_vec, by_start] {
+            let words = order(words);
             let alignment = align(&blocks.text, &words);
             if alignment.holds() && alignment.lettered > 0 {
                 return Ok((blocks, words, alignment));
