@@ -196,6 +196,18 @@ fn nothing_but_damage_is_an_error() {
     );
 }
 
+/// Opus at 48 kHz, then Vorbis at 16 kHz, in one Ogg.
+#[test]
+fn oggs_that_follow_each_other_are_decoded_one_by_one() {
+    let (one, two) = (example("librivox-0930.opus"), example("two-cities.ogg"));
+    let bytes = [&one, &two]
+        .map(|path| std::fs::read(path).unwrap())
+        .concat();
+    let (_folder, path) = crate::media::fixtures::file_of("both.ogg", &bytes);
+    let both = [decode(&one).0, decode(&two).0].concat();
+    assert!(decode(&path).0 == both, "the parts follow each other");
+}
+
 #[test]
 fn a_decoder_can_move_to_another_thread() {
     fn assert_send<T: Send>() {}
