@@ -105,6 +105,42 @@ fn what_is_decoded_is_as_long_as_what_was_measured() {
     }
 }
 
+/// The examples must do for a first try: all are decoded, and no transcript meets another's name.
+#[test]
+fn every_example_is_listed_and_decoded_whole() {
+    let list = std::fs::read_to_string(example("spoken-texts.tsv")).unwrap();
+    let mut stems = std::collections::HashSet::new();
+    for line in list.lines().skip(1) {
+        let mut fields = line.split('\t');
+        let (name, seconds) = (fields.next().unwrap(), fields.next().unwrap());
+        assert!(
+            fields.next().is_some_and(|text| text.len() > 20),
+            "{name} has a text"
+        );
+        assert!(
+            stems.insert(name.split('.').next().unwrap().to_owned()),
+            "{name} is unique"
+        );
+        let (samples, report) = decode(&example(name));
+        let clean = Report {
+            samples: samples.len() as u64,
+            ..Report::default()
+        };
+        assert_eq!(report, clean, "{name}");
+        // The MP3 without a header keeps the delay and padding of its encoder.
+        let within = if name == "librivox-0890.mp3" {
+            0.11
+        } else {
+            0.03
+        };
+        #[expect(clippy::cast_precision_loss, reason = "short recordings")]
+        let decoded = samples.len() as f64 / f64::from(RATE);
+        let listed: f64 = seconds.parse().unwrap();
+        assert!((decoded - listed).abs() < within, "{name}: {decoded}");
+    }
+    assert_eq!(stems.len(), 7);
+}
+
 #[test]
 fn the_size_of_the_pieces_does_not_matter() {
     for path in [
