@@ -117,7 +117,8 @@ mod tests {
     /// Text 0 to 9, end of text 10, steering 11 to 15, timestamps from 16 on.
     const END: Token = 10;
     const FIRST: Token = 16;
-    const SIZE: usize = 16 + 1501;
+    const BEHIND: Token = FIRST + 1501;
+    const SIZE: usize = BEHIND as usize;
 
     fn rules() -> Rules {
         let specials = Specials {
@@ -140,7 +141,7 @@ mod tests {
         let mut scores = vec![0.0; SIZE];
         scores[..FIRST as usize].fill(20.0);
         rules().apply(said, &mut scores);
-        (0..SIZE as Token)
+        (0..BEHIND)
             .filter(|&token| scores[token as usize] > NEVER)
             .collect()
     }
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn after_the_end_of_a_segment_the_next_begins_there_or_later_or_all_ends() {
-        let wanted: Vec<Token> = [END].into_iter().chain(FIRST + 9..SIZE as Token).collect();
+        let wanted: Vec<Token> = [END].into_iter().chain(FIRST + 9..BEHIND).collect();
         assert_eq!(allowed(&[FIRST, 1, FIRST + 9]), wanted);
     }
 
