@@ -25,7 +25,7 @@ use stenod::discover::{
     Scope, Tuning, WatchMode, Watcher, scan,
 };
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a hint may take at the most; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,8 +106,14 @@ impl Follower {
     }
 
     async fn until_found(&mut self, paths: &[PathBuf]) {
-        self.until(|follower| paths.iter().all(|path| follower.found.contains(path)))
-            .await;
+        let mut missing: Vec<&PathBuf> = paths.iter().collect();
+        loop {
+            missing.retain(|path| !self.found.contains(*path));
+            if missing.is_empty() {
+                return;
+            }
+            self.follow().await;
+        }
     }
 }
 
@@ -628,5 +634,92 @@ proptest! {
                 follower.until_found(&there(top.path())).await;
             }
         });
+    }
+}
+
+/// Where the long tests make their files: `STENOD_STORM_DIR`, else the usual folder.
+fn ground() -> TempDir {
+    match std::env::var_os("STENOD_STORM_DIR") {
+        Some(folder) => TempDir::new_in(folder).unwrap(),
+        None => TempDir::new().unwrap(),
+    }
+}
+
+/// 50,000 files in 5,700 new nested folders, three levels deep.
+fn big_storm(top: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::with_capacity(50_000);
+    for number in 0..50_000 {
+        let folder = number % 5_700;
+        let folder = top.join(format!("{}/{}/{}", folder % 19, folder % 300, folder));
+        if number < 5_700 {
+            fs::create_dir_all(&folder).unwrap();
+        }
+        files.push(folder.join(format!("{number}.mp3")));
+        put(files.last().unwrap());
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a minute of disk work; run by hand"]
+async fn fifty_thousand_files_in_new_folders_are_found_ten_seconds_after_the_last() {
+    for round in 0..3 {
+        let top = ground();
+        let rules = RootRules::default();
+        let mut follower = Follower::started(top.path(), rules, Tuning::default()).await;
+        let path = top.path().to_owned();
+        let begun = Instant::now();
+        let storm = thread::spawn(move || big_storm(&path));
+        while !storm.is_finished() {
+            follower.follow().await;
+        }
+        let written = begun.elapsed();
+        let files = storm.join().unwrap();
+        let found = timeout(Duration::from_secs(10), follower.until_found(&files)).await;
+        let missed = files
+            .iter()
+            .filter(|file| !follower.found.contains(*file))
+            .count();
+        println!(
+            "round {round}: written in {written:?}, all found {:?} later, {missed} missed, {} hints",
+            begun.elapsed() - written,
+            follower.followed.len(),
+        );
+        assert!(found.is_ok());
+    }
+}
+
+#[test]
+#[ignore = "a minute of disk work; run by hand"]
+fn a_hundred_thousand_files_are_scanned_in_less_than_a_few_seconds() {
+    let top = ground();
+    for number in 0..100_000 {
+        let folder = top
+            .path()
+            .join(format!("{}/{}", number % 50, number % 5_000));
+        if number < 5_000 {
+            fs::create_dir_all(&folder).unwrap();
+        }
+        put(&folder.join(format!("{number}.mp3")));
+    }
+    let whole = root(top.path(), RootRules::default());
+    for round in 0..5 {
+        let begun = Instant::now();
+        let report = scan(&whole, &Scope::Root, &mut |_| Continue(()));
+        println!(
+            "round {round}: {:?} for {} recordings",
+            begun.elapsed(),
+            report.recordings
+        );
+        assert_eq!((report.recordings, report.folders), (100_000, 5_051));
+        let begun = Instant::now();
+        let mut find = Command::new("find");
+        find.arg(top.path())
+            .args(["-type", "f", "-printf", "%i %s %T@ %p\n"]);
+        let printed = find.output().unwrap().stdout.len();
+        println!(
+            "round {round}: {:?} for find, {printed} bytes",
+            begun.elapsed()
+        );
     }
 }
