@@ -263,7 +263,10 @@ pub async fn open(
             "stenod ended before its answer was stored: nobody knows whether it was billed"
         );
     }
-    queue.reconsider(now).await.map_err(PipelineError::from)?;
+    queue
+        .reconsider(config.large.direct_limit, now)
+        .await
+        .map_err(PipelineError::from)?;
     queue.resume_at_start().await.map_err(PipelineError::from)?;
     let pipeline = Arc::new(Pipeline {
         queue: Arc::new(queue),

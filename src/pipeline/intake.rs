@@ -23,6 +23,7 @@ use crate::discover::{
     Watcher, sample, scan,
 };
 use crate::domain::job::{Candidate, ContentHash, Job, JobId, Reason, Stage};
+use crate::domain::route::first_stage;
 use crate::domain::settle::{Fingerprint, SettleBook, Settling, Unsettled, one_shot};
 use crate::domain::timing::{after, age};
 use crate::media::probe::{ProbeError, probe_file};
@@ -126,7 +127,6 @@ impl Intake {
     pub async fn watch(mut self, watcher: Watcher, mut hints: Hints) -> Result<(), PipelineError> {
         let stop = self.pipeline.stop.clone();
         while !stop.is_cancelled() {
-            self.show_modes(&watcher).await?;
             let pipeline = self.pipeline.clone();
             let next_look = self.until_next_look();
             tokio::select! {
@@ -137,6 +137,7 @@ impl Intake {
                 () = tokio::time::sleep(next_look) => self.look_again().await?,
                 () = pipeline.stop.cancelled() => {}
             }
+            self.show_modes(&watcher).await?;
         }
         Ok(())
     }
@@ -160,7 +161,8 @@ impl Intake {
             return Ok(());
         }
         for mode in &modes {
-            tracing::info!(folder = %mode.path.display(), "{}", mode.reason);
+            let how = mode_name(mode.mode);
+            tracing::info!(folder = %mode.path.display(), "watched by {how}: {}", mode.reason);
             let trouble = match &mode.presence {
                 Presence::Present => None,
                 Presence::Missing => Some("it is not there".to_owned()),
@@ -410,6 +412,12 @@ impl Intake {
             settings: place.settings.clone(),
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),
+            stage: first_stage(
+                place.settings.provider,
+                *format,
+                fingerprint.size,
+                self.pipeline.pace.direct_limit,
+            ),
         };
         if self.is_over_limit(&candidate).await? {
             return Ok(());

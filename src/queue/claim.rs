@@ -18,6 +18,7 @@ use super::row::{JOB_COLUMNS, find_job, millis};
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money::{self, to_nanos};
+use crate::domain::route::first_stage;
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
@@ -244,21 +245,22 @@ fn crossed(
     Ok(None)
 }
 
-/// Lets in again what waited for a limit or a route that the configuration may allow by now.
-pub(super) fn reconsider(connection: &Connection, now: Timestamp) -> Result<usize, QueueError> {
+/// Lets in again what waited for a route or a limit that the configuration may allow by now.
+pub(super) fn reconsider(
+    connection: &Connection,
+    direct_limit: u64,
+    now: Timestamp,
+) -> Result<usize, QueueError> {
     let waiting = super::row::find_jobs(
         connection,
         &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1"),
         params![StageName::Waiting.as_str()],
     )?;
+    let mut queued = 0;
     for job in &waiting {
-        jobs::advance(
-            connection,
-            job.id,
-            &[StageName::Waiting],
-            &Stage::queued(),
-            now,
-        )?;
+        let stage = first_stage(job.settings.provider, job.format, job.size, direct_limit);
+        queued += usize::from(stage.name() == StageName::Queued);
+        jobs::advance(connection, job.id, &[StageName::Waiting], &stage, now)?;
     }
-    Ok(waiting.len())
+    Ok(queued)
 }

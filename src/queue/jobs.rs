@@ -106,7 +106,7 @@ fn insert(
     base: &Path,
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
-    let stage = Stage::queued();
+    let stage = &candidate.stage;
     connection
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
@@ -125,8 +125,8 @@ fn insert(
             to_json(&candidate.publication)?,
             stage.name().as_str(),
             stage.state().as_str(),
-            to_json(&stage)?,
-            row::due_millis(&stage),
+            to_json(stage)?,
+            row::due_millis(stage),
             millis(now),
         ])?;
     Ok(Enqueued::New(JobId(connection.last_insert_rowid())))

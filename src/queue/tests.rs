@@ -48,6 +48,7 @@ fn recording(path: &str, content: u8) -> Candidate {
             formats: vec![Format::Txt],
         },
         output_dir: None,
+        stage: Stage::queued(),
     }
 }
 

@@ -70,6 +70,7 @@ impl NanoGpt {
         key: &SecretString,
         clock: SharedClock,
     ) -> Result<Self, ClientError> {
+        install_tls();
         let mut value = HeaderValue::from_str(key.expose_secret()).map_err(|_| ClientError::Key)?;
         value.set_sensitive(true);
         let mut headers = HeaderMap::new();
@@ -297,6 +298,15 @@ impl Form {
             before: Bytes::from(before),
             after: Bytes::from(format!("\r\n--{boundary}--\r\n")),
         }
+    }
+}
+
+/// Names the cryptography that TLS uses, once for the whole program.
+fn install_tls() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Whoever was quicker installed the same.
+        drop(ring::default_provider().install_default());
     }
 }
 
