@@ -98,7 +98,10 @@ impl Driver {
             self.submit_queued().await?;
             let outlook = pipeline
                 .queue
-                .outlook(self.terms(&[Provider::NanoGpt, Provider::Local]))
+                .outlook(
+                    self.terms(&[Provider::NanoGpt, Provider::Local]),
+                    pipeline.now(),
+                )
                 .await?;
             if let Some(ended) = self.ended(&outlook).await? {
                 return Ok(ended);
@@ -321,7 +324,7 @@ impl Driver {
         let outlook = self
             .pipeline
             .queue
-            .outlook(self.terms(&[Provider::NanoGpt]))
+            .outlook(self.terms(&[Provider::NanoGpt]), self.pipeline.now())
             .await?;
         if outlook.queued > 0 {
             self.pipeline.limiter.turn().await;
@@ -353,7 +356,7 @@ impl Driver {
         }
         let now = self.pipeline.now();
         let local = self.terms(&[Provider::Local]);
-        if self.pipeline.queue.outlook(local).await?.unfinished > 0 {
+        if self.pipeline.queue.outlook(local, now).await?.unfinished > 0 {
             return Ok(None);
         }
         if self.pipeline.service.is_none() {

@@ -331,9 +331,9 @@ impl Queue {
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn outlook(&self, terms: Terms) -> Result<Outlook, QueueError> {
+    pub async fn outlook(&self, terms: Terms, now: Timestamp) -> Result<Outlook, QueueError> {
         self.writer
-            .run(move |connection| read::outlook(connection, &terms))
+            .run(move |connection| read::outlook(connection, &terms, now))
             .await
     }
 

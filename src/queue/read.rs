@@ -68,7 +68,7 @@ pub struct Outlook {
     pub queued: usize,
     /// Those of them that the service has accepted.
     pub accepted: usize,
-    /// When the next of them is due, if one is.
+    /// When the next of those that are not due yet is due.
     pub next_due: Option<Timestamp>,
 }
 
@@ -392,8 +392,13 @@ pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, 
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// What will still move by itself without being overdue or in trouble, and when it is due next.
-pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook, QueueError> {
+/// What will still move by itself without being overdue or in trouble, and when something is due next
+/// after `now`.
+pub(super) fn outlook(
+    connection: &Connection,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Outlook, QueueError> {
     let scope = if terms.scoped {
         "AND id IN (SELECT id FROM temp.scope)"
     } else {
@@ -402,7 +407,7 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
     let mut outlook = Outlook::default();
     for provider in &terms.providers {
         let sql = format!(
-            "SELECT count(*), min(coalesce(due_ms, 9223372036854775807)),
+            "SELECT count(*), min(due_ms) FILTER (WHERE due_ms > ?2),
                  count(*) FILTER (WHERE stage = 'queued'),
                  count(*) FILTER (WHERE stage IN ('awaiting', 'received')) FROM jobs WHERE (
                  stage IN ('queued', 'submitting', 'committing')
@@ -412,14 +417,14 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
         );
         let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
             .prepare_cached(&sql)?
-            .query_row([provider.name()], |row| {
+            .query_row(params![provider.name(), millis(now)], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
         let number = |count: i64| usize::try_from(count).unwrap_or(0);
         outlook.unfinished += number(count);
         outlook.queued += number(queued);
         outlook.accepted += number(accepted);
-        let due = due.filter(|due| *due < i64::MAX).map(time);
+        let due = due.map(time);
         outlook.next_due = match (outlook.next_due, due) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -296,7 +296,10 @@ async fn a_scoped_run_claims_only_what_it_named() {
     };
     assert_eq!(job.id, named);
     assert_eq!(table.claim(terms.clone()).await, Claimed::Nothing);
-    assert_eq!(table.queue.outlook(terms).await.unwrap().unfinished, 1);
+    assert_eq!(
+        table.queue.outlook(terms, at(2)).await.unwrap().unfinished,
+        1
+    );
 }
 
 #[tokio::test]
