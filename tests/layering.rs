@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 const ROOTS: [&str; 4] = ["clock", "durable", "supervise", "telemetry"];
 
 /// Modules that each own one outside thing and never know each other.
-const ADAPTERS: [&str; 6] = ["discover", "queue", "media", "delivery", "speech", "outputs"];
+const ADAPTERS: [&str; 6] = [
+    "discover", "queue", "media", "delivery", "speech", "outputs",
+];
 
 /// Who stands above the adapters, and what of each other they may know.
 const ABOVE: [(&str, &[&str]); 5] = [
@@ -80,7 +82,10 @@ fn crossings_of(module: &[String], text: &str) -> Vec<(usize, String)> {
         .filter_map(|named| Some((named.line, crossing(from, &named.path)?)))
         .collect();
     if !on_the_map(from) {
-        found.push((1, format!("`{from}` is not on the map of tests/layering.rs")));
+        found.push((
+            1,
+            format!("`{from}` is not on the map of tests/layering.rs"),
+        ));
     }
     found.dedup();
     found
@@ -97,12 +102,12 @@ fn on_the_map(module: &str) -> bool {
 fn crossing(from: &str, path: &[String]) -> Option<String> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        ["crate", to, ..] => (!may_know(from, to)).then(|| {
-            format!("`{from}` must not know `{to}` ({})", parts.join("::"))
-        }),
-        _ if from == "domain" && impure(&parts) => {
-            Some(format!("`domain` is pure, and `{}` is not", parts.join("::")))
-        }
+        ["crate", to, ..] => (!may_know(from, to))
+            .then(|| format!("`{from}` must not know `{to}` ({})", parts.join("::"))),
+        _ if from == "domain" && impure(&parts) => Some(format!(
+            "`domain` is pure, and `{}` is not",
+            parts.join("::")
+        )),
         [name, ..] => {
             let (name, owners) = OWNED.iter().find(|(owned, _)| owned == name)?;
             let home = owners.join("` and `");
@@ -125,7 +130,10 @@ fn may_know(from: &str, to: &str) -> bool {
         _ if to == "domain" || ROOTS.contains(&to) => true,
         _ if ROOTS.contains(&from) || ADAPTERS.contains(&from) => false,
         _ => {
-            let known = ABOVE.iter().find(|(name, _)| *name == from).map(|(_, known)| *known);
+            let known = ABOVE
+                .iter()
+                .find(|(name, _)| *name == from)
+                .map(|(_, known)| *known);
             let adapter = ADAPTERS.contains(&to) && from != "config";
             adapter || known.is_some_and(|known| known.contains(&to))
         }
@@ -147,7 +155,10 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = VecDeque::from([folder.to_owned()]);
     while let Some(folder) = folders.pop_front() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             let stem = path.file_stem().unwrap().to_str().unwrap();
             if stem == "tests" || stem.ends_with("_tests") {
                 continue;
@@ -167,9 +178,14 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 /// The path of the module in a file: `a/b.rs` is `a::b`, `a/mod.rs` is `a`, `lib.rs` the root.
 fn module_of(file: &Path) -> Vec<String> {
     let plain = file.with_extension("");
-    let mut parts: Vec<_> =
-        plain.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
-    if parts.last().is_some_and(|last| last == "mod" || last == "lib") {
+    let mut parts: Vec<_> = plain
+        .iter()
+        .map(|part| part.to_str().unwrap().to_owned())
+        .collect();
+    if parts
+        .last()
+        .is_some_and(|last| last == "mod" || last == "lib")
+    {
         parts.pop();
     }
     parts
@@ -177,12 +193,16 @@ fn module_of(file: &Path) -> Vec<String> {
 
 /// All paths that the text names, with `super` and `self` resolved to `crate::…`.
 fn named(module: &[String], text: &str) -> Vec<Named> {
-    let tokens = without_tests(tokens(text));
+    let tokens = without_tests(&tokens(text));
     let mut found = Vec::new();
     let mut inner: Vec<(String, usize)> = Vec::new();
     let (mut at, mut depth) = (0, 0);
     while let Some((line, token)) = tokens.get(at) {
-        let text = |offset: usize| tokens.get(at + offset).map_or("", |(_, text)| text.as_str());
+        let text = |offset: usize| {
+            tokens
+                .get(at + offset)
+                .map_or("", |(_, text)| text.as_str())
+        };
         let mut paths = Vec::new();
         match token.as_str() {
             "mod" if text(2) == "{" => inner.push((text(1).to_owned(), depth)),
@@ -197,10 +217,16 @@ fn named(module: &[String], text: &str) -> Vec<Named> {
             }
             _ => {}
         }
-        let here = module.iter().cloned().chain(inner.iter().map(|(name, _)| name.clone()));
+        let here = module
+            .iter()
+            .cloned()
+            .chain(inner.iter().map(|(name, _)| name.clone()));
         let here: Vec<String> = here.collect();
         for path in paths {
-            found.push(Named { line: *line, path: absolute(&here, path) });
+            found.push(Named {
+                line: *line,
+                path: absolute(&here, path),
+            });
         }
         at += 1;
     }
@@ -271,7 +297,11 @@ fn absolute(module: &[String], path: Vec<String>) -> Vec<String> {
         _ => return rest.into(),
     }
     rest.pop_front();
-    ["crate".to_owned()].into_iter().chain(base).chain(rest).collect()
+    ["crate".to_owned()]
+        .into_iter()
+        .chain(base)
+        .chain(rest)
+        .collect()
 }
 
 fn is_name(token: &str) -> bool {
@@ -279,14 +309,18 @@ fn is_name(token: &str) -> bool {
 }
 
 /// Takes out every item that is marked `#[cfg(test)]`.
-fn without_tests(tokens: Vec<(usize, String)>) -> Vec<(usize, String)> {
+fn without_tests(tokens: &[(usize, String)]) -> Vec<(usize, String)> {
     let marker = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        let marked = tokens[at..].iter().map(|(_, text)| text.as_str()).take(7).eq(marker);
+        let marked = tokens[at..]
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .take(7)
+            .eq(marker);
         if marked {
-            at = end_of_item(&tokens, at + marker.len());
+            at = end_of_item(tokens, at + marker.len());
         } else {
             kept.push(tokens[at].clone());
         }
@@ -389,7 +423,9 @@ fn character(text: &str) -> usize {
     match characters.next() {
         Some((_, '\\')) => {
             characters.next();
-            characters.find(|(_, next)| *next == '\'').map_or(1, |(at, _)| at + 1)
+            characters
+                .find(|(_, next)| *next == '\'')
+                .map_or(1, |(at, _)| at + 1)
         }
         Some(_) => match characters.next() {
             Some((at, '\'')) => at + 1,
@@ -405,14 +441,19 @@ fn raw_string(text: &str) -> Option<usize> {
     let hashes = after.len() - after.trim_start_matches('#').len();
     let body = after[hashes..].strip_prefix('"')?;
     let close = format!("\"{}", "#".repeat(hashes));
-    let end = body.find(&close).map_or(body.len(), |end| end + close.len());
+    let end = body
+        .find(&close)
+        .map_or(body.len(), |end| end + close.len());
     Some(text.len() - body.len() + end)
 }
 
 /// The crossings of a text in a module such as `queue::writer`, as `line: message`.
 fn planted(module: &str, text: &str) -> Vec<String> {
     let module: Vec<String> = module.split("::").map(str::to_owned).collect();
-    crossings_of(&module, text).iter().map(|(line, why)| format!("{line}: {why}")).collect()
+    crossings_of(&module, text)
+        .iter()
+        .map(|(line, why)| format!("{line}: {why}"))
+        .collect()
 }
 
 #[test]
@@ -442,16 +483,43 @@ fn the_line_and_both_sides_are_named() {
 #[test]
 fn what_is_allowed_passes() {
     for (module, text) in [
-        ("speech::nanogpt", "use crate::{clock::Clock, domain::job::Job}; use super::wire::A;"),
-        ("speech", "use reqwest::Client; fn a() { self::b::c(); super::clock::now(); }"),
-        ("pipeline", "use crate::{queue::Queue, speech::Speech, config::Config};"),
-        ("cli::run", "use clap::Parser; use crate::{batch, pipeline};"),
+        (
+            "speech::nanogpt",
+            "use crate::{clock::Clock, domain::job::Job}; use super::wire::A;",
+        ),
+        (
+            "speech",
+            "use reqwest::Client; fn a() { self::b::c(); super::clock::now(); }",
+        ),
+        (
+            "pipeline",
+            "use crate::{queue::Queue, speech::Speech, config::Config};",
+        ),
+        (
+            "cli::run",
+            "use clap::Parser; use crate::{batch, pipeline};",
+        ),
         ("main", "use stenod::cli; use clap::Parser;"),
-        ("domain::step", "use std::time::Duration; use super::job::Job; use crate::domain::a;"),
-        ("discover", "// use crate::queue;\nconst A: &str = \"use crate::queue;\";"),
-        ("discover", "const A: &str = r#\"\" crate::queue::a \"#; const B: char = '\"';"),
-        ("discover", "/// See [`crate::queue::Queue`].\nfn a<'a>(b: &'a str) {}"),
-        ("discover", "#[cfg(test)]\nmod tests { use crate::queue::Queue; fn a() { {} } }"),
+        (
+            "domain::step",
+            "use std::time::Duration; use super::job::Job; use crate::domain::a;",
+        ),
+        (
+            "discover",
+            "// use crate::queue;\nconst A: &str = \"use crate::queue;\";",
+        ),
+        (
+            "discover",
+            "const A: &str = r#\"\" crate::queue::a \"#; const B: char = '\"';",
+        ),
+        (
+            "discover",
+            "/// See [`crate::queue::Queue`].\nfn a<'a>(b: &'a str) {}",
+        ),
+        (
+            "discover",
+            "#[cfg(test)]\nmod tests { use crate::queue::Queue; fn a() { {} } }",
+        ),
         ("discover", "#[cfg(test)]\nuse crate::queue::Queue;"),
     ] {
         assert_eq!(planted(module, text), [""; 0], "{module}: {text}");

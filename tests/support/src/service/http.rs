@@ -230,6 +230,22 @@ impl Reply {
         Self::text(status, "text/plain", "")
     }
 
+    /// An empty reply that asks to come back in so many whole seconds.
+    pub fn busy(status: u16, seconds: u64) -> Self {
+        Self::empty(status).with("retry-after", seconds.to_string())
+    }
+
+    /// An empty reply that asks to come back at a time so many seconds from now, as an HTTP date
+    /// (RFC 9110 section 5.6.7).
+    pub fn busy_until(status: u16, seconds: i64) -> Self {
+        let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let date = printer
+            .timestamp_to_rfc9110_string(&then)
+            .expect("a date of our time");
+        Self::empty(status).with("retry-after", date)
+    }
+
     /// The same with one more header.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -44,6 +44,10 @@ pub struct Exchange {
     pub completed_at: Option<u64>,
     /// When the reply was sent, and its status.
     pub answered: Option<(u64, u16)>,
+    /// The moment of the head, on the monotonic clock.
+    pub began: Instant,
+    /// The moment of the reply, on the monotonic clock.
+    pub ended: Option<Instant>,
     /// Whether a rule is holding it at its moment right now or did so before.
     pub held: bool,
     /// Whether a rule ended the connection after it.
@@ -64,6 +68,8 @@ impl Exchange {
             began_at: 0,
             completed_at: None,
             answered: None,
+            began: Instant::now(),
+            ended: None,
             held: false,
             gone: false,
             submit: None,
@@ -113,6 +119,11 @@ impl Log {
     /// Everything that the contract forbids and a client did nevertheless.
     pub fn violations(&self) -> &[String] {
         &self.memory.violations
+    }
+
+    /// How many events there were: heads, last bytes and replies each count one.
+    pub fn events(&self) -> u64 {
+        self.sequence
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -198,6 +209,7 @@ impl Shared {
         self.change(|log| {
             let sequence = log.next_sequence();
             log.exchanges[request].answered = Some((sequence, status));
+            log.exchanges[request].ended = Some(Instant::now());
         });
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::contract::{Refusal, Submit};
+use super::contract::{LARGEST_AUDIO, Refusal, Submit};
 use super::http::{Head, Reply};
 use super::ledger::{Charge, Ledger, decimal, parse_decimal, price};
 use super::script::Endpoint;
@@ -16,6 +16,10 @@ pub struct Behaviour {
     pub key: Option<String>,
     /// How many polls of a run answer `pending` or `processing` before it is completed.
     pub polls: u32,
+    /// The status that a ticket comes with: what is asynchronous is said by the body alone.
+    pub ticket_status: u16,
+    /// The largest file part that is taken, in bytes.
+    pub largest: usize,
     /// Whether tickets carry their optional fields.
     pub full_tickets: bool,
     /// Whether replies carry more metadata than is promised.
@@ -26,13 +30,14 @@ pub struct Behaviour {
 
 impl Default for Behaviour {
     fn default() -> Self {
-        let texts = HashMap::new();
         Self {
             key: None,
             polls: 2,
+            ticket_status: 202,
+            largest: LARGEST_AUDIO,
             full_tickets: true,
             full_metadata: true,
-            texts,
+            texts: HashMap::new(),
         }
     }
 }
@@ -78,6 +83,9 @@ impl Memory {
 
     /// Charges a valid submit; the refusal is the empty balance.
     pub(super) fn charge(&mut self, submit: &Submit, request: usize) -> Result<u64, Refusal> {
+        if submit.bytes > self.behaviour.largest {
+            return Err(Refusal(413, format!("the file has {} bytes", submit.bytes)));
+        }
         let model = submit.model().to_owned();
         let Some(price) = price(&model) else {
             return Err(Refusal(400, format!("Unknown model {model}")));
@@ -125,7 +133,7 @@ impl Memory {
             polls: 0,
         };
         self.runs.insert(run_id, run);
-        Reply::json(202, &Value::Object(ticket))
+        Reply::json(self.behaviour.ticket_status, &Value::Object(ticket))
     }
 
     /// The usual reply to a poll: every field of the ticket must come back.

@@ -123,14 +123,18 @@ impl Stage {
         }
     }
 
-    /// Adds a `[[folders]]` entry that settles at once.
+    /// Adds a `[[folders]]` entry that settles almost at once.
     pub fn add_folder(&self, path: &Path) {
-        let entry = [
-            ("path", path.display().to_string()),
-            ("settle", "0s".to_owned()),
-        ];
-        let entry = entry.map(|(key, value)| (key.to_owned(), Value::from(value).to_string()));
-        self.folders.borrow_mut().push(entry.into());
+        self.add_folder_with(path, &[]);
+    }
+
+    /// Adds a `[[folders]]` entry that settles almost at once, with these keys beside.
+    pub fn add_folder_with(&self, path: &Path, more: &[(&str, Value)]) {
+        let path = path.display().to_string();
+        let usual = [("path", Value::from(path)), ("settle", Value::from("10ms"))];
+        let entry = usual.iter().chain(more);
+        let entry = entry.map(|(key, value)| ((*key).to_owned(), value.to_string()));
+        self.folders.borrow_mut().push(entry.collect());
     }
 
     /// Removes every `[[folders]]` entry.
