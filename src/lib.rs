@@ -3,7 +3,12 @@
 //! One road, one direction: discover → queue → media → delivery → speech → outputs. Every step's
 //! result is recorded in the job's row before the next step begins. ARCHITECTURE.md has the map.
 
+pub mod clock;
 pub mod config;
 pub mod discover;
 pub mod domain;
+pub mod durable;
 pub mod media;
+pub mod queue;
+pub mod supervise;
+pub mod telemetry;

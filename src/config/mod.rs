@@ -1,1 +1,326 @@
 //! Configuration: layers of settings, read once into types that cannot be wrong.
+//!
+//! The first file found wins and is never merged with another; variables override single keys,
+//! flags override those. All mistakes are reported at once, each with its place; a secret is
+//! never part of a layer, a message or a `Debug`. Nothing is created here.
+
+mod document;
+mod environment;
+mod keys;
+mod layers;
+mod locate;
+mod mistake;
+mod reader;
+mod redact;
+mod secret;
+mod sections;
+mod settings;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::value::Value;
+
+pub use environment::Environment;
+pub use mistake::{ConfigErrors, Line, Mistake, Place};
+pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, read_secret_file};
+pub use settings::{
+    Bucket, Budget, Choice, Folder, InDoubt, Large, Local, Origin, Overrides, Provider, Route,
+    Service, Setting, Transcribe, WatchMode,
+};
+
+use document::Document;
+use keys::{FOLDERS, TRANSCRIBE};
+use layers::FlagValue;
+use reader::{Notes, Reader, Sources};
+
+/// Recordings in flight at once, at most.
+pub const MAX_JOBS: u32 = 64;
+
+/// Requests a second, at most: the service's global rate.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 25;
+
+/// Threads of the built-in recogniser, at most.
+pub const MAX_THREADS: u32 = 1024;
+
+/// Bytes of a direct body, at most.
+pub const MAX_DIRECT_LIMIT_BYTES: u64 = 1 << 30;
+
+/// Minutes of a piece, at most.
+pub const MAX_PIECE_MINUTES: u32 = 240;
+
+/// How long a link stays valid, at most: what signature version 4 of S3 allows.
+pub const MAX_LINK_LIFETIME: Duration = Duration::from_hours(7 * 24);
+
+/// The example configuration: every key with its default, explained.
+pub const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// The whole configuration, validated, in units.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it came from, if there was one.
+    pub file: Option<PathBuf>,
+    /// Where the state lies; not created here.
+    pub state_dir: PathBuf,
+    /// Who transcribes.
+    pub service: Service,
+    /// What is asked for where no folder says otherwise.
+    pub transcribe: Transcribe,
+    /// The folders, in the order of the file.
+    pub folders: Vec<Folder>,
+    /// The built-in recogniser.
+    pub local: Local,
+    /// Limits of spending.
+    pub budget: Budget,
+    /// Recordings over the direct limit.
+    pub large: Large,
+    /// Object storage, if there is one.
+    pub bucket: Option<Bucket>,
+    /// What works but should be mended, one sentence each.
+    pub warnings: Vec<String>,
+    /// The settings of paths outside of every folder.
+    elsewhere: Folder,
+    settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Finds, reads and checks the configuration; `file` is what `--config` names.
+    ///
+    /// # Errors
+    /// All mistakes at once: a named file that is missing, TOML that is none, unknown keys and
+    /// variables, wrong types and values, a key file that cannot be used.
+    pub fn load(
+        environment: &Environment,
+        file: Option<&Path>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigErrors> {
+        let file = locate::choose(environment, file)?;
+        let text = file.as_deref().map(locate::read).transpose()?;
+        let mut notes = Notes::default();
+        let document = match file.as_deref().zip(text.as_deref()) {
+            None => None,
+            Some((path, text)) => match Document::parse(path, text, &mut notes.mistakes) {
+                Some(document) => Some(document),
+                None => return Err(ConfigErrors::new(notes.mistakes)),
+            },
+        };
+        let sources = Sources {
+            document: document.as_ref(),
+            environment,
+        };
+        let config = Self::assemble(file, sources, overrides, &mut notes);
+        match config {
+            Some(config) if notes.mistakes.is_empty() => Ok(Self {
+                warnings: notes.warnings,
+                settings: notes.settings,
+                ..config
+            }),
+            Some(_) | None => Err(ConfigErrors::new(in_order(notes.mistakes))),
+        }
+    }
+
+    /// The file that [`Config::load`] would read, if any.
+    ///
+    /// # Errors
+    /// When a file is named that does not exist, or a place cannot be looked at.
+    pub fn locate(
+        environment: &Environment,
+        file: Option<&Path>,
+    ) -> Result<Option<PathBuf>, ConfigErrors> {
+        locate::choose(environment, file)
+    }
+
+    /// The settings for a path given on the command line, relative paths taken from `/`: the
+    /// innermost configured folder that contains it, else a folder of its own with the defaults.
+    ///
+    /// The folder of a file outside of every configured folder is the one it lies in.
+    pub fn for_path(&self, path: &Path) -> Folder {
+        let asked = real(path);
+        let contains = |folder: &&Folder| {
+            path.starts_with(&folder.path) || asked.starts_with(real(&folder.path))
+        };
+        let depth = |folder: &&Folder| real(&folder.path).components().count();
+        if let Some(folder) = self.folders.iter().filter(contains).max_by_key(depth) {
+            return folder.clone();
+        }
+        let folder = if path.is_file() {
+            path.parent().unwrap_or(path)
+        } else {
+            path
+        };
+        Folder {
+            path: folder.to_owned(),
+            ..self.elsewhere.clone()
+        }
+    }
+
+    /// Where the value of a key came from, such as `service.jobs` or `folders.0.settle`; none
+    /// for a key that is unset or unknown.
+    pub fn origin_of(&self, key: &str) -> Option<&Origin> {
+        self.settings
+            .iter()
+            .find(|setting| setting.key == key)
+            .map(|setting| &setting.origin)
+    }
+
+    /// Every value in force with where it came from, in the order of the documentation.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    fn assemble(
+        file: Option<PathBuf>,
+        sources: Sources<'_>,
+        overrides: &Overrides,
+        notes: &mut Notes,
+    ) -> Option<Self> {
+        let environment = sources.environment;
+        let flags = flag_values(overrides);
+        let output_dir = overrides
+            .output_dir
+            .as_ref()
+            .map(|path| locate::from(environment.working_dir(), path));
+        let output_dir = output_dir.as_deref();
+        let stack = layers::stack(sources.document, environment, &flags, &mut notes.mistakes);
+        let root = Reader::new(&stack, "", sources, notes);
+        let state_dir = sections::state_dir(root, environment, overrides);
+        let service =
+            sections::service(Reader::new(&stack, "service", sources, notes), environment);
+        let transcribe = sections::transcribe(
+            &mut Reader::new(&stack, TRANSCRIBE, sources, notes),
+            output_dir,
+        );
+        let folders = read_folders(&stack, &flags, output_dir, sources, notes);
+        let elsewhere = read_elsewhere(&stack, &flags, output_dir, sources, notes);
+        let local = sections::local(Reader::new(&stack, "local", sources, notes));
+        let budget = sections::budget(Reader::new(&stack, "budget", sources, notes));
+        let large = sections::large(Reader::new(&stack, "large", sources, notes));
+        let bucket = sections::bucket(Reader::new(&stack, "bucket", sources, notes));
+        Some(Self {
+            file,
+            state_dir: state_dir?,
+            service: service?,
+            transcribe: transcribe?,
+            folders,
+            local: local?,
+            budget: budget?,
+            large: large?,
+            bucket: bucket?,
+            warnings: Vec::new(),
+            elsewhere: elsewhere?,
+            settings: Vec::new(),
+        })
+    }
+}
+
+/// Every `[[folders]]` table; those with mistakes are left out, and so is a path seen before.
+fn read_folders(
+    stack: &Figment,
+    flags: &[FlagValue],
+    output_dir: Option<&Path>,
+    sources: Sources<'_>,
+    notes: &mut Notes,
+) -> Vec<Folder> {
+    let mut folders: Vec<Folder> = Vec::new();
+    let tables = sources.document.map_or(&[][..], Document::folders);
+    for (index, own) in tables.iter().enumerate() {
+        let table = format!("{FOLDERS}.{index}");
+        let layers = layers::folder(stack, Some((table.clone(), own.clone())), flags);
+        let reader = Reader::of_folder(layers, table.clone(), sources, notes);
+        let Some(folder) = sections::folder(reader, None, output_dir) else {
+            continue;
+        };
+        if folders
+            .iter()
+            .any(|other| real(&other.path) == real(&folder.path))
+        {
+            let fault = mistake::Fault::new("this folder stands here a second time");
+            let line = sources
+                .document
+                .and_then(|document| document.line(&format!("{table}.path")));
+            let place = line.map_or(Place::Nowhere, Place::Line);
+            notes.mistake(fault.at(place, Some(format!("{FOLDERS}.path"))));
+            continue;
+        }
+        folders.push(folder);
+    }
+    folders
+}
+
+/// The settings outside of every folder; what is wrong with them is wrong in `[transcribe]` or
+/// a flag too, and said there.
+fn read_elsewhere(
+    stack: &Figment,
+    flags: &[FlagValue],
+    output_dir: Option<&Path>,
+    sources: Sources<'_>,
+    notes: &mut Notes,
+) -> Option<Folder> {
+    let layers = layers::folder(stack, None, flags);
+    let mut apart = Notes::default();
+    let reader = Reader::of_folder(layers, FOLDERS.to_owned(), sources, &mut apart);
+    let folder = sections::folder(reader, Some(PathBuf::from("/")), output_dir);
+    apart
+        .mistakes
+        .into_iter()
+        .for_each(|mistake| notes.mistake(mistake));
+    folder
+}
+
+/// What the flags set, but for paths, which may hold odd bytes and go past the layers.
+fn flag_values(overrides: &Overrides) -> Vec<FlagValue> {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| Value::from(list.clone()));
+    let recursive = overrides.no_recursive.map(|flat| Value::from(!flat));
+    let flags = [
+        (
+            "--provider",
+            "service",
+            "provider",
+            text(&overrides.provider),
+        ),
+        ("--jobs", "service", "jobs", overrides.jobs.map(Value::from)),
+        ("--model", TRANSCRIBE, "model", text(&overrides.model)),
+        (
+            "--language",
+            TRANSCRIBE,
+            "language",
+            text(&overrides.language),
+        ),
+        (
+            "--diarize",
+            TRANSCRIBE,
+            "diarize",
+            overrides.diarize.map(Value::from),
+        ),
+        ("--formats", TRANSCRIBE, "formats", list(&overrides.formats)),
+        ("--include", FOLDERS, "include", list(&overrides.include)),
+        ("--exclude", FOLDERS, "exclude", list(&overrides.exclude)),
+        ("--no-recursive", FOLDERS, "recursive", recursive),
+    ];
+    let set = flags.into_iter().filter_map(|(flag, table, key, value)| {
+        Some(FlagValue {
+            flag,
+            table,
+            key,
+            value: value?,
+        })
+    });
+    set.collect()
+}
+
+/// Mistakes in the file by line, then the others as they were found.
+fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    mistakes.sort_by_key(|mistake| match &mistake.place {
+        Place::Line(line) => (line.number, line.column),
+        Place::File(_) | Place::Variable(_) | Place::Flag(_) | Place::Nowhere => (usize::MAX, 0),
+    });
+    mistakes
+}
+
+/// The path without symlinks, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

@@ -1,1 +1,18 @@
 //! Finds recordings: scanning is the truth, watching gives hints.
+//!
+//! A [`Root`] is a folder (or a file) of the configuration with its rules, [`scan()`] walks it and names
+//! what is there, and tells what it left out that a person should hear about. One scan path serves the
+//! start, created and moved-in folders, overflow, errors, the periodic rescan and one-shot runs. It
+//! never reads content, never follows a link to a folder, never writes, and never takes a missing root
+//! for deleted files.
+
+mod folder;
+mod globs;
+mod root;
+mod scan;
+mod walk;
+
+pub use folder::{SkipReason, sample};
+pub use globs::GlobError;
+pub use root::{LeftOut, Root, RootError, RootRules, Roots, WatchMode};
+pub use scan::{Found, RootState, ScanReport, Scope, scan};

@@ -2,6 +2,12 @@
 
 pub mod audio;
 pub mod format;
+pub mod job;
+pub mod money;
+pub mod naming;
 pub mod render;
 pub mod settle;
+pub mod step;
+pub mod timing;
 pub mod transcript;
+pub mod verdict;

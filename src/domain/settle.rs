@@ -1,1 +1,345 @@
 //! Is this file complete? A pure decision over samples in time.
+//!
+//! A file is complete when nothing about it (inode, size, times) has changed for its settle time. The
+//! time doubles when a change ends a quiet stretch of half of it or more, so that bursts with pauses
+//! are waited for. Never complete: an empty file, a temporary name, a file that changed since the last
+//! sample, a container that says it is cut short. The book forgets a file as soon as it is complete or
+//! gone, so its memory is bounded by what is unsettled at this moment.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use names::{hidden, pruned_folder, temporary_name};
+
+/// The longest that a file must stay unchanged, however often it changed before (5 minutes), unless
+/// the configured settle time is longer still.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Untouched for this long at first sight (2 minutes, more than clocks of file servers usually differ):
+/// complete at once.
+pub const OLD_ENOUGH: Duration = Duration::from_secs(2 * 60);
+/// The settle time of a one-shot run is never above this (2 seconds).
+pub const ONE_SHOT_SETTLE: Duration = Duration::from_secs(2);
+/// How often a file is looked at again that only a change can complete (60 seconds).
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// The most files that a book follows at once; beyond it a later scan brings them back.
+pub const MAX_UNSETTLED: usize = 65_536;
+
+/// While a file grows, it is looked at this many times in each settle time.
+const LOOKS_PER_WAIT: u32 = 4;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// The device that holds the file.
+    pub device: u64,
+    /// The inode on that device.
+    pub inode: u64,
+    /// The size in bytes.
+    pub size: u64,
+    /// The time of the last change of the content, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// The time of the last change of content or inode, in nanoseconds since 1970.
+    pub changed_ns: i64,
+}
+
+impl Fingerprint {
+    /// Whether nothing touched the file for `age` before `now`; a time in the future counts as touched.
+    fn untouched_for(&self, age: Duration, now: Timestamp) -> bool {
+        let touched = i128::from(self.modified_ns.max(self.changed_ns));
+        let age = i128::try_from(age.as_nanos()).unwrap_or(i128::MAX);
+        now.as_nanosecond().saturating_sub(touched) >= age
+    }
+}
+
+/// The answer to one sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settling {
+    /// The file is complete: nothing changed for its settle time.
+    Complete,
+    /// The file is not complete, or not yet known to be.
+    Wait {
+        /// Why.
+        reason: Unsettled,
+        /// When to take the next sample.
+        until: Timestamp,
+    },
+}
+
+/// Why a file does not count as complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsettled {
+    /// It changed since it was first seen.
+    Growing,
+    /// It has no bytes.
+    Empty,
+    /// It was touched lately and has not been watched for its settle time.
+    TooYoung,
+    /// Its name belongs to a program that is still writing.
+    TemporaryName {
+        /// The pattern that the name matches.
+        pattern: &'static str,
+    },
+    /// Its container says that bytes are missing.
+    CutShort {
+        /// What is missing, in a few words ("no moov").
+        what: String,
+    },
+}
+
+impl fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Growing => f.write_str("growing"),
+            Self::Empty => f.write_str("empty"),
+            Self::TooYoung => f.write_str("too young"),
+            Self::TemporaryName { pattern } => write!(f, "temporary name ({pattern})"),
+            Self::CutShort { what } => write!(f, "cut short: {what}"),
+        }
+    }
+}
+
+/// The settle time of a one-shot run: the configured one, 2 seconds at the most.
+pub fn one_shot(settle: Duration) -> Duration {
+    settle.min(ONE_SHOT_SETTLE)
+}
+
+/// The files that are being waited for, each with what was seen of it.
+#[derive(Debug)]
+pub struct SettleBook {
+    files: HashMap<Arc<Path>, Entry>,
+    /// The same files by the time of their next sample.
+    looks: BTreeSet<(Timestamp, Arc<Path>)>,
+    capacity: usize,
+    refused: bool,
+}
+
+impl Default for SettleBook {
+    fn default() -> Self {
+        Self::with_capacity(MAX_UNSETTLED)
+    }
+}
+
+impl SettleBook {
+    /// A book that follows at most `capacity` files at once.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let (files, looks) = (HashMap::new(), BTreeSet::new());
+        Self {
+            files,
+            looks,
+            capacity,
+            refused: false,
+        }
+    }
+
+    /// Judges a sample of `path` taken at `now`, remembering it unless the file is complete.
+    pub fn observe(
+        &mut self,
+        path: &Path,
+        settle: Duration,
+        sample: Fingerprint,
+        now: Timestamp,
+    ) -> Settling {
+        if let Some(pattern) = path.file_name().and_then(temporary_name) {
+            self.forget(path);
+            let reason = Unsettled::TemporaryName { pattern };
+            return Settling::Wait {
+                reason,
+                until: later(now, LOOK_AGAIN),
+            };
+        }
+        let entry = match self.take(path) {
+            Some(mut entry) => {
+                entry.sample(sample, settle, now);
+                entry
+            }
+            None if sample.size > 0 && sample.untouched_for(settle.max(OLD_ENOUGH), now) => {
+                return Settling::Complete;
+            }
+            None => Entry::new(sample, settle, now),
+        };
+        self.settle(path, entry, now)
+    }
+
+    /// Takes in that a probe of the complete-looking `sample` found the container cut short: the file
+    /// waits, with `what` as the reason, until it changes.
+    pub fn cut_short(
+        &mut self,
+        path: &Path,
+        settle: Duration,
+        sample: Fingerprint,
+        what: &str,
+        now: Timestamp,
+    ) -> Settling {
+        let mut entry = self
+            .take(path)
+            .unwrap_or_else(|| Entry::new(sample, settle, now));
+        entry.sample(sample, settle, now);
+        entry.cut_short = Some(what.to_owned());
+        self.settle(path, entry, now)
+    }
+
+    /// Drops what is known of a file that vanished or is of no interest any more.
+    pub fn forget(&mut self, path: &Path) {
+        drop(self.take(path));
+    }
+
+    /// Up to `limit` files whose next sample is due at `now`, the longest due first.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Vec<PathBuf> {
+        let due = self.looks.iter().take_while(|(until, _)| *until <= now);
+        due.take(limit)
+            .map(|(_, path)| path.to_path_buf())
+            .collect()
+    }
+
+    /// When the next sample of any file is due.
+    pub fn next_look(&self) -> Option<Timestamp> {
+        self.looks.first().map(|(until, _)| *until)
+    }
+
+    /// Every file that is being waited for, with the reason and the time of its next sample.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Path, Unsettled, Timestamp)> {
+        self.files
+            .iter()
+            .map(|(path, entry)| (&**path, entry.reason(), entry.until))
+    }
+
+    /// Why `path` waits and until when, if it does.
+    pub fn standing(&self, path: &Path) -> Option<(Unsettled, Timestamp)> {
+        self.files
+            .get(path)
+            .map(|entry| (entry.reason(), entry.until))
+    }
+
+    /// The number of files that are being waited for.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether no file is being waited for.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Whether files were turned away for want of room and half of the book is free again, so that a
+    /// scan should bring them back; says so once.
+    pub fn rescan_wanted(&mut self) -> bool {
+        let wanted = self.refused && self.files.len() <= self.capacity / 2;
+        self.refused &= !wanted;
+        wanted
+    }
+
+    fn settle(&mut self, path: &Path, mut entry: Entry, now: Timestamp) -> Settling {
+        let Some(until) = entry.next_look(now) else {
+            return Settling::Complete;
+        };
+        let reason = entry.reason();
+        entry.until = until;
+        self.put(path, entry);
+        Settling::Wait { reason, until }
+    }
+
+    fn take(&mut self, path: &Path) -> Option<Entry> {
+        let (path, entry) = self.files.remove_entry(path)?;
+        self.looks.remove(&(entry.until, path));
+        Some(entry)
+    }
+
+    fn put(&mut self, path: &Path, entry: Entry) {
+        if self.files.len() >= self.capacity {
+            self.refused = true;
+            return;
+        }
+        let path: Arc<Path> = path.into();
+        self.looks.insert((entry.until, Arc::clone(&path)));
+        self.files.insert(path, entry);
+    }
+}
+
+/// What was seen of one file.
+#[derive(Debug)]
+struct Entry {
+    last: Fingerprint,
+    /// When the last fingerprint was seen first.
+    since: Timestamp,
+    /// When the last sample was taken.
+    looked: Timestamp,
+    /// How long it must stay unchanged.
+    wait: Duration,
+    changed: bool,
+    cut_short: Option<String>,
+    /// When the next sample is due.
+    until: Timestamp,
+}
+
+impl Entry {
+    fn new(last: Fingerprint, settle: Duration, now: Timestamp) -> Self {
+        let (since, looked, until) = (now, now, now);
+        Self {
+            last,
+            since,
+            looked,
+            wait: settle,
+            changed: false,
+            cut_short: None,
+            until,
+        }
+    }
+
+    fn sample(&mut self, sample: Fingerprint, settle: Duration, now: Timestamp) {
+        if sample != self.last {
+            let longest = LONGEST_WAIT.max(settle);
+            if elapsed(self.since, now) >= self.wait / 2 {
+                self.wait = self.wait.saturating_mul(2).min(longest);
+            }
+            (self.last, self.since, self.changed, self.cut_short) = (sample, now, true, None);
+        }
+        if now < self.looked {
+            // The clock was set back: what was measured before means nothing.
+            self.since = now;
+        }
+        self.looked = now;
+    }
+
+    fn reason(&self) -> Unsettled {
+        match &self.cut_short {
+            Some(what) => Unsettled::CutShort { what: what.clone() },
+            None if self.last.size == 0 => Unsettled::Empty,
+            None if self.changed => Unsettled::Growing,
+            None => Unsettled::TooYoung,
+        }
+    }
+
+    /// When to look again, or nothing when the file is complete.
+    fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.last.size == 0 || self.cut_short.is_some() {
+            return Some(later(now, LOOK_AGAIN));
+        }
+        if elapsed(self.since, now) >= self.wait {
+            return None;
+        }
+        let settled = later(self.since, self.wait);
+        let soon = later(now, self.wait / LOOKS_PER_WAIT);
+        Some(if self.changed {
+            settled.min(soon)
+        } else {
+            settled
+        })
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or(Duration::ZERO)
+}

@@ -1,1 +1,21 @@
-//! Looks into audio files: format, true duration, samples.
+//! Looks into recordings: format and true length ([`probe`]), samples for the recogniser.
+//!
+//! Content decides, never a name. A source is opened read-only and only when it is a regular file;
+//! whatever its bytes are, the answer is a value or a typed error, in bounded memory: no panic, no
+//! endless loop. Nothing here writes to a source or runs another program.
+
+pub mod probe;
+
+mod demux;
+mod guard;
+mod layout;
+mod matroska;
+mod mp4;
+mod ogg;
+mod riff;
+mod source;
+mod tags;
+mod trim;
+
+#[cfg(test)]
+mod fixtures;

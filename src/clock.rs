@@ -1,0 +1,125 @@
+//! The only clock and the only source of chance.
+//!
+//! Wall time goes into rows, monotonic time into waits; both come from here, so that tests and
+//! simulations can give their own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{Timestamp, ToSpan as _, Unit, tz::TimeZone};
+
+/// Tells the wall time.
+pub trait Clock: Send + Sync {
+    /// The wall time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that can be shared between tasks.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// Chance, in one seeded stream.
+#[derive(Debug, Clone)]
+pub struct Chance(Arc<Mutex<fastrand::Rng>>);
+
+impl Chance {
+    /// Chance that differs from run to run.
+    pub fn from_entropy() -> Self {
+        Self(Arc::new(Mutex::new(fastrand::Rng::new())))
+    }
+
+    /// The same chance for the same seed.
+    pub fn from_seed(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+    }
+
+    /// A number in `0.0..1.0`.
+    pub fn fraction(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// `size` give or take a quarter.
+    pub fn about(&self, size: Duration) -> Duration {
+        size.mul_f64(0.75 + self.fraction() / 2.0)
+    }
+}
+
+/// When the day and the month of `now` began where the machine stands, and when they end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calendar {
+    /// Midnight.
+    pub day_start: Timestamp,
+    /// The next midnight.
+    pub day_end: Timestamp,
+    /// The first of the month, at midnight.
+    pub month_start: Timestamp,
+    /// The first of the next month, at midnight.
+    pub month_end: Timestamp,
+}
+
+impl Calendar {
+    /// The calendar around `now` in the machine's own time zone.
+    pub fn around(now: Timestamp) -> Self {
+        Self::in_zone(now, TimeZone::system()).unwrap_or(Self {
+            day_start: Timestamp::MIN,
+            day_end: Timestamp::MAX,
+            month_start: Timestamp::MIN,
+            month_end: Timestamp::MAX,
+        })
+    }
+
+    /// The calendar in `zone`, or `None` at the ends of time.
+    fn in_zone(now: Timestamp, zone: TimeZone) -> Option<Self> {
+        let now = now.to_zoned(zone);
+        let day = now.start_of_day().ok()?;
+        let month = now.first_of_month().ok()?.start_of_day().ok()?;
+        Some(Self {
+            day_start: day.timestamp(),
+            day_end: day.checked_add(1.day()).ok()?.timestamp(),
+            month_start: month.timestamp(),
+            month_end: month.checked_add(1.month()).ok()?.timestamp(),
+        })
+    }
+}
+
+/// `time` as RFC 3339 in UTC, to the second.
+pub fn rfc3339(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_and_the_month_begin_at_midnight_of_the_zone() {
+        let now: Timestamp = "2026-03-15T22:30:00Z".parse().unwrap();
+        let calendar = Calendar::in_zone(now, TimeZone::UTC).unwrap();
+        assert_eq!(calendar.day_start.to_string(), "2026-03-15T00:00:00Z");
+        assert_eq!(calendar.day_end.to_string(), "2026-03-16T00:00:00Z");
+        assert_eq!(calendar.month_start.to_string(), "2026-03-01T00:00:00Z");
+        assert_eq!(calendar.month_end.to_string(), "2026-04-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_chance() {
+        let (one, other) = (Chance::from_seed(7), Chance::from_seed(7));
+        assert_eq!(one.fraction().to_bits(), other.fraction().to_bits());
+    }
+
+    #[test]
+    fn times_are_printed_to_the_second() {
+        let time: Timestamp = "2026-03-15T22:30:00.123456Z".parse().unwrap();
+        assert_eq!(rfc3339(time), "2026-03-15T22:30:00Z");
+    }
+}

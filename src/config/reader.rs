@@ -1,0 +1,319 @@
+//! Reads typed values out of the layers, and notes every mistake with its place on the way.
+//!
+//! A read never stops at a mistake: it returns `None`, and the caller reads on, so that one run
+//! finds them all.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::value::Value;
+
+use super::document::Document;
+use super::environment::Environment;
+use super::keys;
+use super::layers::LayerName;
+use super::locate;
+use super::mistake::{Fault, Mistake, Place};
+use super::redact;
+use super::settings::{Origin, Setting};
+use super::values::{self, Given};
+
+/// What reading leaves behind beside the values.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Notes {
+    /// Adds a mistake once: an inherited value is read by every folder.
+    pub(super) fn mistake(&mut self, mistake: Mistake) {
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    /// Records a value in force, in place of an earlier one of the same key.
+    fn setting(&mut self, setting: Setting) {
+        match self
+            .settings
+            .iter_mut()
+            .find(|earlier| earlier.key == setting.key)
+        {
+            Some(earlier) => *earlier = setting,
+            None => self.settings.push(setting),
+        }
+    }
+}
+
+/// Where values come from besides the layers.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) document: Option<&'a Document>,
+    pub(super) environment: &'a Environment,
+}
+
+/// A reader of one table.
+pub(super) struct Reader<'a> {
+    layers: Figment,
+    /// The table as it is called in `settings`: `service`, `folders.0`.
+    table: String,
+    /// The table in which the document's own layer holds these keys.
+    home: &'static str,
+    sources: Sources<'a>,
+    pub(super) notes: &'a mut Notes,
+}
+
+/// A value with where it came from.
+struct Found {
+    value: Value,
+    layer: LayerName,
+    /// The path in the document, or of the key where it came from elsewhere.
+    path: String,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `[table]` in the stack of all layers.
+    pub(super) fn new(
+        stack: &Figment,
+        table: &'static str,
+        sources: Sources<'a>,
+        notes: &'a mut Notes,
+    ) -> Self {
+        let layers = if table.is_empty() {
+            stack.clone()
+        } else {
+            stack.focus(table)
+        };
+        Self {
+            layers,
+            table: table.to_owned(),
+            home: table,
+            sources,
+            notes,
+        }
+    }
+
+    /// A reader of one folder's layers; `table` is what it is called in the settings.
+    pub(super) fn of_folder(
+        layers: Figment,
+        table: String,
+        sources: Sources<'a>,
+        notes: &'a mut Notes,
+    ) -> Self {
+        Self {
+            layers,
+            table,
+            home: keys::TRANSCRIBE,
+            sources,
+            notes,
+        }
+    }
+
+    /// The value of a key that always has one.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+    ) -> Option<T> {
+        if let Some(found) = self.find(key) {
+            return self.parsed(key, &found, parse);
+        }
+        let fault = Fault::new(format!("`{key}` is missing"));
+        let place = self.written(&self.path(key));
+        self.notes
+            .mistake(fault.at(place, Some(without_index(&self.table))));
+        None
+    }
+
+    /// The value of a key that may be unset or empty (`Some(None)`); `None` after a mistake.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+    ) -> Option<Option<T>> {
+        match self.find(key) {
+            None => Some(None),
+            Some(found) if found.value.as_str() == Some("") => {
+                self.record(key, &found);
+                Some(None)
+            }
+            Some(found) => self.parsed(key, &found, parse).map(Some),
+        }
+    }
+
+    /// A path that may be unset or empty.
+    pub(super) fn path_of(&mut self, key: &str) -> Option<Option<PathBuf>> {
+        let base = self.base_of(key);
+        let environment = self.sources.environment;
+        self.optional(key, |given| {
+            locate::meant(&values::text(given)?, &base, environment)
+        })
+    }
+
+    /// Whether the key's value was written by somebody.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.find(key)
+            .is_some_and(|found| found.layer != LayerName::Default)
+    }
+
+    /// Notes a mistake about the value of `key`, which was read before.
+    pub(super) fn fault(&mut self, key: &str, fault: Fault) {
+        if let Some(found) = self.find(key) {
+            self.note_fault(&found, fault);
+        } else {
+            let path = self.path(key);
+            self.notes
+                .mistake(fault.at(self.written(&path), Some(path)));
+        }
+    }
+
+    /// Records a path that came past the layers.
+    pub(super) fn record_path(&mut self, key: &str, path: &Path, origin: Origin) {
+        let key = self.path(key);
+        let value = as_toml(&Value::from(path.to_string_lossy().into_owned()));
+        self.notes.setting(Setting { key, value, origin });
+    }
+
+    /// Takes back what was recorded of this table, which turned out not to be there.
+    pub(super) fn forget(&mut self) {
+        let table = keys::join(&self.table, "");
+        self.notes
+            .settings
+            .retain(|setting| !setting.key.starts_with(&table));
+    }
+
+    fn parsed<T>(
+        &mut self,
+        key: &str,
+        found: &Found,
+        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let from_file = matches!(found.layer, LayerName::File { .. });
+        let document = self.sources.document.filter(|_| from_file);
+        let given = Given {
+            value: &found.value,
+            source: document.and_then(|document| document.source(&found.path)),
+            loose: matches!(found.layer, LayerName::Variable(_)),
+        };
+        match parse(given) {
+            Ok(value) => {
+                self.record(key, found);
+                Some(value)
+            }
+            Err(fault) => {
+                self.note_fault(found, fault);
+                None
+            }
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<Found> {
+        let value = self.layers.find_value(key).ok()?;
+        let metadata = self.layers.get_metadata(value.tag())?;
+        let layer = LayerName::of(metadata)?;
+        let path = match &layer {
+            LayerName::File { table } if !table.is_empty() => keys::join(table, key),
+            LayerName::File { .. } => keys::join(self.home, key),
+            LayerName::Default | LayerName::Variable(_) | LayerName::Flag(_) => self.path(key),
+        };
+        Some(Found { value, layer, path })
+    }
+
+    fn path(&self, key: &str) -> String {
+        keys::join(&self.table, key)
+    }
+
+    /// The folder that a relative path in this key starts from.
+    fn base_of(&self, key: &str) -> PathBuf {
+        let from_file = self
+            .find(key)
+            .is_some_and(|found| matches!(found.layer, LayerName::File { .. }));
+        let document = self.sources.document.filter(|_| from_file);
+        document
+            .map_or(self.sources.environment.working_dir(), Document::folder)
+            .to_owned()
+    }
+
+    fn note_fault(&mut self, found: &Found, fault: Fault) {
+        let path = match fault.element {
+            Some(element) => format!("{}.{element}", found.path),
+            None => found.path.clone(),
+        };
+        let place = match &found.layer {
+            LayerName::File { .. } => self.written(&path),
+            LayerName::Variable(name) => Place::Variable(name.clone()),
+            LayerName::Flag(flag) => Place::Flag(flag.clone()),
+            LayerName::Default => Place::Nowhere,
+        };
+        // A variable or a flag is reported once, whichever of its folders read it.
+        let key = match place {
+            Place::Variable(_) | Place::Flag(_) => None,
+            Place::Line(_) | Place::File(_) | Place::Nowhere => Some(without_index(&found.path)),
+        };
+        self.notes.mistake(fault.at(place, key));
+    }
+
+    fn record(&mut self, key: &str, found: &Found) {
+        let origin = match &found.layer {
+            LayerName::File { .. } => match self.written(&found.path) {
+                Place::Line(line) => Origin::File {
+                    path: line.file,
+                    line: line.number,
+                },
+                Place::File(_) | Place::Variable(_) | Place::Flag(_) | Place::Nowhere => {
+                    Origin::Default
+                }
+            },
+            LayerName::Variable(name) => Origin::Variable(name.clone()),
+            LayerName::Flag(flag) => Origin::Flag(flag.clone()),
+            LayerName::Default => Origin::Default,
+        };
+        let key = self.path(key);
+        self.notes.setting(Setting {
+            key,
+            value: as_toml(&found.value),
+            origin,
+        });
+    }
+
+    /// The line of the document at this path or around it, if there is one.
+    fn written(&self, path: &str) -> Place {
+        let line = self
+            .sources
+            .document
+            .and_then(|document| document.line(path));
+        line.map_or(Place::Nowhere, Place::Line)
+    }
+}
+
+/// `folders.settle` for `folders.3.settle`.
+fn without_index(path: &str) -> String {
+    let parts: Vec<_> = path
+        .split('.')
+        .filter(|part| !part.chars().all(|c| c.is_ascii_digit()))
+        .collect();
+    parts.join(".")
+}
+
+/// The value as TOML, secrets masked.
+fn as_toml(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => toml_edit::Value::from(redact::text(text)).to_string(),
+        Value::Array(_, elements) => {
+            let elements: Vec<_> = elements.iter().map(as_toml).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => match (number.to_i128(), number.to_f64()) {
+            (Some(whole), _) => whole.to_string(),
+            (None, Some(number)) => number.to_string(),
+            (None, None) => number
+                .to_u128()
+                .map_or_else(String::new, |whole| whole.to_string()),
+        },
+        Value::Char(_, character) => format!("{character:?}"),
+        Value::Empty(..) | Value::Dict(..) => String::new(),
+    }
+}

@@ -1,0 +1,208 @@
+//! What may be shown of a text that a person wrote: everything but secrets.
+//!
+//! Hidden are the value of every key that is named like a secret (unless it is plainly a path),
+//! everything shaped like an API key, and user name, password and query of a URL. When in
+//! doubt, this hides too much.
+
+use std::ops::Range;
+
+/// What stands in place of something hidden.
+pub(super) const MASK: &str = "***";
+
+/// Parts of a key's name that make its value a secret.
+const SECRET_WORDS: [&str; 6] = ["key", "secret", "token", "passw", "credential", "bearer"];
+
+/// Beginnings of a value that make it plainly a path, which may be shown.
+const PATH_STARTS: [&str; 4] = ["/", "~/", "./", "../"];
+
+/// Letters and digits without a break that are taken for a key, at least.
+const MIN_OPAQUE_CHARS: usize = 32;
+
+/// Characters after `sk-` that make a key, at least.
+const MIN_PREFIXED_CHARS: usize = 6;
+
+/// Whether a key of this name holds a secret or says where one is.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Whether this value of a `…_file` key is plainly a path and not the secret itself.
+pub(super) fn is_plainly_path(value: &str) -> bool {
+    PATH_STARTS.iter().any(|start| value.starts_with(start)) && hidden_tokens(value).is_empty()
+}
+
+/// Whether any part of the text is shaped like an API key.
+pub(super) fn looks_like_key(text: &str) -> bool {
+    text.split(|c: char| !is_token_char(c)).any(is_key_shaped)
+}
+
+/// The text with everything secret masked.
+pub(super) fn text(text: &str) -> String {
+    mask(text, &hidden_tokens(text)).0
+}
+
+/// `text` with `hidden` byte ranges masked, and a function's worth of positions: for each byte
+/// position of `text` where it went.
+pub(super) fn mask(text: &str, hidden: &[Range<usize>]) -> (String, Vec<usize>) {
+    let mut shown = String::new();
+    let mut moved = Vec::with_capacity(text.len() + 1);
+    let mut masked = false;
+    for (position, character) in text.char_indices() {
+        let inside = hidden.iter().any(|range| range.contains(&position));
+        if inside && !masked {
+            moved.resize(position + 1, shown.len());
+            shown.push_str(MASK);
+        }
+        masked = inside;
+        let at = if inside {
+            shown.len() - MASK.len()
+        } else {
+            shown.len()
+        };
+        moved.resize(position + character.len_utf8(), at);
+        if !inside {
+            shown.push(character);
+        }
+    }
+    moved.push(shown.len());
+    (shown, moved)
+}
+
+/// The byte ranges of a whole TOML document, well-formed or not, that must not be shown.
+pub(super) fn hidden_in_document(document: &str) -> Vec<Range<usize>> {
+    let mut hidden = hidden_tokens(document);
+    let mut state = State::Open;
+    let mut start = 0;
+    for line in document.split_inclusive('\n') {
+        let (from, next) = state.hide_from(line);
+        if let Some(from) = from {
+            hidden.push(start + from..start + line.trim_end().len().max(from));
+        }
+        state = next;
+        start += line.len();
+    }
+    hidden
+}
+
+/// Where a scan over lines is.
+#[derive(Clone, Copy)]
+enum State {
+    /// Outside of any secret.
+    Open,
+    /// Inside a multi-line string of a secret key, until this delimiter.
+    Quoted(&'static str),
+    /// After the first line of a secret's value, which may go on.
+    Following,
+}
+
+impl State {
+    /// From which byte on this line is hidden, and the state after it.
+    fn hide_from(self, line: &str) -> (Option<usize>, Self) {
+        match self {
+            Self::Quoted(delimiter) if line.contains(delimiter) => (Some(0), Self::Following),
+            Self::Quoted(_) => (Some(0), self),
+            Self::Following if !begins_anew(line) => (Some(0), self),
+            Self::Following | Self::Open => match secret_value_at(line) {
+                Some(at) => (Some(at), after_value(line.get(at..).unwrap_or_default())),
+                None => (None, Self::Open),
+            },
+        }
+    }
+}
+
+/// Whether a line begins with a key and `=`, a table header or a comment, or is blank.
+fn begins_anew(line: &str) -> bool {
+    let line = line.trim();
+    let name = line.split('=').next().unwrap_or_default().trim();
+    let is_key = line.contains('=') && !name.is_empty() && name.chars().all(is_key_char);
+    let is_header = line.starts_with('[') && line.ends_with(']') && !line.contains(['"', '\'']);
+    is_key || is_header || line.is_empty() || line.starts_with('#')
+}
+
+fn is_key_char(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "_-.\"' ".contains(character)
+}
+
+/// What state a secret's value, as far as it stands on its first line, leaves behind.
+fn after_value(value: &str) -> State {
+    for delimiter in ["\"\"\"", "'''"] {
+        if value.matches(delimiter).count() % 2 == 1 {
+            return State::Quoted(delimiter);
+        }
+    }
+    State::Following
+}
+
+/// Where on this line the value of a key with a secret's name begins, unless it is a path.
+fn secret_value_at(line: &str) -> Option<usize> {
+    line.match_indices('=').find_map(|(equals, _)| {
+        let before = line.get(..equals)?.trim_end();
+        let name_at = before
+            .rfind(|c: char| !is_key_char(c) || c == ' ')
+            .map_or(0, |at| at + 1);
+        let value = line.get(equals + 1..)?;
+        let skipped = value.len() - value.trim_start().len();
+        let text = value.trim().trim_start_matches(['"', '\'']);
+        let secret = is_secret_name(before.get(name_at..)?);
+        (secret && !is_plainly_path(text)).then_some(equals + 1 + skipped)
+    })
+}
+
+/// The ranges of key-shaped tokens and of the secret parts of URLs.
+fn hidden_tokens(text: &str) -> Vec<Range<usize>> {
+    let mut hidden: Vec<_> = tokens(text)
+        .filter(|range| text.get(range.clone()).is_some_and(is_key_shaped))
+        .collect();
+    for (at, marker) in text.match_indices("://") {
+        let start = at + marker.len();
+        let rest = text.get(start..).unwrap_or_default();
+        let end = start
+            + rest
+                .find(|c: char| c.is_whitespace() || "\"'".contains(c))
+                .unwrap_or(rest.len());
+        hidden.extend(hidden_in_url(text, start..end));
+    }
+    hidden
+}
+
+/// User name and password, and the query, of the URL whose part after `://` is at `range`.
+fn hidden_in_url(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let url = text.get(range.clone()).unwrap_or_default();
+    let user = url.rfind('@').map(|at| range.start..range.start + at);
+    let query = url.find('?').map(|at| range.start + at + 1..range.end);
+    user.into_iter()
+        .chain(query)
+        .filter(|hidden| !hidden.is_empty())
+        .collect()
+}
+
+fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.split(|c: char| !is_token_char(c))
+        .filter(|token| !token.is_empty())
+        .map(|token| {
+            let start = token.as_ptr() as usize - text.as_ptr() as usize;
+            start..start + token.len()
+        })
+}
+
+fn is_token_char(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '-' || character == '_'
+}
+
+/// `sk-…`, a UUID, or a long unbroken run of letters and digits.
+fn is_key_shaped(token: &str) -> bool {
+    let prefixed = token
+        .strip_prefix("sk-")
+        .is_some_and(|rest| rest.len() >= MIN_PREFIXED_CHARS);
+    let opaque = token.len() >= MIN_OPAQUE_CHARS
+        && token.chars().all(|c| c.is_ascii_alphanumeric())
+        && token.contains(|c: char| c.is_ascii_digit())
+        && token.contains(|c: char| c.is_ascii_alphabetic());
+    prefixed || opaque || is_uuid(token)
+}
+
+fn is_uuid(token: &str) -> bool {
+    let groups: Vec<usize> = token.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && token.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}

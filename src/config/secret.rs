@@ -1,0 +1,183 @@
+//! Secrets from files and variables: found, checked, never shown.
+//!
+//! The one place that reads a secret. No message repeats any part of one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::environment::Environment;
+use super::mistake::reason;
+
+/// Bytes that a key file may hold, white space included.
+const MAX_SECRET_FILE_BYTES: usize = 4096;
+
+/// The variable that holds the key itself.
+const KEY_VARIABLE: &str = "NANOGPT_API_KEY";
+
+/// The variable that names systemd's folder of credentials.
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// The name of the key among systemd's credentials.
+const CREDENTIAL: &str = "api-key";
+
+/// The service's key and where it was found.
+#[derive(Debug)]
+pub struct ApiKey {
+    secret: SecretString,
+    origin: KeyOrigin,
+}
+
+/// Where a key was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// A systemd credential at this path.
+    Credential(PathBuf),
+    /// The file that `api_key_file` names.
+    File(PathBuf),
+    /// The variable `NANOGPT_API_KEY`.
+    Environment,
+}
+
+/// Why a secret cannot be used; never repeats any of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("cannot be read: {}", reason(.0))]
+    Unreadable(#[source] io::Error),
+    /// Nothing but white space.
+    #[error("holds no key: it is empty")]
+    Empty,
+    /// Longer than a key can be.
+    #[error("is too large to be a key: more than {MAX_SECRET_FILE_BYTES} bytes")]
+    TooLarge,
+    /// A line such as `NANOGPT_API_KEY=…`.
+    #[error("holds a variable assignment, not the key alone")]
+    Assignment,
+    /// White space inside.
+    #[error("holds more than one word or line, not the key alone")]
+    SeveralWords,
+    /// Bytes that cannot stand in a header of a request.
+    #[error("holds characters that cannot be part of a key")]
+    Characters,
+}
+
+/// A secret out of a file, and the file's permission bits.
+#[derive(Debug)]
+pub struct FileSecret {
+    /// The secret, without white space around it.
+    pub secret: SecretString,
+    /// The lower nine permission bits.
+    pub mode: u32,
+}
+
+impl FileSecret {
+    /// Whether somebody besides the owner may read the file.
+    pub fn is_exposed(&self) -> bool {
+        self.mode & 0o077 != 0
+    }
+}
+
+impl ApiKey {
+    /// The key itself, for the header of a request and nothing else.
+    pub fn expose(&self) -> &str {
+        self.secret.expose_secret()
+    }
+
+    /// Where it was found.
+    pub fn origin(&self) -> &KeyOrigin {
+        &self.origin
+    }
+
+    pub(super) fn new(secret: SecretString, origin: KeyOrigin) -> Self {
+        Self { secret, origin }
+    }
+}
+
+impl Clone for ApiKey {
+    fn clone(&self) -> Self {
+        Self {
+            secret: SecretString::from(self.expose().to_owned()),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+/// The key from systemd's credentials, if the folder is named and holds one.
+pub(super) fn from_credentials(
+    environment: &Environment,
+) -> Result<Option<ApiKey>, (PathBuf, SecretError)> {
+    let Some(folder) = environment.get(CREDENTIALS_VARIABLE) else {
+        return Ok(None);
+    };
+    let path = Path::new(folder).join(CREDENTIAL);
+    match read_secret_file(&path) {
+        Ok(found) => Ok(Some(ApiKey::new(found.secret, KeyOrigin::Credential(path)))),
+        Err(SecretError::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err((path, error)),
+    }
+}
+
+/// The key from `NANOGPT_API_KEY`, if it is set and not empty.
+pub(super) fn from_variable(
+    environment: &Environment,
+) -> Result<Option<ApiKey>, (&'static str, SecretError)> {
+    let Some(value) = environment.get(KEY_VARIABLE) else {
+        return Ok(None);
+    };
+    let secret = value
+        .to_str()
+        .ok_or(SecretError::Characters)
+        .and_then(checked);
+    match secret {
+        Ok(secret) => Ok(Some(ApiKey::new(secret, KeyOrigin::Environment))),
+        Err(error) => Err((KEY_VARIABLE, error)),
+    }
+}
+
+/// Reads a secret that stands alone in a file; white space around it is dropped.
+///
+/// # Errors
+/// When the file cannot be read, is empty, or holds something that is no key.
+pub fn read_secret_file(path: &Path) -> Result<FileSecret, SecretError> {
+    let mut file = File::open(path).map_err(SecretError::Unreadable)?;
+    let mode = file.metadata().map_err(SecretError::Unreadable)?.mode() & 0o777;
+    let mut bytes = Zeroizing::new(vec![0; MAX_SECRET_FILE_BYTES + 1]);
+    let mut length = 0;
+    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(SecretError::Unreadable(error)),
+        }
+    }
+    if length > MAX_SECRET_FILE_BYTES {
+        return Err(SecretError::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes.get(..length).unwrap_or_default());
+    let secret = checked(text.map_err(|_| SecretError::Characters)?)?;
+    Ok(FileSecret { secret, mode })
+}
+
+/// The secret without white space and byte order mark around it, if it can stand in a header.
+fn checked(text: &str) -> Result<SecretString, SecretError> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if text.starts_with("export ") || text.starts_with(KEY_VARIABLE) {
+        return Err(SecretError::Assignment);
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(SecretError::SeveralWords);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(SecretError::Characters);
+    }
+    Ok(SecretString::from(text.to_owned()))
+}

@@ -1,0 +1,327 @@
+//! From the layers to the typed settings, one function a table.
+//!
+//! Each reads all of its keys before it looks whether any was wrong.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::mistake::{Fault, Place};
+use super::reader::Reader;
+use super::secret::{self, ApiKey, FileSecret, KeyOrigin, SecretError};
+use super::settings::{
+    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Service, Transcribe,
+};
+use super::values::{self, Given};
+use super::{
+    Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_PIECE_MINUTES,
+    MAX_REQUESTS_PER_SECOND, MAX_THREADS, locate, redact,
+};
+
+/// The shortest first wait before a poll, and the longest.
+const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+
+/// The shortest time between two looks at a polled folder, and the longest.
+const POLL_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_hours(24);
+
+/// The shortest settle time, and the longest: never zero, or half a copy would be sent.
+const SETTLE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
+
+/// The shortest life of a link.
+const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
+
+/// The smallest direct limit in bytes.
+const MIN_DIRECT_LIMIT_BYTES: u64 = 1024;
+
+/// The state folder: flag, configuration, systemd, the user's.
+pub(super) fn state_dir(
+    mut root: Reader<'_>,
+    environment: &Environment,
+    overrides: &Overrides,
+) -> Option<PathBuf> {
+    let configured = root.path_of("state_dir")?;
+    if let Some(path) = &overrides.state_dir {
+        let path = locate::from(environment.working_dir(), path);
+        let origin = Origin::Flag("--state-dir".to_owned());
+        root.record_path("state_dir", &path, origin);
+        return Some(path);
+    }
+    if configured.is_some() {
+        return configured;
+    }
+    if let Some((path, origin)) = locate::default_state_dir(environment) {
+        root.record_path("state_dir", &path, origin);
+        return Some(path);
+    }
+    let fault = Fault::new("no folder for the state is known");
+    root.fault(
+        "state_dir",
+        fault.mend("set `state_dir`, or the variable HOME"),
+    );
+    None
+}
+
+/// `[service]` with the key.
+pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Option<Service> {
+    let provider = table.read("provider", values::choice);
+    let base_url = table.read("base_url", values::web_url);
+    let key = key(&mut table, environment);
+    let jobs = table.read("jobs", |given| count(given, MAX_JOBS));
+    let requests = table.read("requests_per_second", |given| {
+        count(given, MAX_REQUESTS_PER_SECOND)
+    });
+    let poll_interval = table.read("poll_interval", |given| {
+        values::duration(given, POLL_INTERVAL)
+    });
+    let in_doubt = table.read("in_doubt", values::choice);
+    if let Some(url) = base_url.as_ref().filter(|url| is_open(url)) {
+        let warning = format!(
+            "service.base_url {url} is not https: the key and the recordings travel in the open"
+        );
+        table.notes.warnings.push(warning);
+    }
+    Some(Service {
+        provider: provider?,
+        base_url: base_url?,
+        key: key?,
+        jobs: usize_of(jobs?),
+        requests_per_second: requests?,
+        poll_interval: poll_interval?,
+        in_doubt: in_doubt?,
+    })
+}
+
+/// `[transcribe]`, or a folder's own view of it.
+pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> Option<Transcribe> {
+    let model = table.read("model", values::name);
+    let language = table.read("language", values::language);
+    let diarize = table.read("diarize", values::boolean);
+    let tag_audio_events = table.read("tag_audio_events", values::boolean);
+    let formats = table.read("formats", values::formats);
+    let mut output = table.path_of("output_dir");
+    if let Some(path) = output_dir {
+        table.record_path("output_dir", path, Origin::Flag("--output-dir".to_owned()));
+        output = Some(Some(path.to_owned()));
+    }
+    Some(Transcribe {
+        model: model?,
+        language: language?,
+        diarize: diarize?,
+        tag_audio_events: tag_audio_events?,
+        formats: formats?,
+        output_dir: output?,
+    })
+}
+
+/// One folder; a `path` of its own stands in for the key.
+pub(super) fn folder(
+    mut table: Reader<'_>,
+    path: Option<PathBuf>,
+    output_dir: Option<&Path>,
+) -> Option<Folder> {
+    let path = path.or_else(|| folder_path(&mut table));
+    let recursive = table.read("recursive", values::boolean);
+    let include = table.read("include", included);
+    let exclude = table.read("exclude", values::globs);
+    let watch = table.read("watch", values::choice);
+    let poll_every = table.read("poll_every", |given| values::duration(given, POLL_EVERY));
+    let settle = table.read("settle", |given| values::duration(given, SETTLE));
+    let existing = table.read("existing", values::boolean);
+    let transcribe = transcribe(&mut table, output_dir);
+    Some(Folder {
+        path: path?,
+        recursive: recursive?,
+        include: include?,
+        exclude: exclude?,
+        watch: watch?,
+        poll_every: poll_every?,
+        settle: settle?,
+        existing: existing?,
+        transcribe: transcribe?,
+    })
+}
+
+fn folder_path(table: &mut Reader<'_>) -> Option<PathBuf> {
+    let checked = table.read("path", values::name).is_some();
+    checked.then(|| table.path_of("path")).flatten().flatten()
+}
+
+fn included(given: Given<'_>) -> Result<Vec<String>, Fault> {
+    let patterns = values::globs(given)?;
+    if patterns.is_empty() {
+        return Err(
+            Fault::new("names no pattern, so nothing would match").mend("for everything: [\"*\"]")
+        );
+    }
+    Ok(patterns)
+}
+
+/// `[local]`.
+pub(super) fn local(mut table: Reader<'_>) -> Option<Local> {
+    let model_dir = table.path_of("model_dir");
+    let threads = table.read("threads", |given| values::whole(given, 0..=MAX_THREADS));
+    let threads = NonZeroU32::new(threads?).map(usize_of);
+    Some(Local {
+        model_dir: model_dir?,
+        threads,
+    })
+}
+
+/// `[budget]`.
+pub(super) fn budget(mut table: Reader<'_>) -> Option<Budget> {
+    let per_day = table.read("per_day", values::money);
+    let per_month = table.read("per_month", values::money);
+    let per_file = table.read("per_file", values::money);
+    Some(Budget {
+        per_day: per_day?,
+        per_month: per_month?,
+        per_file: per_file?,
+    })
+}
+
+/// `[large]`.
+pub(super) fn large(mut table: Reader<'_>) -> Option<Large> {
+    let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_DIRECT_LIMIT_BYTES;
+    let direct_limit = table.read("direct_limit", |given| values::size(given, limits));
+    let shrink = table.read("shrink", values::boolean);
+    let route = table.read("route", values::choice);
+    let piece_minutes = table.read("piece_minutes", |given| count(given, MAX_PIECE_MINUTES));
+    Some(Large {
+        direct_limit: direct_limit?,
+        shrink: shrink?,
+        route: route?,
+        piece_minutes: piece_minutes?,
+    })
+}
+
+/// `[bucket]`, which is there when its `url` is.
+pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
+    let others = [
+        "endpoint",
+        "region",
+        "access_key_id",
+        "secret_access_key_file",
+        "link_lifetime",
+    ];
+    let is_described = others.iter().any(|key| table.is_written(key));
+    let url = table.optional("url", values::bucket_url);
+    let endpoint = table.optional("endpoint", values::web_url);
+    let region = table.read("region", values::name);
+    let access_key_id = table.optional("access_key_id", values::name);
+    let secret_file = secret_path(&mut table, "secret_access_key_file");
+    let lifetimes = MIN_LINK_LIFETIME..=MAX_LINK_LIFETIME;
+    let link_lifetime = table.read("link_lifetime", |given| values::duration(given, lifetimes));
+    let Some(url) = url? else {
+        if is_described {
+            let fault = Fault::new("is missing, but the bucket is described");
+            table.fault(
+                "url",
+                fault.mend("say which one: url = \"s3://bucket/prefix\""),
+            );
+        }
+        table.forget();
+        return Some(None);
+    };
+    let endpoint = endpoint?;
+    if let Some(private) = endpoint.as_ref().filter(|url| values::is_private_host(url)) {
+        table.notes.warnings.push(format!(
+            "bucket.endpoint {private} is on this machine or in a private network: a service elsewhere cannot fetch from it"
+        ));
+    }
+    Some(Some(Bucket {
+        url,
+        endpoint,
+        region: region?,
+        access_key_id: access_key_id?,
+        secret_access_key_file: secret_file?,
+        link_lifetime: link_lifetime?,
+    }))
+}
+
+/// The service's key: `api_key_file` if set, else systemd's credential, else the variable.
+fn key(table: &mut Reader<'_>, environment: &Environment) -> Option<Option<ApiKey>> {
+    if let Some(path) = secret_path(table, "api_key_file")? {
+        return match secret::read_secret_file(&path) {
+            Ok(found) => Some(Some(file_key(table, found, path))),
+            Err(error) => {
+                table.fault("api_key_file", secret_fault(&error, &path));
+                None
+            }
+        };
+    }
+    match secret::from_credentials(environment) {
+        Ok(Some(key)) => return Some(Some(key)),
+        Ok(None) => {}
+        Err((path, error)) => {
+            let place = Place::Variable("CREDENTIALS_DIRECTORY".to_owned());
+            table
+                .notes
+                .mistake(secret_fault(&error, &path).at(place, None));
+            return None;
+        }
+    }
+    match secret::from_variable(environment) {
+        Ok(key) => Some(key),
+        Err((variable, error)) => {
+            let place = Place::Variable(variable.to_owned());
+            table
+                .notes
+                .mistake(Fault::new(error.to_string()).at(place, None));
+            None
+        }
+    }
+}
+
+fn file_key(table: &mut Reader<'_>, found: FileSecret, path: PathBuf) -> ApiKey {
+    if found.is_exposed() {
+        let shown = path.display();
+        table.notes.warnings.push(format!(
+            "the key file {shown} can be read by others (mode {:03o}): chmod 600 {shown}",
+            found.mode
+        ));
+    }
+    ApiKey::new(found.secret, KeyOrigin::File(path))
+}
+
+/// The path of a file that holds a secret; the secret itself in its place is refused.
+fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<PathBuf>> {
+    table.optional(key, |given| {
+        let text = values::text(given).map_err(|fault| Fault {
+            what: "expected the path of a file in quotes".to_owned(),
+            ..fault
+        })?;
+        if redact::looks_like_key(&text) && !text.contains('/') {
+            return Err(
+                Fault::new("this looks like the key itself, not like a file")
+                    .mend("put the key alone into a file with mode 600 and name that file here"),
+            );
+        }
+        Ok(())
+    })?;
+    table.path_of(key)
+}
+
+/// What is wrong with a file of a secret; its path is only repeated when it is plainly one.
+fn secret_fault(error: &SecretError, path: &Path) -> Fault {
+    let shown = path.to_string_lossy();
+    if redact::is_plainly_path(&shown) {
+        Fault::new(format!("{shown} {error}"))
+    } else {
+        Fault::new(format!("the file {error}"))
+    }
+}
+
+/// Whether a URL is plain http to a host out on the internet.
+fn is_open(url: &str) -> bool {
+    url.starts_with("http:") && !values::is_private_host(url)
+}
+
+fn count(given: Given<'_>, most: u32) -> Result<NonZeroU32, Fault> {
+    let number = values::whole(given, 1..=most)?;
+    NonZeroU32::new(number).ok_or_else(|| Fault::new("must not be zero"))
+}
+
+fn usize_of(count: NonZeroU32) -> NonZeroUsize {
+    NonZeroUsize::try_from(count).unwrap_or(NonZeroUsize::MAX)
+}

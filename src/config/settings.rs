@@ -1,0 +1,267 @@
+//! The typed settings, in units: what the rest of the program sees of a configuration.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::secret::ApiKey;
+use crate::domain::format::Format;
+
+/// A setting that is one of a few names.
+pub trait Choice: Copy + 'static {
+    /// Every choice, in the order in which users see them.
+    const ALL: &'static [Self];
+
+    /// The name that users write.
+    fn name(self) -> &'static str;
+}
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl Choice for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(self.name())
+            }
+        }
+    };
+}
+
+choices! {
+    /// Who transcribes. `Auto` means NanoGPT when a key is found, else the built-in recogniser;
+    /// NanoGPT by name without a key is refused (exit code 4).
+    Provider {
+        /// NanoGPT with a key, else local.
+        Auto = "auto",
+        /// NanoGPT.
+        NanoGpt = "nanogpt",
+        /// Any service with OpenAI's transcription endpoint under `base_url`.
+        OpenAi = "openai",
+        /// The built-in recogniser.
+        Local = "local",
+    }
+}
+
+choices! {
+    /// What becomes of a submit whose reply was lost, which may have been paid.
+    InDoubt {
+        /// Sent once more; it may be paid twice.
+        RetryOnce = "retry-once",
+        /// Kept until a person decides.
+        Hold = "hold",
+    }
+}
+
+choices! {
+    /// How a folder is watched.
+    WatchMode {
+        /// Events where they work, else polling.
+        Auto = "auto",
+        /// Events.
+        Events = "events",
+        /// Polling.
+        Poll = "poll",
+    }
+}
+
+choices! {
+    /// The way of a recording that is over the direct limit.
+    Route {
+        /// Bucket if there is one, else pieces.
+        Auto = "auto",
+        /// By a link into the bucket.
+        Bucket = "bucket",
+        /// In pieces under the direct limit.
+        Pieces = "pieces",
+    }
+}
+
+/// `[service]`: who transcribes, and how hard it is driven.
+#[derive(Debug)]
+pub struct Service {
+    /// Who transcribes.
+    pub provider: Provider,
+    /// An absolute http or https URL without a slash at its end, user, password and query.
+    pub base_url: String,
+    /// The key, if one was found.
+    pub key: Option<ApiKey>,
+    /// Recordings in flight at once, at most [`super::MAX_JOBS`].
+    pub jobs: NonZeroUsize,
+    /// Requests a second, at most [`super::MAX_REQUESTS_PER_SECOND`].
+    pub requests_per_second: NonZeroU32,
+    /// The wait before the first poll.
+    pub poll_interval: Duration,
+    /// What becomes of a submit whose reply was lost.
+    pub in_doubt: InDoubt,
+}
+
+/// `[transcribe]`: what is asked for, and what is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transcribe {
+    /// The service's name of the model.
+    pub model: String,
+    /// `auto`, or a code in the shape of ISO 639-1 or 639-3, in small letters.
+    pub language: String,
+    /// Whether speakers are told apart.
+    pub diarize: bool,
+    /// Whether laughter, music and the like are marked.
+    pub tag_audio_events: bool,
+    /// What is written; never empty, no repetitions.
+    pub formats: Vec<Format>,
+    /// The root of a mirrored tree of outputs; none: beside the source.
+    pub output_dir: Option<PathBuf>,
+}
+
+/// One folder of recordings, or the settings of a path outside of every configured one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// An absolute path, as configured: symlinks are not resolved.
+    pub path: PathBuf,
+    /// Whether the folders inside are looked at as well.
+    pub recursive: bool,
+    /// Patterns of which one must match; never empty.
+    pub include: Vec<String>,
+    /// Patterns of which none may match.
+    pub exclude: Vec<String>,
+    /// How it is watched.
+    pub watch: WatchMode,
+    /// Time between two looks when polling.
+    pub poll_every: Duration,
+    /// How long a file must stay unchanged to count as complete.
+    pub settle: Duration,
+    /// Whether what was there before the first start is transcribed.
+    pub existing: bool,
+    /// `[transcribe]` with this folder's own keys over it.
+    pub transcribe: Transcribe,
+}
+
+/// `[local]`: the built-in recogniser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// A Whisper checkpoint; none: the weights inside the binary.
+    pub model_dir: Option<PathBuf>,
+    /// Threads; none: all cores.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// `[budget]`: limits in USD; none: no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// For each calendar day.
+    pub per_day: Option<Decimal>,
+    /// For each calendar month.
+    pub per_month: Option<Decimal>,
+    /// For one recording.
+    pub per_file: Option<Decimal>,
+}
+
+/// `[large]`: what becomes of recordings over the direct limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Large {
+    /// Bytes that a request's body may hold.
+    pub direct_limit: u64,
+    /// Whether speech is encoded again to fit.
+    pub shrink: bool,
+    /// The way of what does not fit.
+    pub route: Route,
+    /// Length of a piece in minutes.
+    pub piece_minutes: NonZeroU32,
+}
+
+/// `[bucket]`: object storage that the service can fetch from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// `s3://bucket/prefix`, `gs://…` or `az://…`, without a slash at its end.
+    pub url: String,
+    /// The storage's own address; none: the provider's.
+    pub endpoint: Option<String>,
+    /// The region, or `auto`.
+    pub region: String,
+    /// The key's public half; none: from the usual variables and files.
+    pub access_key_id: Option<String>,
+    /// The file that holds the key's secret half.
+    pub secret_access_key_file: Option<PathBuf>,
+    /// How long a link stays valid, at most [`super::MAX_LINK_LIFETIME`].
+    pub link_lifetime: Duration,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The program.
+    Default,
+    /// A line of the configuration file, counted from 1.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag of the command line, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => out.write_str("default"),
+            Self::File { path, line } => write!(out, "{}:{line}", path.display()),
+            Self::Variable(name) => write!(out, "environment variable {name}"),
+            Self::Flag(flag) => out.write_str(flag),
+        }
+    }
+}
+
+/// One value in force, as it was written, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The key in full: `service.jobs`, `folders.0.path` (folders counted from 0).
+    pub key: String,
+    /// The value as TOML, secrets masked.
+    pub value: String,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// What the command line sets: the last layer, over every folder and `[transcribe]`.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--state-dir`, relative to the working folder.
+    pub state_dir: Option<PathBuf>,
+    /// `--provider`.
+    pub provider: Option<String>,
+    /// `--model`.
+    pub model: Option<String>,
+    /// `--language`.
+    pub language: Option<String>,
+    /// `--formats`, one name each.
+    pub formats: Option<Vec<String>>,
+    /// `--output-dir`, relative to the working folder.
+    pub output_dir: Option<PathBuf>,
+    /// `--diarize`.
+    pub diarize: Option<bool>,
+    /// `--jobs`.
+    pub jobs: Option<u32>,
+    /// `--include`, in place of every folder's own patterns.
+    pub include: Option<Vec<String>>,
+    /// `--exclude`, in place of every folder's own patterns.
+    pub exclude: Option<Vec<String>>,
+    /// `--no-recursive`.
+    pub no_recursive: Option<bool>,
+}

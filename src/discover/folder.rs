@@ -1,0 +1,263 @@
+//! Reads one folder: what is in it by the rules of its root, in a fixed order, without reading content.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, DirEntry, FileType, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::Access;
+
+use super::root::{LeftOut, Root};
+use crate::domain::settle::Fingerprint;
+
+/// Why something that a person may have expected to be transcribed was passed over.
+#[derive(Debug)]
+pub enum SkipReason {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It is a pipe, a socket or a device.
+    NotRegular {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A glob of `exclude` matches.
+    Excluded {
+        /// The glob.
+        glob: String,
+    },
+    /// No glob of `include` matches.
+    NotIncluded,
+    /// A link to nothing.
+    BrokenLink,
+    /// A link to a folder, which is not followed.
+    FolderLink,
+    /// A link that leads to itself, or a folder that holds itself.
+    Loop,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Self::NotRegular { what } => write!(f, "not a file but a {what}"),
+            Self::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() }.fmt(f),
+            Self::NotIncluded => LeftOut::NotIncluded.fmt(f),
+            Self::BrokenLink => f.write_str("a link to nothing"),
+            Self::FolderLink => f.write_str("a link to a folder, which is not followed"),
+            Self::Loop => f.write_str("leads back to itself"),
+        }
+    }
+}
+
+/// What tells one folder from another, whatever its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// What one folder holds.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Oldest first.
+    pub(super) files: Vec<(OsString, Fingerprint)>,
+    /// By name.
+    pub(super) folders: Vec<OsString>,
+    /// By name.
+    pub(super) skipped: Vec<(OsString, SkipReason)>,
+    /// Entries that went away while being looked at.
+    pub(super) vanished: u64,
+    /// Why the list ends early, if it does.
+    pub(super) broken: Option<io::Error>,
+}
+
+/// Takes the fingerprint of the file at `path`, following links; nothing if it is no file any more.
+///
+/// # Errors
+/// Whatever keeps the file from being looked at.
+pub fn sample(path: &Path) -> io::Result<Option<Fingerprint>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file().then(|| fingerprint(&metadata))),
+        Err(error) if gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lists `folder`, which is `within` relative to `root`; without `files` only its folders.
+pub(super) fn list(root: &Root, folder: &Path, within: &Path, files: bool) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for entry in fs::read_dir(folder)? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                listing.broken = Some(error);
+                break;
+            }
+        };
+        let name = entry.file_name();
+        match look(root, within, &entry, &name, files) {
+            Ok(Entry::Folder) => listing.folders.push(name),
+            Ok(Entry::File(fingerprint)) => listing.files.push((name, fingerprint)),
+            Ok(Entry::Skipped(reason)) => listing.skipped.push((name, reason)),
+            Ok(Entry::Other) => {}
+            Err(error) if gone(&error) => listing.vanished += 1,
+            Err(error) => listing.skipped.push((name, SkipReason::Unreadable(error))),
+        }
+    }
+    listing
+        .files
+        .sort_by(|(a, old), (b, new)| (old.modified_ns, a).cmp(&(new.modified_ns, b)));
+    listing.folders.sort();
+    listing.skipped.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(listing)
+}
+
+/// Looks at a file that was itself given as a root, following links.
+pub(super) fn look_at_given(root: &Root) -> io::Result<Result<Fingerprint, SkipReason>> {
+    if let Some(reason) = root.given_file_left_out().and_then(worth_telling) {
+        return Ok(Err(reason));
+    }
+    let metadata = fs::metadata(root.path())?;
+    Ok(match judge_file(root.path(), &metadata) {
+        Ok(Entry::File(fingerprint)) => Ok(fingerprint),
+        Ok(Entry::Skipped(reason)) => Err(reason),
+        Ok(Entry::Folder | Entry::Other) => Err(SkipReason::FolderLink),
+        Err(error) => Err(SkipReason::Unreadable(error)),
+    })
+}
+
+/// Whether the error says that there is nothing at the path (any more).
+pub(super) fn gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+enum Entry {
+    Folder,
+    File(Fingerprint),
+    Skipped(SkipReason),
+    Other,
+}
+
+fn look(
+    root: &Root,
+    within: &Path,
+    entry: &DirEntry,
+    name: &OsStr,
+    files: bool,
+) -> io::Result<Entry> {
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        return Ok(look_at_folder(root, within, name));
+    }
+    if !files {
+        return Ok(Entry::Other);
+    }
+    if kind.is_symlink() {
+        return look_at_link(root, within, &entry.path(), name);
+    }
+    if let Some(left_out) = root.file_left_out(within, name) {
+        return Ok(worth_telling(left_out).map_or(Entry::Other, Entry::Skipped));
+    }
+    if let Some(what) = irregular(kind) {
+        return Ok(Entry::Skipped(SkipReason::NotRegular { what }));
+    }
+    judge_file(&entry.path(), &entry.metadata()?)
+}
+
+fn look_at_folder(root: &Root, within: &Path, name: &OsStr) -> Entry {
+    match root.folder_left_out(within, name) {
+        None => Entry::Folder,
+        Some(left_out) => worth_telling(left_out).map_or(Entry::Other, Entry::Skipped),
+    }
+}
+
+/// A link to a file counts as that file; a link to a folder is told and not followed.
+fn look_at_link(root: &Root, within: &Path, path: &Path, name: &OsStr) -> io::Result<Entry> {
+    let left_out = root.file_left_out(within, name);
+    match fs::metadata(path) {
+        Ok(target) if target.is_dir() => Ok(match root.folder_left_out(within, name) {
+            None => Entry::Skipped(SkipReason::FolderLink),
+            Some(_) => Entry::Other,
+        }),
+        Ok(target) => match left_out {
+            None => judge_file(path, &target),
+            Some(left_out) => Ok(worth_telling(left_out).map_or(Entry::Other, Entry::Skipped)),
+        },
+        Err(_) if left_out.is_some() => Ok(Entry::Other),
+        Err(error) if gone(&error) => Ok(Entry::Skipped(SkipReason::BrokenLink)),
+        Err(error) if looped(&error) => Ok(Entry::Skipped(SkipReason::Loop)),
+        Err(error) => Err(error),
+    }
+}
+
+fn judge_file(path: &Path, metadata: &Metadata) -> io::Result<Entry> {
+    if metadata.is_dir() {
+        return Ok(Entry::Folder);
+    }
+    if let Some(what) = irregular(metadata.file_type()) {
+        return Ok(Entry::Skipped(SkipReason::NotRegular { what }));
+    }
+    // Readable by everybody: no need to ask.
+    if metadata.mode() & 0o444 != 0o444 {
+        rustix::fs::access(path, Access::READ_OK)?;
+    }
+    Ok(Entry::File(fingerprint(metadata)))
+}
+
+fn worth_telling(left_out: LeftOut) -> Option<SkipReason> {
+    match left_out {
+        LeftOut::Excluded { glob } => Some(SkipReason::Excluded { glob }),
+        LeftOut::NotIncluded => Some(SkipReason::NotIncluded),
+        LeftOut::Hidden
+        | LeftOut::TemporaryName { .. }
+        | LeftOut::PrunedFolder
+        | LeftOut::NotAudio
+        | LeftOut::TooDeep
+        | LeftOut::OtherRoot
+        | LeftOut::Outside => None,
+    }
+}
+
+fn irregular(kind: FileType) -> Option<&'static str> {
+    if kind.is_fifo() {
+        Some("pipe")
+    } else if kind.is_socket() {
+        Some("socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("device")
+    } else {
+        None
+    }
+}
+
+fn looped(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+fn fingerprint(metadata: &Metadata) -> Fingerprint {
+    Fingerprint {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    }
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}

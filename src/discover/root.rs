@@ -1,0 +1,359 @@
+//! Roots: the folders (or single files) in which recordings are looked for, and their rules.
+//!
+//! The rules decide by name alone, so that scanning, watching and explaining agree. Where roots lie
+//! inside each other, everything belongs to the innermost.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::globs::{GlobError, Globs};
+use crate::domain::settle::{hidden, pruned_folder, temporary_name};
+
+/// How a root learns of what arrives in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WatchMode {
+    /// Events on local disks, polling elsewhere.
+    #[default]
+    Auto,
+    /// Events, whatever the file system.
+    Events,
+    /// A scan every `poll_every`.
+    Poll,
+}
+
+/// The rules of a root, in plain values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RootRules {
+    /// Whether folders below the root count.
+    pub recursive: bool,
+    /// Globs of the files that count; none means all.
+    pub include: Vec<String>,
+    /// Globs of files and folders that do not count.
+    pub exclude: Vec<String>,
+    /// How to learn of what arrives.
+    pub watch: WatchMode,
+    /// The time between scans where events are of no use.
+    pub poll_every: Duration,
+}
+
+impl Default for RootRules {
+    fn default() -> Self {
+        Self {
+            recursive: true,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            watch: WatchMode::Auto,
+            poll_every: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A root that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// A glob of its rules is wrong.
+    #[error("{path}: {error}", path = path.display())]
+    Glob {
+        /// The root.
+        path: PathBuf,
+        /// The glob and what is wrong with it.
+        error: GlobError,
+    },
+    /// The path is empty, or the current folder of a relative path is gone.
+    #[error("{path:?} is no usable path")]
+    Path {
+        /// The path as given.
+        path: PathBuf,
+        /// Why it cannot be made absolute.
+        source: io::Error,
+    },
+    /// The same path is given twice with different rules.
+    #[error("{path} is given twice, with different rules: give it once", path = path.display())]
+    Twice {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// Why the rules leave a file or folder out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Its name begins with a dot.
+    Hidden,
+    /// Its name belongs to a program that is still writing.
+    TemporaryName {
+        /// The pattern that the name matches.
+        pattern: &'static str,
+    },
+    /// It is a folder in which other programs keep their own things.
+    PrunedFolder,
+    /// A glob of `exclude` matches.
+    Excluded {
+        /// The glob.
+        glob: String,
+    },
+    /// No glob of `include` matches.
+    NotIncluded,
+    /// Its extension is none of a recording.
+    NotAudio,
+    /// It lies in a folder below a root that is not recursive.
+    TooDeep,
+    /// It lies in another root that is inside this one.
+    OtherRoot,
+    /// It lies outside of the root.
+    Outside,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hidden => f.write_str("hidden: the name begins with a dot"),
+            Self::TemporaryName { pattern } => write!(f, "temporary name ({pattern})"),
+            Self::PrunedFolder => f.write_str("a folder of another program's own files"),
+            Self::Excluded { glob } => write!(f, "excluded by the glob `{glob}`"),
+            Self::NotIncluded => f.write_str("matches no glob of `include`"),
+            Self::NotAudio => f.write_str("no extension of a recording"),
+            Self::TooDeep => f.write_str("below a folder that is not recursive"),
+            Self::OtherRoot => f.write_str("belongs to another configured folder"),
+            Self::Outside => f.write_str("outside of the folder"),
+        }
+    }
+}
+
+/// A folder, or a single file, in which recordings are looked for.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+    /// The path with links resolved, if it existed when the root was made.
+    real: Option<PathBuf>,
+    rules: RootRules,
+    include: Globs,
+    exclude: Globs,
+    candidate: fn(&OsStr) -> bool,
+    /// Other roots inside this one, relative to it.
+    inner: BTreeSet<PathBuf>,
+    /// An earlier root that is the same folder by another path.
+    same_as: Option<PathBuf>,
+}
+
+impl Root {
+    /// A root at `path` (made absolute); `candidate` tells by a file name's extension whether the file
+    /// may be a recording.
+    ///
+    /// # Errors
+    /// A glob that cannot be used, or a path that cannot be made absolute.
+    pub fn new(
+        path: &Path,
+        rules: RootRules,
+        candidate: fn(&OsStr) -> bool,
+    ) -> Result<Self, RootError> {
+        let path = plain_path(path)?;
+        let wrong = |error| RootError::Glob {
+            path: path.clone(),
+            error,
+        };
+        let include = Globs::new("include", &rules.include).map_err(wrong)?;
+        let exclude = Globs::new("exclude", &rules.exclude).map_err(wrong)?;
+        let real = fs::canonicalize(&path).ok();
+        let (inner, same_as) = (BTreeSet::new(), None);
+        Ok(Self {
+            path,
+            real,
+            rules,
+            include,
+            exclude,
+            candidate,
+            inner,
+            same_as,
+        })
+    }
+
+    /// The absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The rules it was made with.
+    pub fn rules(&self) -> &RootRules {
+        &self.rules
+    }
+
+    /// The earlier root that is the same folder by another path, which then owns its files.
+    pub fn same_as(&self) -> Option<&Path> {
+        self.same_as.as_deref()
+    }
+
+    /// Why the rules leave out the file at `path`, by its name and the names of the folders above it.
+    pub fn left_out(&self, path: &Path) -> Option<LeftOut> {
+        if path == self.path {
+            return self.given_file_left_out();
+        }
+        let Ok(relative) = path.strip_prefix(&self.path) else {
+            return Some(LeftOut::Outside);
+        };
+        let within = relative.parent().unwrap_or(Path::new(""));
+        let name = relative.file_name().unwrap_or_default();
+        self.folders_left_out(within)
+            .or_else(|| self.file_left_out(within, name))
+    }
+
+    /// Why the rules leave out the folder `relative` to the root, or one above it.
+    pub(super) fn folders_left_out(&self, relative: &Path) -> Option<LeftOut> {
+        let mut within = PathBuf::new();
+        for name in relative.iter() {
+            if let Some(left_out) = self.folder_left_out(&within, name) {
+                return Some(left_out);
+            }
+            within.push(name);
+        }
+        None
+    }
+
+    /// Why the rules leave out the folder called `name` in `within` (relative to the root).
+    pub(super) fn folder_left_out(&self, within: &Path, name: &OsStr) -> Option<LeftOut> {
+        if !self.rules.recursive {
+            return Some(LeftOut::TooDeep);
+        }
+        if pruned_folder(name) {
+            return Some(LeftOut::PrunedFolder);
+        }
+        if hidden(name) {
+            return Some(LeftOut::Hidden);
+        }
+        if !self.inner.is_empty() && self.inner.contains(&within.join(name)) {
+            return Some(LeftOut::OtherRoot);
+        }
+        self.exclude.folder(within, name).map(excluded)
+    }
+
+    /// Why the rules leave out the file called `name` in `within` (relative to the root).
+    pub(super) fn file_left_out(&self, within: &Path, name: &OsStr) -> Option<LeftOut> {
+        if let Some(left_out) = self.no_candidate(name) {
+            return Some(left_out);
+        }
+        if !self.inner.is_empty() && self.inner.contains(&within.join(name)) {
+            return Some(LeftOut::OtherRoot);
+        }
+        self.globs_left_out(within, name)
+    }
+
+    /// Why a file called `name` is none that a person would expect to be transcribed.
+    pub(super) fn no_candidate(&self, name: &OsStr) -> Option<LeftOut> {
+        if !Path::new(name).extension().is_some_and(self.candidate) {
+            return Some(temporary_or(name, LeftOut::NotAudio));
+        }
+        temporary_name(name).map(|pattern| LeftOut::TemporaryName { pattern })
+    }
+
+    /// Why a root that is a file is left out: only by a glob, for whoever names a file means it.
+    pub(super) fn given_file_left_out(&self) -> Option<LeftOut> {
+        let name = self.path.file_name().unwrap_or_default();
+        self.globs_left_out(Path::new(""), name)
+    }
+
+    fn globs_left_out(&self, within: &Path, name: &OsStr) -> Option<LeftOut> {
+        if let Some(glob) = self.exclude.file(within, name) {
+            return Some(excluded(glob));
+        }
+        let included = self.include.is_everything() || self.include.file(within, name).is_some();
+        (!included).then_some(LeftOut::NotIncluded)
+    }
+
+    fn relation(&self, other: &Self) -> Option<PathBuf> {
+        let below = |mine: &Path, theirs: &Path| Some(theirs.strip_prefix(mine).ok()?.to_owned());
+        below(&self.path, &other.path)
+            .or_else(|| below(self.real.as_deref()?, other.real.as_deref()?))
+    }
+}
+
+/// All roots of a run, knowing of each other.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    roots: Arc<[Arc<Root>]>,
+}
+
+impl Roots {
+    /// Takes the roots together; one that is given again with the same rules is dropped.
+    ///
+    /// # Errors
+    /// [`RootError::Twice`] when the same path comes with different rules.
+    pub fn new(given: Vec<Root>) -> Result<Self, RootError> {
+        let mut roots: Vec<Root> = Vec::with_capacity(given.len());
+        for mut root in given {
+            if let Some(first) = roots.iter().find(|first| first.path == root.path) {
+                if first.rules == root.rules {
+                    continue;
+                }
+                return Err(RootError::Twice { path: root.path });
+            }
+            for first in &mut roots {
+                introduce(first, &mut root);
+            }
+            roots.push(root);
+        }
+        Ok(Self {
+            roots: roots.into_iter().map(Arc::new).collect(),
+        })
+    }
+
+    /// The roots in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Root>> {
+        self.roots.iter()
+    }
+
+    /// The innermost root that `path` lies in.
+    pub fn owner(&self, path: &Path) -> Option<&Arc<Root>> {
+        let holding = self
+            .roots
+            .iter()
+            .filter(|root| path.starts_with(&root.path));
+        holding.max_by_key(|root| root.path.as_os_str().len())
+    }
+}
+
+/// Tells two roots of each other where one lies inside the other.
+fn introduce(first: &mut Root, second: &mut Root) {
+    if let Some(below) = first.relation(second) {
+        if below.as_os_str().is_empty() {
+            second.same_as = Some(first.path.clone());
+        } else {
+            first.inner.insert(below);
+        }
+    } else if let Some(below) = second.relation(first) {
+        second.inner.insert(below);
+    }
+}
+
+fn excluded(glob: &str) -> LeftOut {
+    LeftOut::Excluded {
+        glob: glob.to_owned(),
+    }
+}
+
+fn temporary_or(name: &OsStr, other: LeftOut) -> LeftOut {
+    temporary_name(name).map_or(other, |pattern| LeftOut::TemporaryName { pattern })
+}
+
+/// The path made absolute, and without `..` if it exists.
+fn plain_path(path: &Path) -> Result<PathBuf, RootError> {
+    let absolute = std::path::absolute(path).map_err(|source| RootError::Path {
+        path: path.to_owned(),
+        source,
+    })?;
+    let winding = absolute
+        .components()
+        .any(|part| part == Component::ParentDir);
+    let straight = if winding {
+        fs::canonicalize(&absolute).ok()
+    } else {
+        None
+    };
+    // A trailing slash would make two spellings of one root.
+    Ok(straight.unwrap_or(absolute).components().collect())
+}

@@ -1,0 +1,146 @@
+//! Walks the folders of a root, depth first, by name, one listing at a time in memory.
+//!
+//! Scanning and watching share this walk, so that both see the same folders. A folder is entered before
+//! it is read: who watches it on entry misses nothing that is created while it is read.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::path::{Path, PathBuf};
+
+use super::folder::{Identity, Listing, SkipReason, gone, list};
+use super::root::Root;
+use crate::domain::settle::Fingerprint;
+
+/// Whoever is led through the folders; `Break` ends the walk.
+pub(super) trait Visitor {
+    /// Whether files are wanted, or folders alone.
+    const FILES: bool;
+
+    /// A folder is about to be read; `false` leaves it out with all below it.
+    fn enter(&mut self, folder: &Path, identity: Identity) -> ControlFlow<(), bool>;
+    /// A file that may be a recording.
+    fn file(&mut self, path: PathBuf, fingerprint: Fingerprint) -> ControlFlow<()>;
+    /// Something that was passed over.
+    fn skipped(&mut self, path: PathBuf, reason: SkipReason) -> ControlFlow<()>;
+    /// Entries or folders that went away meanwhile.
+    fn vanished(&mut self, count: u64);
+}
+
+/// Walks the folder `within` (relative to the root, not left out by its rules) and, if `deep`, all below.
+///
+/// # Errors
+/// When that folder cannot be read; what cannot be read below it is told to the visitor.
+pub(super) fn walk(
+    root: &Root,
+    within: &Path,
+    deep: bool,
+    visitor: &mut impl Visitor,
+) -> io::Result<ControlFlow<()>> {
+    let mut above: Vec<Level> = Vec::new();
+    let mut step = read(root, within.to_owned(), &above, visitor)?;
+    loop {
+        match step {
+            Continue(level) if deep => above.extend(level),
+            Continue(_) => return Ok(Continue(())),
+            Break(()) => return Ok(Break(())),
+        }
+        let Some(within) = next(&mut above) else {
+            return Ok(Continue(()));
+        };
+        let path = root.path().join(&within);
+        step = match read(root, within, &above, visitor) {
+            Ok(step) => step,
+            Err(error) if gone(&error) => {
+                visitor.vanished(1);
+                Continue(None)
+            }
+            Err(error) => nothing(visitor.skipped(path, SkipReason::Unreadable(error))),
+        };
+    }
+}
+
+/// A folder on the way down, and what is still to be entered of it, the next one last.
+struct Level {
+    within: PathBuf,
+    identity: Identity,
+    folders: Vec<OsString>,
+}
+
+type Step = ControlFlow<(), Option<Level>>;
+
+/// The next folder to enter, leaving those that are done.
+fn next(above: &mut Vec<Level>) -> Option<PathBuf> {
+    loop {
+        let level = above.last_mut()?;
+        if let Some(name) = level.folders.pop() {
+            return Some(level.within.join(name));
+        }
+        above.pop();
+    }
+}
+
+fn read<V: Visitor>(
+    root: &Root,
+    within: PathBuf,
+    above: &[Level],
+    visitor: &mut V,
+) -> io::Result<Step> {
+    // The root may be a link; below it, links to folders are not followed.
+    let top = within.as_os_str().is_empty();
+    let folder = if top {
+        root.path().to_owned()
+    } else {
+        root.path().join(&within)
+    };
+    let metadata = if top {
+        fs::metadata(&folder)?
+    } else {
+        fs::symlink_metadata(&folder)?
+    };
+    if metadata.is_symlink() {
+        return Ok(nothing(visitor.skipped(folder, SkipReason::FolderLink)));
+    }
+    let identity = Identity::of(&metadata);
+    if above.iter().any(|level| level.identity == identity) {
+        return Ok(nothing(visitor.skipped(folder, SkipReason::Loop)));
+    }
+    match visitor.enter(&folder, identity) {
+        Break(()) => return Ok(Break(())),
+        Continue(false) => return Ok(Continue(None)),
+        Continue(true) => {}
+    }
+    let listing = list(root, &folder, &within, V::FILES)?;
+    Ok(tell(&folder, listing, visitor).map_continue(|mut folders| {
+        folders.reverse();
+        Some(Level {
+            within,
+            identity,
+            folders,
+        })
+    }))
+}
+
+/// Tells the visitor what a folder holds and gives back its folders.
+fn tell(
+    folder: &Path,
+    listing: Listing,
+    visitor: &mut impl Visitor,
+) -> ControlFlow<(), Vec<OsString>> {
+    visitor.vanished(listing.vanished);
+    for (name, reason) in listing.skipped {
+        visitor.skipped(folder.join(name), reason)?;
+    }
+    for (name, fingerprint) in listing.files {
+        visitor.file(folder.join(name), fingerprint)?;
+    }
+    if let Some(error) = listing.broken {
+        visitor.skipped(folder.to_owned(), SkipReason::Unreadable(error))?;
+    }
+    Continue(listing.folders)
+}
+
+fn nothing(told: ControlFlow<()>) -> Step {
+    told.map_continue(|()| None)
+}

@@ -1,0 +1,387 @@
+//! Scenes and random sample sequences for the settle book.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTLE: Duration = Duration::from_secs(10);
+
+fn at(seconds: f64) -> Timestamp {
+    let start = Timestamp::from_second(1_700_000_000).unwrap();
+    start
+        .checked_add(jiff::SignedDuration::from_secs_f64(seconds))
+        .unwrap()
+}
+
+fn ns(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap()
+}
+
+/// A file of `size` bytes that was written last at `written`.
+fn sized(size: u64, written: Timestamp) -> Fingerprint {
+    let touched = ns(written);
+    Fingerprint {
+        device: 1,
+        inode: 7,
+        size,
+        modified_ns: touched,
+        changed_ns: touched,
+    }
+}
+
+fn wait(reason: Unsettled, until: Timestamp) -> Settling {
+    Settling::Wait { reason, until }
+}
+
+struct Scene {
+    book: SettleBook,
+    path: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            book: SettleBook::default(),
+            path: PathBuf::from("/in/a.mp3"),
+        }
+    }
+
+    fn see(&mut self, size: u64, written: f64, now: f64) -> Settling {
+        self.book
+            .observe(&self.path, SETTLE, sized(size, at(written)), at(now))
+    }
+}
+
+#[test]
+fn an_old_file_is_complete_at_first_sight() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.see(10, -3600.0, 0.0), Settling::Complete);
+    assert!(scene.book.is_empty());
+}
+
+#[test]
+fn a_young_file_waits_for_its_settle_time_and_is_then_forgotten() {
+    let mut scene = Scene::new();
+    assert_eq!(
+        scene.see(10, -1.0, 0.0),
+        wait(Unsettled::TooYoung, at(10.0))
+    );
+    assert_eq!(
+        scene.see(10, -1.0, 9.0),
+        wait(Unsettled::TooYoung, at(10.0))
+    );
+    assert_eq!(scene.see(10, -1.0, 10.0), Settling::Complete);
+    assert!(scene.book.is_empty());
+    assert_eq!(scene.book.next_look(), None);
+}
+
+#[test]
+fn an_old_content_in_a_lately_touched_inode_waits() {
+    // Some copiers give the final size and an old time first and the bytes later.
+    let mut scene = Scene::new();
+    let mut sample = sized(10, at(-3600.0));
+    sample.changed_ns = ns(at(-1.0));
+    let seen = scene.book.observe(&scene.path, SETTLE, sample, at(0.0));
+    assert_eq!(seen, wait(Unsettled::TooYoung, at(10.0)));
+    sample.changed_ns = ns(at(8.0));
+    let seen = scene.book.observe(&scene.path, SETTLE, sample, at(10.0));
+    assert!(matches!(
+        seen,
+        Settling::Wait {
+            reason: Unsettled::Growing,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_file_from_the_future_waits_its_time_from_first_sight() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.see(10, 1e6, 0.0), wait(Unsettled::TooYoung, at(10.0)));
+    assert_eq!(scene.see(10, 1e6, 10.0), Settling::Complete);
+}
+
+#[test]
+fn a_steadily_growing_file_completes_one_settle_time_after_its_end() {
+    let mut scene = Scene::new();
+    for second in 0..60 {
+        let now = f64::from(second);
+        let seen = scene.see(u64::try_from(second).unwrap() + 1, now, now);
+        assert!(matches!(seen, Settling::Wait { .. }), "{second}: {seen:?}");
+    }
+    assert_eq!(
+        scene.see(60, 59.0, 60.0),
+        wait(Unsettled::Growing, at(62.5))
+    );
+    assert_eq!(scene.see(60, 59.0, 69.0), Settling::Complete);
+}
+
+#[test]
+fn pauses_of_half_the_settle_time_double_it() {
+    let mut scene = Scene::new();
+    scene.see(1, 0.0, 0.0);
+    scene.see(2, 6.0, 6.0);
+    // 10 seconds would have been enough before the pause was seen.
+    assert!(matches!(
+        scene.see(2, 6.0, 17.0),
+        Settling::Wait {
+            reason: Unsettled::Growing,
+            ..
+        }
+    ));
+    assert_eq!(scene.see(2, 6.0, 26.0), Settling::Complete);
+}
+
+#[test]
+fn the_wait_never_passes_its_cap() {
+    let mut scene = Scene::new();
+    let mut now = 0.0;
+    for size in 1..50 {
+        scene.see(size, now, now);
+        now += 299.0;
+    }
+    let last = now - 299.0;
+    assert!(matches!(scene.see(49, last, now), Settling::Wait { .. }));
+    assert_eq!(scene.see(49, last, last + 300.0), Settling::Complete);
+}
+
+#[test]
+fn an_empty_file_waits_for_ever() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.see(0, -3600.0, 0.0), wait(Unsettled::Empty, at(60.0)));
+    assert_eq!(
+        scene.see(0, -3600.0, 1e6),
+        wait(Unsettled::Empty, at(1e6 + 60.0))
+    );
+}
+
+#[test]
+fn a_replaced_inode_is_a_change() {
+    let mut scene = Scene::new();
+    scene.see(10, -1.0, 0.0);
+    let other = Fingerprint {
+        inode: 8,
+        ..sized(10, at(-1.0))
+    };
+    let seen = scene.book.observe(&scene.path, SETTLE, other, at(10.0));
+    assert!(matches!(
+        seen,
+        Settling::Wait {
+            reason: Unsettled::Growing,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_clock_set_back_starts_the_wait_anew() {
+    let mut scene = Scene::new();
+    scene.see(10, -1.0, 0.0);
+    assert_eq!(
+        scene.see(10, -1.0, -5000.0),
+        wait(Unsettled::TooYoung, at(-4990.0))
+    );
+    assert_eq!(scene.see(10, -1.0, -4990.0), Settling::Complete);
+}
+
+#[test]
+fn a_container_cut_short_waits_until_it_changes() {
+    let mut scene = Scene::new();
+    let sample = sized(10, at(-3600.0));
+    let reason = Unsettled::CutShort {
+        what: "no moov".to_owned(),
+    };
+    let path = scene.path.clone();
+    let told = scene
+        .book
+        .cut_short(&path, SETTLE, sample, "no moov", at(0.0));
+    assert_eq!(told, wait(reason.clone(), at(60.0)));
+    assert_eq!(
+        scene.see(10, -3600.0, 900.0),
+        wait(reason.clone(), at(960.0))
+    );
+    assert_eq!(reason.to_string(), "cut short: no moov");
+    let seen = scene.see(11, 950.0, 960.0);
+    assert!(matches!(
+        seen,
+        Settling::Wait {
+            reason: Unsettled::Growing,
+            ..
+        }
+    ));
+    assert_eq!(scene.see(11, 950.0, 990.0), Settling::Complete);
+}
+
+#[test]
+fn a_temporary_name_waits_with_its_pattern_and_takes_no_room() {
+    let mut book = SettleBook::default();
+    let path = Path::new("/in/~$a.mp3");
+    let seen = book.observe(path, SETTLE, sized(10, at(-3600.0)), at(0.0));
+    assert_eq!(
+        seen,
+        wait(Unsettled::TemporaryName { pattern: "~$*" }, at(60.0))
+    );
+    assert!(book.is_empty());
+}
+
+#[test]
+fn due_files_come_in_the_order_of_their_times() {
+    let mut book = SettleBook::default();
+    for (name, now) in [("c", 3.0), ("a", 1.0), ("b", 2.0)] {
+        book.observe(Path::new(name), SETTLE, sized(1, at(now)), at(now));
+    }
+    assert_eq!(book.next_look(), Some(at(11.0)));
+    assert_eq!(
+        book.due(at(12.0), 9),
+        [PathBuf::from("a"), PathBuf::from("b")]
+    );
+    assert_eq!(book.due(at(99.0), 1), [PathBuf::from("a")]);
+    book.forget(Path::new("a"));
+    assert_eq!(book.next_look(), Some(at(12.0)));
+    assert_eq!(
+        book.standing(Path::new("b")),
+        Some((Unsettled::TooYoung, at(12.0)))
+    );
+    assert_eq!(book.waiting().count(), 2);
+}
+
+#[test]
+fn a_full_book_asks_for_a_scan_once_there_is_room() {
+    let mut book = SettleBook::with_capacity(2);
+    for name in ["a", "b", "c"] {
+        let seen = book.observe(Path::new(name), SETTLE, sized(1, at(0.0)), at(0.0));
+        assert_eq!(seen, wait(Unsettled::TooYoung, at(10.0)));
+    }
+    assert_eq!(book.len(), 2);
+    assert!(!book.rescan_wanted());
+    book.forget(Path::new("a"));
+    assert!(book.rescan_wanted());
+    assert!(!book.rescan_wanted());
+}
+
+#[test]
+fn a_one_shot_run_waits_two_seconds_at_most() {
+    assert_eq!(one_shot(SETTLE), Duration::from_secs(2));
+    assert_eq!(
+        one_shot(Duration::from_millis(50)),
+        Duration::from_millis(50)
+    );
+}
+
+#[test]
+fn names_of_unfinished_files_are_known() {
+    for (name, pattern) in [
+        ("a.mp3.part", "*.part"),
+        ("a.MP3.CRDOWNLOAD", "*.crdownload"),
+        ("a.tmp", "*.tmp"),
+        ("a.partial", "*.partial"),
+        ("a.download", "*.download"),
+        (".syncthing.a.mp3.tmp", ".syncthing.*"),
+        ("~syncthing~a.mp3.tmp", "~syncthing~*"),
+        ("._a.mp3", "._*"),
+        ("~$a.mp3", "~$*"),
+        (".a.mp3", ".*"),
+    ] {
+        assert_eq!(temporary_name(OsStr::new(name)), Some(pattern), "{name}");
+    }
+    for name in ["a.mp3", "part", "a.part.mp3", "download.mp3", "~a.mp3", ""] {
+        assert_eq!(temporary_name(OsStr::new(name)), None, "{name}");
+    }
+    assert_eq!(
+        temporary_name(OsStr::from_bytes(b"\xff\xfe.part")),
+        Some("*.part")
+    );
+}
+
+#[test]
+fn folders_of_other_programs_are_pruned() {
+    for name in [
+        "@eaDir",
+        ".stversions",
+        ".stfolder",
+        ".Trash-1000",
+        "__MACOSX",
+        ".Spotlight-V100",
+    ] {
+        assert!(pruned_folder(OsStr::new(name)), "{name}");
+    }
+    for name in ["eaDir", "Trash", "recordings", ""] {
+        assert!(!pruned_folder(OsStr::new(name)), "{name}");
+    }
+    assert!(hidden(OsStr::new(".git")) && !hidden(OsStr::new("a.b")));
+}
+
+/// A random life of a file: pauses in milliseconds, and whether the file changed in each.
+fn life() -> impl Strategy<Value = Vec<(u32, Option<u8>)>> {
+    prop::collection::vec((1_u32..40_000, prop::option::of(any::<u8>())), 1..60)
+}
+
+proptest! {
+    #[test]
+    fn a_file_is_never_complete_at_a_sample_that_differs_or_is_empty(life in life()) {
+        let mut book = SettleBook::default();
+        let path = Path::new("a.mp3");
+        let mut now = at(0.0);
+        let mut last = sized(1, now);
+        let mut unchanged_since = now;
+        let mut known = matches!(book.observe(path, SETTLE, last, now), Settling::Wait { .. });
+        for (pause, change) in life {
+            now = now.checked_add(Duration::from_millis(pause.into())).unwrap();
+            if let Some(size) = change {
+                let next = sized(size.into(), now);
+                if next != last {
+                    unchanged_since = now;
+                }
+                last = next;
+            }
+            let seen = book.observe(path, SETTLE, last, now);
+            if seen == Settling::Complete {
+                prop_assert!(last.size > 0);
+                let quiet = elapsed(unchanged_since, now);
+                prop_assert!(quiet >= SETTLE || (!known && quiet >= OLD_ENOUGH), "{quiet:?}");
+                prop_assert!(book.is_empty());
+            } else {
+                prop_assert_eq!(book.len(), 1);
+            }
+            known = seen != Settling::Complete;
+        }
+    }
+
+    #[test]
+    fn a_file_left_alone_is_complete_after_the_longest_wait_when_looked_at_as_asked(life in life()) {
+        let mut book = SettleBook::default();
+        let path = Path::new("a.mp3");
+        let mut now = at(0.0);
+        let mut last = sized(1, now);
+        book.observe(path, SETTLE, last, now);
+        for (pause, change) in life {
+            now = now.checked_add(Duration::from_millis(pause.into())).unwrap();
+            if let Some(size) = change {
+                last = sized(u64::from(size) + 1, now);
+            }
+            book.observe(path, SETTLE, last, now);
+        }
+        let end = now;
+        while let Settling::Wait { until, .. } = book.observe(path, SETTLE, last, now) {
+            prop_assert!(until > now);
+            now = until;
+            prop_assert!(elapsed(end, now) <= LONGEST_WAIT);
+        }
+    }
+
+    #[test]
+    fn two_samples_complete_a_file_only_when_a_settle_time_lies_between(
+        size in 0_u64..3, grown in 0_u64..3, between in 0_u32..30_000, age in 0_u32..100_000,
+    ) {
+        let mut scene = Scene::new();
+        let written = -f64::from(age) / 1000.0;
+        let later = f64::from(between) / 1000.0;
+        prop_assert_ne!(scene.see(size, written, 0.0), Settling::Complete);
+        let seen = scene.see(size + grown, written, later);
+        let complete = size > 0 && grown == 0 && between >= 10_000;
+        prop_assert_eq!(seen == Settling::Complete, complete);
+    }
+}

@@ -1,1 +1,0 @@
-//! The transcript: one document model for every reply shape.

@@ -1,0 +1,349 @@
+//! Makes a [`Transcript`] out of a [`Heard`]: words if there are usable ones, else segments, else
+//! turns, else the bare text. The text decides on the words and their order, the words on times
+//! and speakers, the turns on speakers where the words name none.
+
+use std::collections::HashMap;
+
+use super::heard::one_line;
+use super::sentences::append;
+use super::span::to_milliseconds;
+use super::speakers::Voices;
+use super::suspicion::suspicions;
+use super::times::{Mark, Mended, mend};
+use super::words::{Listed, listed};
+use super::{
+    AudioEvent, Heard, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode,
+    Word, WordKind,
+};
+
+/// A segment whose speaker is still a voice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Draft {
+    pub(super) span: Option<Span>,
+    pub(super) voice: Option<usize>,
+    pub(super) text: String,
+    pub(super) words: Vec<Word>,
+}
+
+/// All segments of a recording and how exact their times are.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Drafts {
+    pub(super) drafts: Vec<Draft>,
+    pub(super) timing: Timing,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Makes the document; `measured` is the recording's true length in seconds.
+pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
+    let heard = heard.cleaned();
+    let duration = measured
+        .or(heard.duration)
+        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+        .map(to_milliseconds);
+    let voices = Voices::of(&heard);
+    let Drafts {
+        mut drafts,
+        timing,
+        mut warnings,
+    } = drafts(&heard, duration, &voices);
+    let text = if heard.text.is_empty() {
+        joined(&drafts)
+    } else {
+        heard.text.clone()
+    };
+    give_whole_span(&mut drafts, timing, duration);
+    let (segments, speakers) = numbered(drafts, &voices);
+    warnings.extend(unmatched(&voices));
+    warnings.extend(suspicions(&text, duration, &segments, timing));
+    let events = events(&heard, &segments);
+    Transcript {
+        text,
+        language: heard.language,
+        duration,
+        segments,
+        speakers,
+        events,
+        timing,
+        warnings,
+    }
+}
+
+/// What the mending of times has to say.
+pub(super) fn time_warnings(mended: &Mended, count: usize) -> Vec<Warning> {
+    let of = |number: usize, code, what: &str| {
+        let message = format!("{number} of {count} times {what}");
+        (number > 0).then_some(Warning { code, message })
+    };
+    [
+        of(
+            mended.replaced,
+            WarningCode::TimesMended,
+            "were impossible and have been replaced",
+        ),
+        of(
+            mended.filled,
+            WarningCode::TimesFilled,
+            "were absent and have been estimated",
+        ),
+        of(
+            mended.past_end,
+            WarningCode::TimesPastEnd,
+            "lie behind the end of the recording",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn drafts(heard: &Heard, duration: Option<f64>, voices: &Voices) -> Drafts {
+    let mut differing = Vec::new();
+    match listed(heard, duration, voices) {
+        Listed::Drafts(drafts) => return drafts,
+        Listed::Differ(warning) => differing.push(warning),
+        Listed::Nothing => {}
+    }
+    let stretches = if heard.segments.is_empty() {
+        turn_stretches(heard, voices)
+    } else {
+        segment_stretches(heard, voices)
+    };
+    let mut drafts = if stretches.is_empty() {
+        bare(&heard.text)
+    } else {
+        from_stretches(stretches, heard, duration)
+    };
+    differing.append(&mut drafts.warnings);
+    Drafts {
+        warnings: differing,
+        ..drafts
+    }
+}
+
+/// A piece of text as a service gives it, with one time and one speaker.
+struct Stretch<'a> {
+    text: &'a str,
+    mark: Mark,
+}
+
+fn segment_stretches<'a>(heard: &'a Heard, voices: &Voices) -> Vec<Stretch<'a>> {
+    let stretches = heard.segments.iter().map(|segment| {
+        let mut mark = Mark {
+            start: segment.start,
+            end: segment.end,
+            speaker: voices.of_word(segment.speaker.as_deref()),
+            characters: segment.text.chars().count(),
+        };
+        mark.speaker = mark.speaker.or_else(|| voices.at(mark.span()?));
+        Stretch {
+            text: &segment.text,
+            mark,
+        }
+    });
+    stretches.collect()
+}
+
+fn turn_stretches<'a>(heard: &'a Heard, voices: &Voices) -> Vec<Stretch<'a>> {
+    let turns = heard
+        .turns
+        .iter()
+        .filter(|turn| !turn.text.is_empty())
+        .map(|turn| {
+            let mark = Mark {
+                start: turn.start,
+                end: turn.end,
+                speaker: voices.of_turn(&turn.speaker),
+                characters: turn.text.chars().count(),
+            };
+            Stretch {
+                text: &turn.text,
+                mark,
+            }
+        });
+    turns.collect()
+}
+
+fn from_stretches(mut stretches: Vec<Stretch<'_>>, heard: &Heard, duration: Option<f64>) -> Drafts {
+    let held = holds(&heard.text, &stretches);
+    if !held
+        && stretches
+            .iter()
+            .all(|stretch| stretch.mark.span().is_some())
+    {
+        stretches.sort_by(|a, b| start_of(a).total_cmp(&start_of(b)));
+    }
+    let mut warnings: Vec<Warning> = Vec::new();
+    if !heard.text.is_empty() && !holds(&heard.text, &stretches) {
+        let message = "the segments are not the words of the text".to_owned();
+        warnings.push(Warning {
+            code: WarningCode::WordsDiffer,
+            message,
+        });
+    }
+    let marks: Vec<Mark> = stretches.iter().map(|stretch| stretch.mark).collect();
+    let mended = mend(&marks, duration);
+    warnings.extend(
+        mended
+            .iter()
+            .flat_map(|mended| time_warnings(mended, marks.len())),
+    );
+    let timing = match &mended {
+        None => Timing::None,
+        Some(_) if heard.pieces => Timing::Pieces,
+        Some(_) => Timing::Segments,
+    };
+    let spans = mended.map(|mended| mended.spans).unwrap_or_default();
+    let drafts = stretches
+        .into_iter()
+        .enumerate()
+        .map(|(position, Stretch { text, mark })| Draft {
+            span: spans.get(position).copied(),
+            voice: mark.speaker,
+            text: text.to_owned(),
+            words: Vec::new(),
+        })
+        .collect();
+    Drafts {
+        drafts,
+        timing,
+        warnings,
+    }
+}
+
+fn start_of(stretch: &Stretch<'_>) -> f64 {
+    stretch.mark.span().map_or(0.0, Span::start)
+}
+
+/// Whether the stretches in their order are the text, letter by letter.
+fn holds(text: &str, stretches: &[Stretch<'_>]) -> bool {
+    let letters = stretches
+        .iter()
+        .flat_map(|stretch| super::align::letters(stretch.text));
+    letters.eq(super::align::letters(text))
+}
+
+fn bare(text: &str) -> Drafts {
+    let text = one_line(text);
+    let draft = Draft {
+        span: None,
+        voice: None,
+        text,
+        words: Vec::new(),
+    };
+    let drafts = if draft.text.is_empty() {
+        Vec::new()
+    } else {
+        vec![draft]
+    };
+    Drafts {
+        drafts,
+        timing: Timing::None,
+        warnings: Vec::new(),
+    }
+}
+
+fn joined(drafts: &[Draft]) -> String {
+    drafts.iter().fold(String::new(), |mut text, draft| {
+        append(&mut text, &draft.text);
+        text
+    })
+}
+
+/// A text in one block without times lies somewhere in the recording: that much is known.
+fn give_whole_span(drafts: &mut [Draft], timing: Timing, duration: Option<f64>) {
+    if let ([only], Timing::None, Some(seconds)) = (drafts, timing, duration) {
+        only.span = Some(Span::new(0.0, seconds));
+    }
+}
+
+/// Turns voices into speakers, numbered in the order of their first words.
+fn numbered(drafts: Vec<Draft>, voices: &Voices) -> (Vec<Segment>, Vec<Speaker>) {
+    let mut speakers: Vec<Speaker> = Vec::new();
+    let mut ids: HashMap<usize, SpeakerId> = HashMap::new();
+    let mut last = None;
+    let mut segments = Vec::with_capacity(drafts.len());
+    for (id, draft) in drafts.into_iter().enumerate() {
+        let speaker = draft.voice.map(|voice| {
+            *ids.entry(voice).or_insert_with(|| {
+                let id = SpeakerId(speakers.len());
+                speakers.push(new_speaker(id, voices.label(voice)));
+                id
+            })
+        });
+        if let Some(known) = speaker.and_then(|SpeakerId(number)| speakers.get_mut(number)) {
+            known.seconds = to_milliseconds(known.seconds + draft.span.map_or(0.0, Span::seconds));
+            known.turns += usize::from(last != speaker);
+        }
+        last = speaker;
+        segments.push(segment(id, draft, speaker));
+    }
+    (segments, speakers)
+}
+
+fn new_speaker(id: SpeakerId, label: &str) -> Speaker {
+    Speaker {
+        id,
+        label: label.to_owned(),
+        name: None,
+        seconds: 0.0,
+        turns: 0,
+    }
+}
+
+fn segment(id: usize, draft: Draft, speaker: Option<SpeakerId>) -> Segment {
+    let words = draft
+        .words
+        .into_iter()
+        .map(|word| Word { speaker, ..word })
+        .collect();
+    Segment {
+        id,
+        span: draft.span,
+        speaker,
+        text: draft.text,
+        words,
+    }
+}
+
+fn unmatched(voices: &Voices) -> Option<Warning> {
+    let count = voices.unmatched;
+    let message =
+        format!("{count} speaker labels of words and turns could not be matched by their times");
+    (count > 0).then_some(Warning {
+        code: WarningCode::SpeakersUnmatched,
+        message,
+    })
+}
+
+/// The sounds among the words; with the times that the transcript gives them, if it does.
+fn events(heard: &Heard, segments: &[Segment]) -> Vec<AudioEvent> {
+    let placed: Vec<AudioEvent> = segments
+        .iter()
+        .flat_map(|segment| &segment.words)
+        .filter(|word| word.event)
+        .map(|word| AudioEvent {
+            text: word.text.clone(),
+            span: word.span,
+        })
+        .collect();
+    let raw = heard
+        .words
+        .iter()
+        .filter(|word| word.kind == WordKind::AudioEvent);
+    if placed.len() == raw.clone().count() {
+        return placed;
+    }
+    raw.map(|word| {
+        let mark = Mark {
+            start: word.start,
+            end: word.end,
+            speaker: None,
+            characters: 0,
+        };
+        AudioEvent {
+            text: one_line(&word.text),
+            span: mark.span(),
+        }
+    })
+    .collect()
+}

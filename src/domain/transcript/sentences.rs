@@ -1,0 +1,130 @@
+//! Where sentences and clauses end, for breaking text without ever changing a word.
+//!
+//! By punctuation alone, in any script that has some; a full stop after an abbreviation or before
+//! a small letter does not count.
+
+use super::script::is_spaceless;
+
+pub use super::script::append;
+
+/// Abbreviations whose full stop ends no sentence, in lower case without the stop.
+const ABBREVIATIONS: [&str; 22] = [
+    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "e.g", "i.e", "no", "vol",
+    "fig", "approx", "z.b", "bzw", "ca", "nr", "usw", "sra",
+];
+
+/// Marks that may follow the end of a sentence.
+const CLOSING: [char; 14] = [
+    '"', '\'', ')', ']', '}', '”', '’', '»', '›', '」', '』', '）', '】', '》',
+];
+
+/// Whether a sentence ends with `word`, when `next` follows it.
+#[must_use]
+pub fn ends_sentence(word: &str, next: Option<&str>) -> bool {
+    let bare = word.trim_end_matches(CLOSING);
+    match bare.chars().next_back() {
+        Some('!' | '?' | '…' | '。' | '！' | '？' | '؟' | '۔' | '।' | '॥' | '។' | '።' | '｡') => {
+            true
+        }
+        Some('.' | '．') => !is_abbreviation(bare) && !next.is_some_and(starts_small),
+        Some(_) | None => false,
+    }
+}
+
+/// Whether a clause or a sentence ends with `word`.
+#[must_use]
+pub fn ends_clause(word: &str) -> bool {
+    word.trim_end_matches(CLOSING).ends_with([
+        ',', ';', ':', '–', '—', '.', '!', '?', '…', '，', '、', '；', '：', '،', '؛', '。', '！',
+        '？',
+    ])
+}
+
+/// Splits a text after each sentence; joined again with the white space between, it is the same.
+#[must_use]
+pub fn sentences(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut begin = 0;
+    for (at, character) in text.char_indices() {
+        let end = at + character.len_utf8();
+        let (Some(sentence), Some(rest)) = (text.get(begin..end), text.get(end..)) else {
+            continue;
+        };
+        if may_end(character, rest) && ends_sentence(last_word(sentence), next_word(rest)) {
+            found.push(sentence.trim());
+            begin = end;
+        }
+    }
+    found.push(text.get(begin..).unwrap_or_default().trim());
+    found.retain(|sentence| !sentence.is_empty());
+    found
+}
+
+fn may_end(character: char, rest: &str) -> bool {
+    let next = rest.chars().next();
+    let closes = next.is_some_and(|next| CLOSING.contains(&next) || "!?….。！？".contains(next));
+    !closes
+        && !character.is_whitespace()
+        && !character.is_alphanumeric()
+        && next.is_none_or(|next| next.is_whitespace() || is_spaceless(character))
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(char::is_whitespace).next().unwrap_or_default()
+}
+
+fn next_word(text: &str) -> Option<&str> {
+    text.split_whitespace().next()
+}
+
+fn starts_small(word: &str) -> bool {
+    word.chars()
+        .find(|character| character.is_alphanumeric())
+        .is_some_and(char::is_lowercase)
+}
+
+fn is_abbreviation(word: &str) -> bool {
+    let stem = word
+        .trim_end_matches('.')
+        .trim_start_matches(|mark: char| !mark.is_alphanumeric());
+    let single = stem.chars().count() == 1 && stem.chars().all(char::is_uppercase) && stem != "I";
+    single || ABBREVIATIONS.contains(&stem.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_end_at_their_marks_and_not_at_abbreviations() {
+        assert_eq!(
+            sentences("Dr. Ray went home. “Really?” Yes! At 3.5 km… J. S. Bach."),
+            [
+                "Dr. Ray went home.",
+                "“Really?”",
+                "Yes!",
+                "At 3.5 km…",
+                "J. S. Bach."
+            ]
+        );
+    }
+
+    #[test]
+    fn sentences_need_no_spaces_between_them() {
+        assert_eq!(
+            sentences("今日は。いい天気！はい"),
+            ["今日は。", "いい天気！", "はい"]
+        );
+    }
+
+    #[test]
+    fn right_to_left_sentences_end_at_their_own_marks() {
+        assert_eq!(sentences("كيف حالك؟ بخير"), ["كيف حالك؟", "بخير"]);
+    }
+
+    #[test]
+    fn a_text_without_marks_is_one_sentence() {
+        assert_eq!(sentences("no marks at all"), ["no marks at all"]);
+        assert!(sentences(" \n").is_empty());
+    }
+}

@@ -1,0 +1,444 @@
+//! The rules of [`Transcript::from_heard`] over whole replies.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn word(text: &str, start: f64, end: f64) -> HeardWord {
+    HeardWord {
+        text: text.to_owned(),
+        start: Some(start),
+        end: Some(end),
+        ..HeardWord::default()
+    }
+}
+
+fn by(speaker: &str, word: HeardWord) -> HeardWord {
+    HeardWord {
+        speaker: Some(speaker.to_owned()),
+        ..word
+    }
+}
+
+fn kind(kind: WordKind, word: HeardWord) -> HeardWord {
+    HeardWord { kind, ..word }
+}
+
+fn turn(speaker: &str, text: &str, start: f64, end: f64) -> HeardTurn {
+    HeardTurn {
+        speaker: speaker.to_owned(),
+        text: text.to_owned(),
+        start: Some(start),
+        end: Some(end),
+    }
+}
+
+fn segment(text: &str, start: f64, end: f64) -> HeardSegment {
+    HeardSegment {
+        text: text.to_owned(),
+        start: Some(start),
+        end: Some(end),
+        speaker: None,
+    }
+}
+
+fn texts(transcript: &Transcript) -> Vec<&str> {
+    transcript
+        .segments
+        .iter()
+        .map(|segment| segment.text.as_str())
+        .collect()
+}
+
+fn codes(transcript: &Transcript) -> Vec<WarningCode> {
+    transcript
+        .warnings
+        .iter()
+        .map(|warning| warning.code)
+        .collect()
+}
+
+#[test]
+fn silence_is_a_result() {
+    let transcript = Transcript::from_heard(Heard::default(), Some(3.0));
+    assert!(transcript.is_empty() && transcript.warnings.is_empty());
+    assert_eq!(transcript.timing, Timing::None);
+}
+
+#[test]
+fn a_bare_text_is_one_block_somewhere_in_the_recording() {
+    let heard = Heard {
+        text: " Hello there.\nBye. ".to_owned(),
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard.clone(), Some(4.0));
+    assert_eq!(transcript.text, "Hello there.\nBye.");
+    assert_eq!(texts(&transcript), ["Hello there. Bye."]);
+    assert_eq!(transcript.segments[0].span, Some(Span::new(0.0, 4.0)));
+    assert_eq!(transcript.timing, Timing::None);
+    assert_eq!(Transcript::from_heard(heard, None).segments[0].span, None);
+}
+
+#[test]
+fn the_measured_length_goes_before_the_service_s() {
+    let heard = Heard {
+        duration: Some(9.0),
+        ..Heard::default()
+    };
+    assert_eq!(
+        Transcript::from_heard(heard.clone(), Some(8.5)).duration,
+        Some(8.5)
+    );
+    assert_eq!(Transcript::from_heard(heard, None).duration, Some(9.0));
+}
+
+#[test]
+fn words_make_segments_by_speaker_and_sentence() {
+    let heard = Heard {
+        text: "Hello everyone. Welcome! Thanks.".to_owned(),
+        words: vec![
+            by("speaker_0", word("Hello", 0.5, 0.9)),
+            kind(WordKind::Spacing, by("speaker_0", word(" ", 0.9, 1.0))),
+            by("speaker_0", word("everyone.", 1.0, 1.5)),
+            by("speaker_0", word("Welcome!", 1.6, 2.0)),
+            by("speaker_1", word("Thanks.", 2.1, 2.5)),
+        ],
+        turns: vec![
+            turn("Speaker 1", "Hello everyone. Welcome!", 0.5, 2.0),
+            turn("Speaker 2", "Thanks.", 2.1, 2.5),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, Some(3.0));
+    assert_eq!(
+        texts(&transcript),
+        ["Hello everyone.", "Welcome!", "Thanks."]
+    );
+    assert_eq!(transcript.timing, Timing::Words);
+    let labels: Vec<_> = transcript
+        .speakers
+        .iter()
+        .map(|speaker| (speaker.label.as_str(), speaker.turns))
+        .collect();
+    assert_eq!(labels, [("Speaker 1", 1), ("Speaker 2", 1)]);
+    assert_eq!(transcript.segments[2].speaker, Some(SpeakerId(1)));
+    assert_eq!(transcript.segments[0].span, Some(Span::new(0.5, 1.5)));
+    assert!(transcript.warnings.is_empty(), "{:?}", transcript.warnings);
+}
+
+#[test]
+fn words_without_speakers_take_them_from_the_turns() {
+    let heard = Heard {
+        words: vec![
+            word("Yes", 0.0, 0.4),
+            word("no", 0.5, 0.5),
+            word("maybe", 2.0, 2.4),
+        ],
+        turns: vec![turn("A", "", 0.0, 1.0), turn("B", "", 1.5, 3.0)],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(transcript.text, "Yes no maybe");
+    assert_eq!(texts(&transcript), ["Yes no", "maybe"]);
+    assert_eq!(transcript.speakers[1].label, "B");
+}
+
+#[test]
+fn turns_alone_are_segments() {
+    let heard = Heard {
+        text: "Hello. Hi.".to_owned(),
+        turns: vec![
+            turn("Speaker 1", "Hello.", 0.0, 1.0),
+            turn("Speaker 2", "Hi.", 1.0, 2.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Hello.", "Hi."]);
+    assert_eq!(transcript.timing, Timing::Segments);
+    assert_eq!(transcript.speakers.len(), 2);
+}
+
+#[test]
+fn segments_with_words_keep_their_borders_and_punctuation() {
+    let heard = Heard {
+        text: "Well, yes. And no?".to_owned(),
+        segments: vec![
+            segment(" Well, yes.", 0.0, 1.0),
+            segment(" And no?", 1.0, 2.0),
+        ],
+        words: vec![
+            word("Well", 0.0, 0.4),
+            word("yes", 0.5, 0.9),
+            word("And", 1.0, 1.3),
+            word("no", 1.4, 1.9),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Well, yes.", "And no?"]);
+    let words: Vec<_> = transcript.segments[0]
+        .words
+        .iter()
+        .map(|word| word.text.as_str())
+        .collect();
+    assert_eq!(words, ["Well,", "yes."]);
+    assert_eq!(transcript.timing, Timing::Words);
+}
+
+#[test]
+fn pieces_say_that_their_times_are_those_of_the_cuts() {
+    let heard = Heard {
+        segments: vec![segment("One.", 0.0, 600.0), segment("Two.", 600.0, 700.0)],
+        pieces: true,
+        ..Heard::default()
+    };
+    assert_eq!(
+        Transcript::from_heard(heard, Some(700.0)).timing,
+        Timing::Pieces
+    );
+}
+
+#[test]
+fn sounds_stand_in_the_text_and_apart() {
+    let heard = Heard {
+        text: "Thanks (audience laughing) bye".to_owned(),
+        words: vec![
+            word("Thanks", 0.0, 0.5),
+            kind(WordKind::AudioEvent, word("(audience laughing)", 0.6, 2.0)),
+            word("bye", 2.1, 2.4),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Thanks (audience laughing) bye"]);
+    assert_eq!(
+        transcript.events,
+        [AudioEvent {
+            text: "(audience laughing)".to_owned(),
+            span: Some(Span::new(0.6, 2.0))
+        }]
+    );
+    assert!(transcript.segments[0].words[1].event);
+}
+
+#[test]
+fn words_listed_out_of_order_follow_the_text_or_else_the_clock() {
+    let shuffled = vec![
+        word("two", 1.0, 1.5),
+        word("one", 0.0, 0.5),
+        word("three", 2.0, 2.5),
+    ];
+    let with_text = Heard {
+        text: "One two three".to_owned(),
+        words: shuffled.clone(),
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(with_text, None);
+    assert_eq!(texts(&transcript), ["One two three"]);
+    assert!(transcript.warnings.is_empty());
+    let without = Heard {
+        words: shuffled,
+        ..Heard::default()
+    };
+    assert_eq!(Transcript::from_heard(without, None).text, "one two three");
+}
+
+#[test]
+fn words_that_are_not_the_text_are_flagged_and_the_text_stays() {
+    let heard = Heard {
+        text: "Something else altogether.".to_owned(),
+        words: vec![word("quite", 0.0, 0.5), word("different", 0.5, 1.0)],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(transcript.text, "Something else altogether.");
+    assert_eq!(codes(&transcript), [WarningCode::WordsDiffer]);
+    assert!(!transcript.segments_hold_text());
+}
+
+#[test]
+fn words_without_times_leave_the_times_to_others() {
+    let bare = |text: &str| HeardWord {
+        text: text.to_owned(),
+        ..HeardWord::default()
+    };
+    let heard = Heard {
+        segments: vec![segment("One two", 0.0, 1.0)],
+        words: vec![bare("One"), bare("two")],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(
+        (transcript.timing, texts(&transcript)),
+        (Timing::Segments, vec!["One two"])
+    );
+    let untimed = Heard {
+        words: vec![by("A", bare("Hi")), by("B", bare("you"))],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(untimed, Some(2.0));
+    assert_eq!(
+        (transcript.timing, texts(&transcript)),
+        (Timing::None, vec!["Hi", "you"])
+    );
+    assert_eq!(transcript.speakers.len(), 2);
+}
+
+#[test]
+fn overlapping_speakers_keep_their_own_times() {
+    let heard = Heard {
+        words: vec![
+            by("A", word("Let", 0.0, 0.5)),
+            by("A", word("me", 0.5, 2.0)),
+            by("B", word("No", 0.8, 1.2)),
+            by("A", word("finish.", 2.0, 2.6)),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Let me", "No", "finish."]);
+    assert_eq!(transcript.segments[1].span, Some(Span::new(0.8, 1.2)));
+    assert_eq!(transcript.speakers[0].turns, 2);
+    assert!(transcript.warnings.is_empty());
+}
+
+#[test]
+fn right_to_left_text_keeps_its_order() {
+    let heard = Heard {
+        text: "שלום לכולם".to_owned(),
+        words: vec![word("שלום", 0.0, 0.5), word("לכולם", 0.6, 1.0)],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["שלום לכולם"]);
+    assert_eq!(transcript.segments[0].words[0].text, "שלום");
+}
+
+#[test]
+fn turns_join_neighbouring_segments_of_a_speaker() {
+    let heard = Heard {
+        turns: vec![
+            turn("A", "One.", 0.0, 1.0),
+            turn("A", "Two.", 1.0, 2.0),
+            turn("B", "3", 2.0, 3.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    let turns: Vec<_> = transcript
+        .turns()
+        .map(|turn| (turn.text(), turn.span()))
+        .collect();
+    assert_eq!(
+        turns[0],
+        ("One. Two.".to_owned(), Some(Span::new(0.0, 2.0)))
+    );
+    assert_eq!(turns.len(), 2);
+}
+
+#[test]
+fn speaker_numbers_are_written_and_read_alike() {
+    assert_eq!(SpeakerId(7).to_string(), "SPEAKER_07");
+    assert_eq!("SPEAKER_07".parse(), Ok(SpeakerId(7)));
+    assert!("Speaker 7".parse::<SpeakerId>().is_err());
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-cA-C]{1,4}[.,!?]?",
+        1 => "[ \t\n]{0,2}",
+        1 => "[\u{4e00}-\u{4e05}。]{1,3}",
+        1 => "\\PC{0,5}",
+        1 => Just("(noise)".to_owned()),
+    ]
+}
+
+fn any_seconds() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![4 => (0.0..60.0_f64).prop_map(Some), 1 => Just(None), 1 => any::<f64>().prop_map(Some)]
+}
+
+fn any_label() -> impl Strategy<Value = Option<String>> {
+    prop::option::of("[ab]|Speaker [12]|")
+}
+
+fn any_word() -> impl Strategy<Value = HeardWord> {
+    let kinds = prop_oneof![
+        5 => Just(WordKind::Word),
+        1 => Just(WordKind::Spacing),
+        1 => Just(WordKind::Punctuation),
+        1 => Just(WordKind::AudioEvent),
+        1 => Just(WordKind::Other("filler".to_owned())),
+    ];
+    (any_text(), any_seconds(), any_seconds(), kinds, any_label()).prop_map(
+        |(text, start, end, kind, speaker)| HeardWord {
+            text,
+            start,
+            end,
+            kind,
+            speaker,
+        },
+    )
+}
+
+prop_compose! {
+    pub(crate) fn any_heard()(
+        text in prop_oneof![Just(String::new()), prop::collection::vec(any_text(), 0..20).prop_map(|words| words.join(" "))],
+        matching in any::<bool>(),
+        words in prop::collection::vec(any_word(), 0..24),
+        segments in prop::collection::vec((any_seconds(), any_seconds(), any_text(), any_label()), 0..6),
+        turns in prop::collection::vec((any_label(), any_text(), any_seconds(), any_seconds()), 0..6),
+        duration in any_seconds(),
+        pieces in any::<bool>(),
+    ) -> Heard {
+        let spoken: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        Heard {
+            text: if matching { spoken.join(" ") } else { text },
+            language: None,
+            duration,
+            segments: segments
+                .into_iter()
+                .map(|(start, end, text, speaker)| HeardSegment { start, end, text, speaker })
+                .collect(),
+            turns: turns
+                .into_iter()
+                .map(|(speaker, text, start, end)| HeardTurn {
+                    speaker: speaker.unwrap_or_default(), text, start, end,
+                })
+                .collect(),
+            words,
+            pieces,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_reply_becomes_a_sound_transcript(heard in any_heard(), measured in any_seconds()) {
+        let transcript = Transcript::from_heard(heard.clone(), measured);
+        prop_assert!(heard.text.trim().is_empty() || !transcript.text.is_empty() || heard.text.trim().chars().all(char::is_control));
+        for (position, segment) in transcript.segments.iter().enumerate() {
+            prop_assert_eq!(segment.id, position);
+            prop_assert!(!segment.text.trim().is_empty());
+            prop_assert!(!segment.text.contains("  ") && !segment.text.contains('\n'));
+            prop_assert_eq!(segment.speaker.is_some(), segment.speaker.and_then(|id| transcript.speaker_name(id)).is_some());
+            for word in &segment.words {
+                let (Some(word), Some(all)) = (word.span, segment.span) else { continue };
+                prop_assert!(all.start() <= word.start() && word.end() <= all.end());
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_fit_the_text_are_all_there_in_order(words in prop::collection::vec("[a-z]{1,6}[.,?]?", 1..30)) {
+        let heard = Heard {
+            text: words.join(" "),
+            words: words.iter().zip(0..).map(|(text, second)| word(text, f64::from(second), f64::from(second) + 0.5)).collect(),
+            ..Heard::default()
+        };
+        let transcript = Transcript::from_heard(heard, None);
+        let placed: Vec<&str> = transcript.segments.iter().flat_map(|segment| &segment.words).map(|word| word.text.as_str()).collect();
+        prop_assert_eq!(placed, words);
+        prop_assert!(transcript.segments_hold_text());
+    }
+}

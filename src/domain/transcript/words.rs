@@ -1,0 +1,319 @@
+//! Makes segments out of a list of words: each takes its place in the text, a mended time and a
+//! speaker; a segment ends with the service's own, at a change of speaker, at the end of a
+//! sentence, at a pause, or when it grows long.
+
+use super::align::{Alignment, Token, align, compose};
+use super::build::{Draft, Drafts, time_warnings};
+use super::sentences::{append, ends_sentence};
+use super::speakers::{Voices, fill_between};
+use super::times::{Mark, mend};
+use super::{Heard, HeardWord, Span, Timing, Warning, WarningCode, Word, WordKind};
+
+/// A pause that ends a segment, in seconds.
+const PAUSE_SECONDS: f64 = 1.0;
+/// A segment without an end of sentence is cut after so many bytes.
+const LONGEST_SEGMENT: usize = 400;
+
+/// What can be made of a word list.
+pub(super) enum Listed {
+    /// Segments.
+    Drafts(Drafts),
+    /// Nothing, because the words are not those of the segments.
+    Differ(Warning),
+    /// Nothing, because there are none or others know more.
+    Nothing,
+}
+
+/// A word on its way into a segment.
+struct Placed {
+    word: Word,
+    voice: Option<usize>,
+    /// The number of the service's own segment.
+    block: usize,
+}
+
+/// Makes segments out of the words, if there are usable ones.
+pub(super) fn listed(heard: &Heard, duration: Option<f64>, voices: &Voices) -> Listed {
+    if heard.words.iter().all(|word| !is_said(word)) {
+        return Listed::Nothing;
+    }
+    let (blocks, words, alignment) = match reference(heard) {
+        Ok(found) => found,
+        Err(warning) => return Listed::Differ(warning),
+    };
+    let mut warnings = Vec::new();
+    if !heard.text.is_empty() && blocks.from_words {
+        warnings.push(differ());
+    }
+    let mut marks = marks(&alignment.tokens, &words, &blocks.text, voices);
+    let mended = mend(&marks, duration);
+    if mended.is_none() && others_know_more(heard, &marks) {
+        return Listed::Nothing;
+    }
+    let spans = mended
+        .as_ref()
+        .map(|mended| mended.spans.clone())
+        .unwrap_or_default();
+    warnings.extend(
+        mended
+            .iter()
+            .flat_map(|mended| time_warnings(mended, marks.len())),
+    );
+    let placed: Vec<Placed> = alignment
+        .tokens
+        .iter()
+        .zip(marks.drain(..))
+        .enumerate()
+        .map(|(position, (token, mark))| {
+            let span = spans.get(position).copied();
+            place(token, &blocks, &words, span, mark.speaker)
+        })
+        .collect();
+    let natural = heard.segments.is_empty() && mended.is_some();
+    let timing = if mended.is_some() {
+        Timing::Words
+    } else {
+        Timing::None
+    };
+    let drafts = cut(placed, natural);
+    Listed::Drafts(Drafts {
+        drafts,
+        timing,
+        warnings,
+    })
+}
+
+/// The text that the words belong to, and where its segments end.
+struct Blocks {
+    text: String,
+    /// The end of each segment, in bytes.
+    ends: Vec<usize>,
+    /// Whether the text was put together from the words.
+    from_words: bool,
+}
+
+impl Blocks {
+    fn of(text: String) -> Self {
+        Self {
+            ends: vec![text.len()],
+            text,
+            from_words: false,
+        }
+    }
+
+    fn of_segments(heard: &Heard) -> Self {
+        let mut blocks = Self {
+            text: String::new(),
+            ends: Vec::new(),
+            from_words: false,
+        };
+        for segment in &heard.segments {
+            append(&mut blocks.text, &segment.text);
+            blocks.ends.push(blocks.text.len());
+        }
+        blocks
+    }
+
+    fn block_of(&self, byte: usize) -> usize {
+        self.ends.partition_point(|end| *end <= byte)
+    }
+}
+
+/// Finds the text and the order of the words that fit each other.
+fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Warning> {
+    let words = &heard.words;
+    let blocks = if heard.segments.is_empty() {
+        Blocks::of(heard.text.clone())
+    } else {
+        Blocks::of_segments(heard)
+    };
+    if !blocks.text.is_empty() {
+        for words in [words.clone(), by_start(words)] {
+            let alignment = align(&blocks.text, &words);
+            if alignment.holds() && alignment.lettered > 0 {
+                return Ok((blocks, words, alignment));
+            }
+        }
+        if !heard.segments.is_empty() {
+            return Err(differ());
+        }
+    }
+    let words = if runs_backwards(words) {
+        by_start(words)
+    } else {
+        words.clone()
+    };
+    let text = compose(words.iter());
+    let alignment = align(&text, &words);
+    Ok((
+        Blocks {
+            from_words: true,
+            ..Blocks::of(text)
+        },
+        words,
+        alignment,
+    ))
+}
+
+fn differ() -> Warning {
+    let message = "the words are not those of the text".to_owned();
+    Warning {
+        code: WarningCode::WordsDiffer,
+        message,
+    }
+}
+
+fn is_said(word: &HeardWord) -> bool {
+    !word.text.trim().is_empty()
+}
+
+/// The words in the order of their starts; those without one stay behind the one before.
+fn by_start(words: &[HeardWord]) -> Vec<HeardWord> {
+    let mut last = 0.0;
+    let mut keyed: Vec<(f64, &HeardWord)> = words
+        .iter()
+        .filter(|word| is_said(word))
+        .map(|word| {
+            last = word.start.filter(|start| start.is_finite()).unwrap_or(last);
+            (last, word)
+        })
+        .collect();
+    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    keyed.into_iter().map(|(_, word)| word.clone()).collect()
+}
+
+/// Whether one speaker's words are listed against time, beyond a stray or two.
+fn runs_backwards(words: &[HeardWord]) -> bool {
+    let mut last: std::collections::HashMap<Option<&str>, f64> = std::collections::HashMap::new();
+    let steps_back = words
+        .iter()
+        .filter(|word| is_said(word))
+        .filter_map(|word| Some((word.speaker.as_deref(), word.start?)))
+        .filter(|(speaker, start)| {
+            last.insert(*speaker, *start)
+                .is_some_and(|last| *start < last)
+        })
+        .count();
+    steps_back * 10 > words.len()
+}
+
+/// The time and speaker of each token, as its heard words give them.
+fn marks(tokens: &[Token], words: &[HeardWord], text: &str, voices: &Voices) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = tokens
+        .iter()
+        .map(|token| mark(token, words, text, voices))
+        .collect();
+    let mut speakers: Vec<Option<usize>> = marks.iter().map(|mark| mark.speaker).collect();
+    fill_between(&mut speakers);
+    for (mark, speaker) in marks.iter_mut().zip(speakers) {
+        mark.speaker = speaker;
+    }
+    marks
+}
+
+fn mark(token: &Token, words: &[HeardWord], text: &str, voices: &Voices) -> Mark {
+    let items = || token.items.iter().filter_map(|item| words.get(*item));
+    let mut mark = Mark {
+        start: items().find_map(|word| word.start),
+        end: items().rev().find_map(|word| word.end),
+        speaker: items().find_map(|word| voices.of_word(word.speaker.as_deref())),
+        characters: text
+            .get(token.range.clone())
+            .map_or(0, |text| text.chars().count()),
+    };
+    mark.speaker = mark.speaker.or_else(|| voices.at(mark.span()?));
+    mark
+}
+
+/// Whether segments or turns give times where the words give none.
+fn others_know_more(heard: &Heard, marks: &[Mark]) -> bool {
+    let segments = heard.segments.iter().any(|segment| segment.start.is_some());
+    let turns = heard
+        .turns
+        .iter()
+        .any(|turn| turn.start.is_some() && !turn.text.is_empty());
+    segments || (turns && marks.iter().all(|mark| mark.speaker.is_none()))
+}
+
+fn place(
+    token: &Token,
+    blocks: &Blocks,
+    words: &[HeardWord],
+    span: Option<Span>,
+    voice: Option<usize>,
+) -> Placed {
+    let text = blocks.text.get(token.range.clone()).unwrap_or_default();
+    let is_event = |item: &usize| {
+        words
+            .get(*item)
+            .is_some_and(|word| word.kind == WordKind::AudioEvent)
+    };
+    let word = Word {
+        text: super::heard::one_line(text),
+        span,
+        speaker: None,
+        spaced: token.spaced,
+        event: !token.items.is_empty() && token.items.iter().all(is_event),
+    };
+    Placed {
+        word,
+        voice,
+        block: blocks.block_of(token.range.start),
+    }
+}
+
+/// Cuts the words into segments; `natural` also at sentences, pauses and length.
+fn cut(placed: Vec<Placed>, natural: bool) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut last_block = None;
+    for next in placed {
+        let same = last_block == Some(next.block);
+        last_block = Some(next.block);
+        match drafts.last_mut() {
+            Some(draft)
+                if same && draft.voice == next.voice && !(natural && ends(draft, &next.word)) =>
+            {
+                extend(draft, next);
+            }
+            Some(_) | None => drafts.push(begin(next)),
+        }
+    }
+    for draft in &mut drafts {
+        draft.words.retain(|word| word.span.is_some());
+    }
+    drafts
+}
+
+/// Whether a segment is complete when `next` follows.
+fn ends(draft: &Draft, next: &Word) -> bool {
+    let Some(last) = draft.words.last() else {
+        return false;
+    };
+    let pause = match (last.span, next.span) {
+        (Some(last), Some(next)) => next.start() - last.end() >= PAUSE_SECONDS,
+        (_, _) => false,
+    };
+    let long = draft.text.len() >= LONGEST_SEGMENT && (next.spaced || !last.spaced);
+    pause || long || ends_sentence(&last.text, Some(&next.text))
+}
+
+fn begin(placed: Placed) -> Draft {
+    Draft {
+        span: placed.word.span,
+        voice: placed.voice,
+        text: placed.word.text.clone(),
+        words: vec![placed.word],
+    }
+}
+
+fn extend(draft: &mut Draft, placed: Placed) {
+    if placed.word.spaced {
+        draft.text.push(' ');
+    }
+    draft.text.push_str(&placed.word.text);
+    draft.span = match (draft.span, placed.word.span) {
+        (Some(all), Some(word)) => Some(all.hull(word)),
+        (all, word) => all.or(word),
+    };
+    draft.words.push(placed.word);
+}

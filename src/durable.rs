@@ -1,0 +1,212 @@
+//! The only maker of files: draft beside the target, write, sync, rename, sync the folder.
+//!
+//! A file never appears half-written under its final name, and its mode follows the umask. The draft's
+//! name is made of the target's, so that what a crash left is taken over by the next try and never
+//! piles up.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+
+/// What to do where the target exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it: [`write`] fails with [`io::ErrorKind::AlreadyExists`].
+    Keep,
+    /// Put the new file in its place.
+    Replace,
+}
+
+/// Writes `bytes` to `target` so that after success they survive a power cut.
+///
+/// # Errors
+/// Any error of the file system; [`io::ErrorKind::AlreadyExists`] if the target is there and is to be
+/// kept. After an error no draft is left where it could be removed.
+pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+    let draft = draft_path(target);
+    let made = make_draft(&draft, bytes).and_then(|()| put(&draft, target, existing));
+    if let Err(error) = made {
+        return Err(remove_after(&draft, error));
+    }
+    sync_folder(target)
+}
+
+/// Makes `folder` and those above it, each synced into its parent.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn create_folders(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_folders(parent)?;
+    }
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(folder),
+    }
+}
+
+/// The draft of `target`: hidden, in the same folder, the same for every try.
+pub fn draft_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    let mark = blake3::hash(name.as_bytes()).to_hex();
+    let mark = mark.get(..16).unwrap_or_default();
+    target.with_file_name(format!(".stenod-{mark}.draft"))
+}
+
+fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A draft that an earlier run left may belong to another mode or be a link: never write into it.
+    match std::fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o666)
+        .open(draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn put(draft: &Path, target: &Path, existing: Existing) -> io::Result<()> {
+    match existing {
+        Existing::Replace => rename(draft, target),
+        Existing::Keep => {
+            match rustix::fs::renameat_with(CWD, draft, CWD, target, RenameFlags::NOREPLACE) {
+                Ok(()) => Ok(()),
+                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                    put_by_link(draft, target)
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+/// For file systems without a rename that keeps the target: a hard link does not replace either. Where
+/// there are no hard links, a look before the rename is the best that is left.
+fn put_by_link(draft: &Path, target: &Path) -> io::Result<()> {
+    match std::fs::hard_link(draft, target) {
+        Ok(()) => std::fs::remove_file(draft),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if target.symlink_metadata().is_ok() => {
+            Err(io::Error::from(io::ErrorKind::AlreadyExists))
+        }
+        Err(_) => rename(draft, target),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that renames"
+)]
+fn rename(draft: &Path, target: &Path) -> io::Result<()> {
+    std::fs::rename(draft, target)
+}
+
+fn remove_after(draft: &Path, error: io::Error) -> io::Error {
+    match std::fs::remove_file(draft) {
+        Err(removal) if removal.kind() != io::ErrorKind::NotFound => io::Error::new(
+            error.kind(),
+            format!("{error}, and its draft stays: {removal}"),
+        ),
+        _ => error,
+    }
+}
+
+fn sync_folder(target: &Path) -> io::Result<()> {
+    let folder = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_written_file_is_whole_and_leaves_no_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("talk.txt");
+        write(&target, b"hello", Existing::Keep).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"hello");
+        assert_eq!(names(folder.path()), ["talk.txt"]);
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_kept_unless_it_is_to_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("talk.txt");
+        write(&target, b"mine", Existing::Keep).unwrap();
+        let error = write(&target, b"other", Existing::Keep).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+        assert_eq!(names(folder.path()), ["talk.txt"]);
+        write(&target, b"other", Existing::Replace).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"other");
+    }
+
+    #[test]
+    fn a_draft_that_a_crash_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("talk.txt");
+        make_draft(&draft_path(&target), b"half").unwrap();
+        write(&target, b"whole", Existing::Keep).unwrap();
+        assert_eq!(names(folder.path()), ["talk.txt"]);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_draft_is_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        write(&victim, b"precious", Existing::Keep).unwrap();
+        let target = folder.path().join("talk.txt");
+        std::os::unix::fs::symlink(&victim, draft_path(&target)).unwrap();
+        write(&target, b"text", Existing::Keep).unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn the_mode_follows_the_umask_and_is_not_that_of_a_temporary_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("talk.txt");
+        write(&target, b"text", Existing::Keep).unwrap();
+        // A file made the ordinary way shows what the umask leaves.
+        let ordinary = folder.path().join("ordinary");
+        drop(
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&ordinary)
+                .unwrap(),
+        );
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&target), mode(&ordinary));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named_by_the_error_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("no/talk.txt"), b"", Existing::Keep).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

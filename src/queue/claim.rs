@@ -1,0 +1,264 @@
+//! Claiming: which job is sent next, and whether it may be.
+//!
+//! One transaction decides and records: a copy takes the transcript of its twin, a recording that is
+//! being paid for is waited for, the estimate is reserved against every budget, and the job is
+//! `submitting` before anybody acts on it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use rust_decimal::Decimal;
+
+use super::QueueError;
+use super::jobs;
+use super::ledger;
+use super::row::{JOB_COLUMNS, find_job, millis};
+use crate::clock::Calendar;
+use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
+use crate::domain::money::{self, to_nanos};
+use crate::domain::timing::after;
+
+/// How long a copy waits before it looks again for the one that is being paid for.
+const TWIN_WAIT: Duration = Duration::from_secs(60);
+
+/// What limits the spending, in US dollars; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// From midnight to midnight.
+    pub per_day: Option<Decimal>,
+    /// From the first to the last of a month.
+    pub per_month: Option<Decimal>,
+    /// For one recording.
+    pub per_file: Option<Decimal>,
+    /// For this run, and since when it has been running.
+    pub per_run: Option<(Decimal, Timestamp)>,
+}
+
+/// On what terms a job is claimed.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Whose jobs: a provider that is not set up here has none of its jobs claimed.
+    pub providers: Vec<Provider>,
+    /// Whether only jobs of the scope are claimed, see `Queue::enter_scope`.
+    pub scoped: bool,
+    /// Dollars a minute by model, as the service lists them today.
+    pub prices: HashMap<String, Decimal>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// What came of claiming.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    /// This job is `submitting` now and is to be sent.
+    Submit(Box<Job>),
+    /// This job moved on without being sent; claim again.
+    Moved(JobId),
+    /// No job may be sent now.
+    Nothing,
+    /// The next job would cross a limit, which ends at `until` if it ends by itself.
+    OverBudget {
+        /// Which limit, as a sentence.
+        text: String,
+        /// When it begins anew.
+        until: Option<Timestamp>,
+    },
+}
+
+/// Claims the next job that is due at `now`.
+pub(super) fn claim(
+    connection: &Connection,
+    terms: &Terms,
+    calendar: Calendar,
+    now: Timestamp,
+) -> Result<Claimed, QueueError> {
+    let Some(job) = next(connection, terms, now)? else {
+        return Ok(Claimed::Nothing);
+    };
+    if let Some(moved) = settle_by_twin(connection, &job, now)? {
+        return Ok(moved);
+    }
+    if !job.settings.provider.is_paid() {
+        jobs::count_attempt(connection, job.id)?;
+        return submitting(connection, job.id, now);
+    }
+    let estimate = estimate(connection, terms, &job)?;
+    if let Some(over) = terms.limits.per_file.filter(|limit| estimate > *limit) {
+        return over_file_budget(connection, &job, estimate, over, now);
+    }
+    if let Some(over) = crossed(connection, &terms.limits, calendar, estimate)? {
+        return Ok(over);
+    }
+    ledger::reserve(connection, &job, estimate, now)?;
+    submitting(connection, job.id, now)
+}
+
+fn submitting(connection: &Connection, id: JobId, now: Timestamp) -> Result<Claimed, QueueError> {
+    jobs::advance(
+        connection,
+        id,
+        &[StageName::Queued],
+        &Stage::Submitting,
+        now,
+    )?;
+    Ok(Claimed::Submit(Box::new(jobs::get(connection, id)?)))
+}
+
+/// The queued job that has been due for longest, the oldest first.
+fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option<Job>, QueueError> {
+    for provider in &terms.providers {
+        let scope = if terms.scoped {
+            "AND id IN (SELECT id FROM temp.scope)"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND due_ms <= ?1
+             AND json_extract(settings, '$.provider') = ?2 {scope} ORDER BY due_ms, id LIMIT 1"
+        );
+        let found = find_job(connection, &sql, &[&millis(now), &provider.name()])?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// A copy of a recording takes its transcript or its refusal, or waits for it: it is never sent beside it.
+fn settle_by_twin(
+    connection: &Connection,
+    job: &Job,
+    now: Timestamp,
+) -> Result<Option<Claimed>, QueueError> {
+    if job.forced {
+        return Ok(None);
+    }
+    let from = [StageName::Queued];
+    if let Some((twin, reply)) = jobs::known_reply(connection, job)? {
+        let text =
+            format!("the same recording as job {twin}: its transcript is used, free of charge");
+        jobs::note(connection, job.id, &Reason::new("reused", text), None, now)?;
+        let stage = Stage::Received {
+            reply,
+            trouble: None,
+        };
+        jobs::advance(connection, job.id, &from, &stage, now)?;
+        return Ok(Some(Claimed::Moved(job.id)));
+    }
+    if let Some(twin) = jobs::payer(connection, job)? {
+        let text = format!("the same recording as job {twin}, whose transcript it will take");
+        let stage = Stage::Queued {
+            not_before: Some(after(now, TWIN_WAIT)),
+            reason: Some(Reason::new("duplicate", text)),
+        };
+        jobs::advance(connection, job.id, &from, &stage, now)?;
+        return Ok(Some(Claimed::Moved(job.id)));
+    }
+    if let Some((twin, reason)) = jobs::failed_twin(connection, job)? {
+        let text = format!(
+            "the same recording as job {twin}, which failed: {}",
+            reason.text
+        );
+        let stage = Stage::Failed {
+            reason: Reason::new(reason.code, text),
+        };
+        jobs::advance(connection, job.id, &from, &stage, now)?;
+        return Ok(Some(Claimed::Moved(job.id)));
+    }
+    Ok(None)
+}
+
+/// Dollars that a submit is expected to cost: by today's catalogue, else as charged last, else by the
+/// built-in table, else nothing, because nobody knows.
+fn estimate(connection: &Connection, terms: &Terms, job: &Job) -> Result<Decimal, QueueError> {
+    let model = &job.settings.model;
+    let price = match terms.prices.get(model) {
+        Some(price) => Some(*price),
+        None => match money::listed_price(model) {
+            Some(price) => Some(price),
+            None => ledger::learnt_price(connection, model)?,
+        },
+    };
+    Ok(match (price, job.duration) {
+        (Some(price), Some(duration)) => money::estimate(duration, price),
+        (None, _) | (_, None) => Decimal::ZERO,
+    })
+}
+
+fn over_file_budget(
+    connection: &Connection,
+    job: &Job,
+    estimate: Decimal,
+    limit: Decimal,
+    now: Timestamp,
+) -> Result<Claimed, QueueError> {
+    let text = format!(
+        "it would cost about ${estimate}, and budget.per_file allows ${limit}: raise that limit to have it sent"
+    );
+    let stage = Stage::Waiting {
+        obstacle: Obstacle::OverFileBudget,
+        text,
+    };
+    jobs::advance(connection, job.id, &[StageName::Queued], &stage, now)?;
+    Ok(Claimed::Moved(job.id))
+}
+
+/// The first limit that the estimate would cross.
+fn crossed(
+    connection: &Connection,
+    limits: &Limits,
+    calendar: Calendar,
+    estimate: Decimal,
+) -> Result<Option<Claimed>, QueueError> {
+    let run = limits
+        .per_run
+        .map(|(limit, since)| (limit, since, None, "--max-cost of this run"));
+    let day = limits.per_day.map(|limit| {
+        (
+            limit,
+            calendar.day_start,
+            Some(calendar.day_end),
+            "budget.per_day",
+        )
+    });
+    let month = limits.per_month.map(|limit| {
+        (
+            limit,
+            calendar.month_start,
+            Some(calendar.month_end),
+            "budget.per_month",
+        )
+    });
+    for (limit, since, until, name) in [run, month, day].into_iter().flatten() {
+        let spent = ledger::committed_since(connection, since)?;
+        if spent.saturating_add(to_nanos(estimate)) > to_nanos(limit) {
+            let spent = money::from_nanos(spent);
+            let text = format!(
+                "{name} is ${limit}: ${spent} is spent or set aside, and the next recording would cost about ${estimate}"
+            );
+            return Ok(Some(Claimed::OverBudget { text, until }));
+        }
+    }
+    Ok(None)
+}
+
+/// Lets in again what waited for a limit or a route that the configuration may allow by now.
+pub(super) fn reconsider(connection: &Connection, now: Timestamp) -> Result<usize, QueueError> {
+    let waiting = super::row::find_jobs(
+        connection,
+        &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1"),
+        params![StageName::Waiting.as_str()],
+    )?;
+    for job in &waiting {
+        jobs::advance(
+            connection,
+            job.id,
+            &[StageName::Waiting],
+            &Stage::queued(),
+            now,
+        )?;
+    }
+    Ok(waiting.len())
+}

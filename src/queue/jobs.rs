@@ -1,0 +1,383 @@
+//! Jobs: how they are queued, claimed and moved from stage to stage.
+//!
+//! Each function is one step inside a transaction. A move names the stages that it may start from, so
+//! that nothing that was decided elsewhere meanwhile is overwritten.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::QueueError;
+use super::ledger;
+use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
+use crate::domain::job::{
+    Candidate, ContentHash, Job, JobId, Reason, ReplyId, Settings, Stage, StageName,
+};
+use crate::domain::naming;
+
+/// What became of a recording that was offered to the queue.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Enqueued {
+    /// Its job was there already.
+    Known(Box<Job>),
+    /// It is a job now.
+    New(JobId),
+    /// A known recording under a new name: its job follows it.
+    Moved(JobId),
+}
+
+/// The job of exactly this recording at this place with these settings, the latest if there are several.
+pub(super) fn find(
+    connection: &Connection,
+    source: &Path,
+    hash: ContentHash,
+    settings: &Settings,
+) -> Result<Option<Job>, QueueError> {
+    find_job(
+        connection,
+        &format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 AND hash = ?2 AND settings = ?3
+             ORDER BY id DESC LIMIT 1"
+        ),
+        &[&path_bytes(source), &hash.0, &to_json(settings)?],
+    )
+}
+
+/// The job with this number.
+pub(super) fn get(connection: &Connection, id: JobId) -> Result<Job, QueueError> {
+    let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1");
+    find_job(connection, &sql, &[&id.0])?.ok_or(QueueError::NoSuchJob(id))
+}
+
+/// Every job with the same identity, the oldest first: the recording's copies, and where it was before.
+pub(super) fn twins(
+    connection: &Connection,
+    hash: ContentHash,
+    settings: &Settings,
+) -> Result<Vec<Job>, QueueError> {
+    find_jobs(
+        connection,
+        &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 ORDER BY id"),
+        &[&hash.0, &to_json(settings)?],
+    )
+}
+
+/// Queues a recording unless it is known; `gone` is a job of the same identity whose file has vanished,
+/// which then follows the recording to its new name.
+pub(super) fn enqueue(
+    connection: &Connection,
+    candidate: &Candidate,
+    gone: Option<JobId>,
+    now: Timestamp,
+) -> Result<Enqueued, QueueError> {
+    if let Some(job) = find(
+        connection,
+        &candidate.source,
+        candidate.hash,
+        &candidate.settings,
+    )? {
+        return Ok(Enqueued::Known(Box::new(job)));
+    }
+    let base = free_base(connection, candidate)?;
+    match gone {
+        Some(id) => follow(connection, id, candidate, &base, now),
+        None => insert(connection, candidate, &base, now),
+    }
+}
+
+/// The base of the outputs: the stem, or the whole name where another recording has the stem.
+fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, QueueError> {
+    let at = |stem_is_taken| {
+        let name = naming::base_name(&candidate.source, stem_is_taken);
+        let output_dir = candidate.output_dir.as_deref();
+        naming::base_path(&candidate.source, &candidate.root, output_dir, &name)
+    };
+    let stem = at(false);
+    let taken = connection
+        .prepare_cached("SELECT 1 FROM jobs WHERE base = ?1 AND source <> ?2 LIMIT 1")?
+        .exists(params![path_bytes(&stem), path_bytes(&candidate.source)])?;
+    Ok(if taken { at(true) } else { stem })
+}
+
+fn insert(
+    connection: &Connection,
+    candidate: &Candidate,
+    base: &Path,
+    now: Timestamp,
+) -> Result<Enqueued, QueueError> {
+    let stage = Stage::queued();
+    connection
+        .prepare_cached(
+            "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
+                 publication, stage, state, data, due_ms, created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
+        )?
+        .execute(params![
+            path_bytes(&candidate.source),
+            path_bytes(&candidate.root),
+            path_bytes(base),
+            candidate.hash.0,
+            signed(candidate.size),
+            candidate.duration.map(|duration| signed(duration.micros())),
+            to_json(&candidate.format)?,
+            to_json(&candidate.settings)?,
+            to_json(&candidate.publication)?,
+            stage.name().as_str(),
+            stage.state().as_str(),
+            to_json(&stage)?,
+            row::due_millis(&stage),
+            millis(now),
+        ])?;
+    Ok(Enqueued::New(JobId(connection.last_insert_rowid())))
+}
+
+/// A done job goes back to its stored reply, so that the outputs are written under the new name.
+fn follow(
+    connection: &Connection,
+    id: JobId,
+    candidate: &Candidate,
+    base: &Path,
+    now: Timestamp,
+) -> Result<Enqueued, QueueError> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET source = ?2, root = ?3, base = ?4, publication = ?5 WHERE id = ?1",
+        )?
+        .execute(params![
+            id.0,
+            path_bytes(&candidate.source),
+            path_bytes(&candidate.root),
+            path_bytes(base),
+            to_json(&candidate.publication)?,
+        ])?;
+    if let Stage::Done { reply } = get(connection, id)?.stage {
+        let stage = Stage::Received {
+            reply,
+            trouble: None,
+        };
+        advance(connection, id, &[StageName::Done], &stage, now)?;
+    }
+    Ok(Enqueued::Moved(id))
+}
+
+/// Moves a job to `stage` if it is in one of the stages `from`.
+///
+/// # Errors
+/// [`QueueError::Elsewhere`] if it is in another stage.
+pub(super) fn advance(
+    connection: &Connection,
+    id: JobId,
+    from: &[StageName],
+    stage: &Stage,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let current = get(connection, id)?.stage.name();
+    if !from.contains(&current) {
+        return Err(QueueError::Elsewhere { id, stage: current });
+    }
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET stage = ?2, state = ?3, data = ?4, due_ms = ?5, updated_ms = ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id.0,
+            stage.name().as_str(),
+            stage.state().as_str(),
+            to_json(stage)?,
+            row::due_millis(stage),
+            millis(now),
+        ])?;
+    if has_ended(stage) {
+        wake_twins(connection, id)?;
+    }
+    Ok(())
+}
+
+fn has_ended(stage: &Stage) -> bool {
+    match stage {
+        Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled => true,
+        Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::InDoubt { .. } => false,
+    }
+}
+
+/// Copies of a recording wait for the one that is being paid for; when that ends they look again.
+fn wake_twins(connection: &Connection, id: JobId) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET due_ms = 0 WHERE stage = 'queued' AND id <> ?1
+             AND (hash, settings) = (SELECT hash, settings FROM jobs WHERE id = ?1)",
+        )?
+        .execute([id.0])?;
+    Ok(())
+}
+
+/// The reply that a finished job of the same identity was made from, the latest if there are several.
+pub(super) fn known_reply(
+    connection: &Connection,
+    job: &Job,
+) -> Result<Option<(JobId, ReplyId)>, QueueError> {
+    let twin = find_job(
+        connection,
+        &format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'done'
+             AND id <> ?3 ORDER BY updated_ms DESC, id DESC LIMIT 1"
+        ),
+        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0],
+    )?;
+    Ok(twin.and_then(|twin| match twin.stage {
+        Stage::Done { reply } => Some((twin.id, reply)),
+        Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::Failed { .. }
+        | Stage::InDoubt { .. }
+        | Stage::Cancelled => None,
+    }))
+}
+
+/// Another job of the same identity that is being paid for, or may have been.
+pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>, QueueError> {
+    let id = connection
+        .prepare_cached(
+            "SELECT id FROM jobs WHERE hash = ?1 AND settings = ?2 AND id <> ?3 AND stage IN
+             ('submitting', 'committing', 'awaiting', 'received', 'in_doubt') LIMIT 1",
+        )?
+        .query_row(
+            params![job.hash.0, to_json(&job.settings)?, job.id.0],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(id.map(JobId))
+}
+
+/// Another job of the same identity that failed for reasons that lie in the recording or its settings.
+pub(super) fn failed_twin(
+    connection: &Connection,
+    job: &Job,
+) -> Result<Option<(JobId, Reason)>, QueueError> {
+    let twin = find_job(
+        connection,
+        &format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'failed'
+             AND id < ?3 ORDER BY id LIMIT 1"
+        ),
+        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0],
+    )?;
+    Ok(twin.and_then(|twin| twin.stage.reason().map(|reason| (twin.id, reason))))
+}
+
+/// Notes what happened to a job, for `show`.
+pub(super) fn note(
+    connection: &Connection,
+    id: JobId,
+    reason: &Reason,
+    request_id: Option<&str>,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (job, at_ms, event, text, request_id) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![id.0, millis(now), reason.code, reason.text, request_id])?;
+    if let Some(request_id) = request_id {
+        connection
+            .prepare_cached("UPDATE jobs SET request_id = ?2 WHERE id = ?1")?
+            .execute(params![id.0, request_id])?;
+    }
+    Ok(())
+}
+
+/// Counts a submit that was handed over whole, or was refused.
+pub(super) fn count_attempt(connection: &Connection, id: JobId) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET attempts = attempts + 1 WHERE id = ?1")?
+        .execute([id.0])?;
+    Ok(())
+}
+
+/// Queues again what had ended without a transcript, or is in doubt, because a person asked for it.
+pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET failures = 0 WHERE id = ?1")?
+        .execute([job.id.0])?;
+    ledger::release(connection, job.id, "queued again", now)?;
+    let from = [
+        StageName::Failed,
+        StageName::InDoubt,
+        StageName::Cancelled,
+        StageName::Waiting,
+    ];
+    advance(connection, job.id, &from, &Stage::queued(), now)
+}
+
+/// Queues a done recording to be transcribed, and paid for, once more.
+pub(super) fn force(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET forced = 1 WHERE id = ?1")?
+        .execute([id.0])?;
+    let from = [
+        StageName::Done,
+        StageName::Failed,
+        StageName::Cancelled,
+        StageName::Waiting,
+    ];
+    advance(connection, id, &from, &Stage::queued(), now)
+}
+
+/// Counts a failure by the job's own fault, and says how many there are by now.
+pub(super) fn count_failure(connection: &Connection, id: JobId) -> Result<u32, QueueError> {
+    Ok(connection
+        .prepare_cached("UPDATE jobs SET failures = failures + 1 WHERE id = ?1 RETURNING failures")?
+        .query_row([id.0], |row| row.get(0))?)
+}
+
+/// Counts a paid repeat.
+pub(super) fn count_doubt(connection: &Connection, id: JobId) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET doubts = doubts + 1 WHERE id = ?1")?
+        .execute([id.0])?;
+    Ok(())
+}
+
+/// Keeps the service's id of a run.
+pub(super) fn set_run_id(
+    connection: &Connection,
+    id: JobId,
+    run_id: &str,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET run_id = ?2 WHERE id = ?1")?
+        .execute(params![id.0, run_id])?;
+    Ok(())
+}
+
+/// Keeps the service's id of a request, if it gave one.
+pub(super) fn set_request_id(
+    connection: &Connection,
+    id: JobId,
+    request_id: Option<&str>,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET request_id = coalesce(?2, request_id) WHERE id = ?1")?
+        .execute(params![id.0, request_id])?;
+    Ok(())
+}
+
+/// A forced job that is done is an ordinary one again.
+pub(super) fn clear_forced(connection: &Connection, id: JobId) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET forced = 0 WHERE id = ?1")?
+        .execute([id.0])?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Replies as they came, and the files that were written from them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::QueueError;
+use super::row::{self, millis, path_bytes, time};
+use crate::domain::job::{ContentHash, JobId, ReplyId};
+
+/// A reply as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawReply {
+    /// The HTTP status; 200 for the built-in recogniser.
+    pub status: u16,
+    /// The bytes of its body.
+    pub body: Vec<u8>,
+    /// The service's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// A file that was written for a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Which format it is in.
+    pub format: String,
+    /// What it hashed to when it was written.
+    pub hash: ContentHash,
+    /// Why it has not the plain name, if it has not.
+    pub note: Option<String>,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// Keeps a reply before anything is made of it.
+pub(super) fn store_reply(
+    connection: &Connection,
+    id: JobId,
+    reply: &RawReply,
+    now: Timestamp,
+) -> Result<ReplyId, QueueError> {
+    connection
+        .prepare_cached("INSERT INTO replies (job, at_ms, status, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id.0, millis(now), reply.status, reply.body])?;
+    Ok(ReplyId(connection.last_insert_rowid()))
+}
+
+/// A reply that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReply {
+    /// The job whose submit it answers: the one that was charged for it.
+    pub job: JobId,
+    /// The HTTP status; 200 for the built-in recogniser.
+    pub status: u16,
+    /// The bytes of its body.
+    pub body: Vec<u8>,
+}
+
+/// A reply that was kept.
+pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply, QueueError> {
+    Ok(connection
+        .prepare_cached("SELECT job, status, body FROM replies WHERE id = ?1")?
+        .query_row([id.0], |row| {
+            Ok(StoredReply {
+                job: JobId(row.get(0)?),
+                status: row.get(1)?,
+                body: row.get(2)?,
+            })
+        })?)
+}
+
+/// What the file at `path` hashed to when stenod wrote it, if stenod did.
+pub(super) fn written_hash(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Option<ContentHash>, QueueError> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT hash FROM outputs WHERE path = ?1")?
+        .query_row([path_bytes(path)], |row| row.get(0))
+        .optional()?;
+    Ok(bytes.and_then(|bytes| row::hash(&bytes)))
+}
+
+/// Keeps that a file was written for a job.
+pub(super) fn remember(
+    connection: &Connection,
+    id: JobId,
+    output: &Output,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO outputs (path, job, format, hash, note, written_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            path_bytes(&output.path),
+            id.0,
+            output.format,
+            output.hash.0,
+            output.note,
+            millis(output.written_at),
+        ])?;
+    Ok(())
+}
+
+/// The files that were written for a job, in the order of their paths.
+pub(super) fn of_job(connection: &Connection, id: JobId) -> Result<Vec<Output>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT path, format, hash, note, written_ms FROM outputs WHERE job = ?1 ORDER BY path",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    let mut outputs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(2)?;
+        outputs.push(Output {
+            path: row::path(row.get(0)?),
+            format: row.get(1)?,
+            hash: row::hash(&bytes).ok_or_else(|| QueueError::Damaged {
+                what: "the hash of an output".to_owned(),
+            })?,
+            note: row.get(3)?,
+            written_at: time(row.get(4)?),
+        });
+    }
+    Ok(outputs)
+}

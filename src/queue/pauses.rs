@@ -1,0 +1,146 @@
+//! Pauses: what the whole queue waits for, since when and until when.
+//!
+//! A pause belongs to the queue, not to a job, and burns no attempt.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::QueueError;
+use super::row::{millis, time};
+use crate::domain::verdict::Halt;
+
+/// What the queue waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// The key was refused.
+    Key,
+    /// The balance is too low.
+    Balance,
+    /// A budget of the configuration is reached.
+    Budget,
+    /// Too many requests.
+    RateLimit,
+    /// The service is out of reach or overloaded.
+    Offline,
+    /// No room where the state or the outputs are written.
+    Disk,
+    /// A person asked for it.
+    Operator,
+}
+
+impl PauseReason {
+    /// Every reason; those that a person has to mend come first.
+    pub const ALL: [Self; 7] = [
+        Self::Key,
+        Self::Balance,
+        Self::Budget,
+        Self::Disk,
+        Self::Operator,
+        Self::RateLimit,
+        Self::Offline,
+    ];
+
+    /// The name in the table and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Balance => "balance",
+            Self::Budget => "budget",
+            Self::RateLimit => "rate_limit",
+            Self::Offline => "offline",
+            Self::Disk => "disk",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl From<Halt> for PauseReason {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Key => Self::Key,
+            Halt::Balance => Self::Balance,
+            Halt::RateLimit => Self::RateLimit,
+            Halt::Offline => Self::Offline,
+        }
+    }
+}
+
+/// A pause of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// For what.
+    pub reason: PauseReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, if it ends or is looked at again by itself.
+    pub until: Option<Timestamp>,
+    /// One sentence for a person.
+    pub text: String,
+    /// How often it was tried again.
+    pub tries: u32,
+}
+
+impl Pause {
+    /// Whether nothing may be sent at `now` because of it.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+/// Begins a pause, or prolongs it: a pause that is there keeps its start, and counts one more try.
+pub(super) fn begin(
+    connection: &Connection,
+    reason: PauseReason,
+    until: Option<Timestamp>,
+    text: &str,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO pauses (reason, since_ms, until_ms, text, tries) VALUES (?1, ?2, ?3, ?4, 1)
+             ON CONFLICT (reason) DO UPDATE SET until_ms = max(ifnull(until_ms, 0), ?3), text = ?4,
+                 tries = tries + 1",
+        )?
+        .execute(params![reason.as_str(), millis(now), until.map(millis), text])?;
+    Ok(())
+}
+
+/// Ends a pause; says whether there was one.
+pub(super) fn end(connection: &Connection, reason: PauseReason) -> Result<bool, QueueError> {
+    let ended = connection
+        .prepare_cached("DELETE FROM pauses WHERE reason = ?1")?
+        .execute([reason.as_str()])?;
+    Ok(ended > 0)
+}
+
+/// The pauses, those that a person has to mend first.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Pause>, QueueError> {
+    let mut statement =
+        connection.prepare_cached("SELECT reason, since_ms, until_ms, text, tries FROM pauses")?;
+    let mut rows = statement.query([])?;
+    let mut pauses = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let reason = PauseReason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+            .ok_or_else(|| QueueError::Damaged {
+                what: format!("the pause `{name}`"),
+            })?;
+        pauses.push(Pause {
+            reason,
+            since: time(row.get(1)?),
+            until: row.get::<_, Option<i64>>(2)?.map(time),
+            text: row.get(3)?,
+            tries: row.get(4)?,
+        });
+    }
+    pauses.sort_by_key(|pause| {
+        PauseReason::ALL
+            .iter()
+            .position(|reason| *reason == pause.reason)
+    });
+    Ok(pauses)
+}

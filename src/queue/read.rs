@@ -1,0 +1,429 @@
+//! What people and the pipeline ask of the table, without changing it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::ledger::{self, Spend};
+use super::outputs::{self, Output};
+use super::pauses::{self, Pause};
+use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, time};
+use super::sources::{self, Known, Skipped};
+use super::{DATABASE, QueueError, Terms, jobs};
+use crate::clock::Calendar;
+use crate::domain::job::{ContentHash, Job, JobId, Settings, StageName, State};
+use crate::domain::settle::Fingerprint;
+
+/// What happened to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// A code in snake_case.
+    pub event: String,
+    /// One sentence.
+    pub text: String,
+    /// The service's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// A line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// When.
+    pub at: Timestamp,
+    /// `reserve`, `release`, `charge` or `doubt`.
+    pub kind: String,
+    /// How much, as a decimal.
+    pub amount: String,
+    /// In which currency.
+    pub currency: String,
+    /// Why.
+    pub note: String,
+}
+
+/// A folder, and how it is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderRow {
+    /// The folder.
+    pub path: PathBuf,
+    /// `events`, `poll`, or `None` where it is not watched.
+    pub mode: Option<String>,
+    /// Why that way.
+    pub mode_reason: Option<String>,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+    /// When it was scanned last.
+    pub scanned_at: Option<Timestamp>,
+}
+
+/// What is still going on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Jobs that will move by themselves.
+    pub unfinished: usize,
+    /// When the next of them is due, if one is.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Reads the table, also while another process holds it.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    connection: Handle<'a>,
+}
+
+#[derive(Debug)]
+enum Handle<'a> {
+    Own(Connection),
+    Borrowed(&'a Connection),
+}
+
+impl Reader<'static> {
+    /// Opens the table of `state_dir` for reading; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn open(state_dir: &Path) -> Result<Option<Self>, QueueError> {
+        let path = state_dir.join(DATABASE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((version > 0).then_some(Self {
+            connection: Handle::Own(connection),
+        }))
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Reads through a connection that is open already.
+    pub(super) fn borrowed(connection: &'a Connection) -> Self {
+        Self {
+            connection: Handle::Borrowed(connection),
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        match &self.connection {
+            Handle::Own(connection) => connection,
+            Handle::Borrowed(connection) => connection,
+        }
+    }
+
+    /// How many jobs are in each state.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn counts(&self) -> Result<HashMap<State, u64>, QueueError> {
+        let mut counts = HashMap::new();
+        for state in State::ALL {
+            let count: i64 = self
+                .connection()
+                .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
+                .query_row([state.as_str()], |row| row.get(0))?;
+            counts.insert(state, row::unsigned(count));
+        }
+        Ok(counts)
+    }
+
+    /// Jobs, the newest first, perhaps only those in one state, at most `limit`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn jobs(&self, state: Option<State>, limit: usize) -> Result<Vec<Job>, QueueError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let filter = if state.is_some() {
+            "state = ?1"
+        } else {
+            "?1 IS NULL"
+        };
+        let sql =
+            format!("SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} ORDER BY id DESC LIMIT ?2");
+        find_jobs(
+            self.connection(),
+            &sql,
+            &[&state.map(State::as_str), &limit],
+        )
+    }
+
+    /// The job with this number, if there is one.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn job(&self, id: JobId) -> Result<Option<Job>, QueueError> {
+        let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1");
+        find_job(self.connection(), &sql, &[&id.0])
+    }
+
+    /// The latest job of the recording at `source`, if there is one.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn job_at(&self, source: &Path) -> Result<Option<Job>, QueueError> {
+        let sql =
+            format!("SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 ORDER BY id DESC LIMIT 1");
+        find_job(self.connection(), &sql, &[&path_bytes(source)])
+    }
+
+    /// What is known of a file that is still as it was.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn known(
+        &self,
+        path: &Path,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Known>, QueueError> {
+        sources::known(self.connection(), path, fingerprint)
+    }
+
+    /// Every job of the same identity, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn twins(&self, hash: ContentHash, settings: &Settings) -> Result<Vec<Job>, QueueError> {
+        jobs::twins(self.connection(), hash, settings)
+    }
+
+    /// What happened to a job, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn attempts(&self, id: JobId) -> Result<Vec<Attempt>, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT at_ms, event, text, request_id FROM attempts WHERE job = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([id.0], |row| {
+            Ok(Attempt {
+                at: time(row.get(0)?),
+                event: row.get(1)?,
+                text: row.get(2)?,
+                request_id: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The ledger's lines for a job, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn ledger(&self, id: JobId) -> Result<Vec<LedgerEntry>, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT at_ms, kind, amount, currency, note FROM ledger WHERE job = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([id.0], |row| {
+            Ok(LedgerEntry {
+                at: time(row.get(0)?),
+                kind: row.get(1)?,
+                amount: row.get(2)?,
+                currency: row.get(3)?,
+                note: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The files that were written for a job.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
+        outputs::of_job(self.connection(), id)
+    }
+
+    /// The pauses of the queue.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
+        pauses::all(self.connection())
+    }
+
+    /// What was spent, by currency.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn spend(&self, calendar: Calendar) -> Result<Vec<Spend>, QueueError> {
+        ledger::spend(self.connection(), calendar.day_start, calendar.month_start)
+    }
+
+    /// What is set aside and was spent, or may have been, since `since`: billionths of a dollar.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn committed_since(&self, since: Timestamp) -> Result<i64, QueueError> {
+        ledger::committed_since(self.connection(), since)
+    }
+
+    /// Dollars a minute that a model was last charged at.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn learnt_price(&self, model: &str) -> Result<Option<rust_decimal::Decimal>, QueueError> {
+        ledger::learnt_price(self.connection(), model)
+    }
+
+    /// Every file that is passed over.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn skipped(&self) -> Result<Vec<Skipped>, QueueError> {
+        sources::skipped(self.connection())
+    }
+
+    /// Failures and waits by their code, the most frequent first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn failures(&self) -> Result<Vec<(String, u64)>, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT json_extract(data, '$.reason.code') AS code, count(*) FROM jobs
+             WHERE state = 'failed' GROUP BY code ORDER BY count(*) DESC, code",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row::unsigned(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many jobs of a folder are in each state.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn folder_counts(&self, root: &Path) -> Result<HashMap<String, u64>, QueueError> {
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT state, count(*) FROM jobs WHERE root = ?1 GROUP BY state")?;
+        let rows = statement.query_map([path_bytes(root)], |row| {
+            Ok((row.get(0)?, row::unsigned(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The folders that were ever watched or scanned.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn folders(&self) -> Result<Vec<FolderRow>, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT path, mode, mode_reason, trouble, scanned_ms FROM folders ORDER BY path",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(FolderRow {
+                path: row::path(row.get(0)?),
+                mode: row.get(1)?,
+                mode_reason: row.get(2)?,
+                trouble: row.get(3)?,
+                scanned_at: row.get::<_, Option<i64>>(4)?.map(time),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What SQLite says of the table's health: `ok`, or what is wrong.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn quick_check(&self) -> Result<String, QueueError> {
+        Ok(self
+            .connection()
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?)
+    }
+}
+
+/// The jobs in `stage` that are due, the longest due first.
+pub(super) fn due(
+    connection: &Connection,
+    stage: StageName,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Job>, QueueError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1 AND due_ms <= ?2
+         ORDER BY due_ms, id LIMIT ?3"
+    );
+    find_jobs(connection, &sql, &[&stage.as_str(), &millis(now), &limit])
+}
+
+/// The jobs in any of `stages`.
+pub(super) fn in_stages(
+    connection: &Connection,
+    stages: &[StageName],
+) -> Result<Vec<Job>, QueueError> {
+    let mut found = Vec::new();
+    for stage in stages {
+        let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1 ORDER BY id");
+        found.extend(find_jobs(connection, &sql, &[&stage.as_str()])?);
+    }
+    Ok(found)
+}
+
+/// How many jobs are in `stage`.
+pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, QueueError> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM jobs WHERE stage = ?1")?
+        .query_row([stage.as_str()], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// What will still move by itself without being overdue or in trouble, and when it is due next.
+pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook, QueueError> {
+    let scope = if terms.scoped {
+        "AND id IN (SELECT id FROM temp.scope)"
+    } else {
+        ""
+    };
+    let mut outlook = Outlook::default();
+    for provider in &terms.providers {
+        let sql = format!(
+            "SELECT count(*), min(coalesce(due_ms, 9223372036854775807)) FROM jobs WHERE (
+                 stage IN ('queued', 'submitting', 'committing')
+                 OR (stage IN ('awaiting', 'received') AND state = 'active')
+                 OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
+             AND json_extract(settings, '$.provider') = ?1 {scope}"
+        );
+        let (count, due): (i64, Option<i64>) = connection
+            .prepare_cached(&sql)?
+            .query_row([provider.name()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        outlook.unfinished += usize::try_from(count).unwrap_or(0);
+        let due = due.filter(|due| *due < i64::MAX).map(time);
+        outlook.next_due = match (outlook.next_due, due) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(outlook)
+}
+
+/// Keeps how a folder is watched; says whether it is new to the table.
+pub(super) fn remember_folder(
+    connection: &Connection,
+    folder: &FolderRow,
+    now: Timestamp,
+) -> Result<bool, QueueError> {
+    let path = path_bytes(&folder.path);
+    let new = !connection
+        .prepare_cached("SELECT 1 FROM folders WHERE path = ?1")?
+        .exists([path])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO folders (path, first_ms, scanned_ms, mode, mode_reason, trouble)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (path) DO UPDATE SET scanned_ms = ifnull(?3, scanned_ms),
+                 mode = ?4, mode_reason = ?5, trouble = ?6",
+        )?
+        .execute(params![
+            path,
+            millis(now),
+            folder.scanned_at.map(millis),
+            folder.mode,
+            folder.mode_reason,
+            folder.trouble,
+        ])?;
+    Ok(new)
+}

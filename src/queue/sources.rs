@@ -1,0 +1,145 @@
+//! What is known of each file: its identity, or why it is no recording.
+//!
+//! A file whose size, time and inode are as they were is not read again. That spares work and never
+//! decides a payment: what is sent is hashed once more while it is sent.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::QueueError;
+use super::row::{self, from_json, millis, path_bytes, signed, to_json, unsigned};
+use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::job::{ContentHash, Reason};
+use crate::domain::settle::Fingerprint;
+
+/// What was found out about a file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// It is a recording.
+    Recording {
+        /// What its bytes hash to.
+        hash: ContentHash,
+        /// Its measured length.
+        duration: Option<AudioDuration>,
+        /// What it is by its content.
+        format: AudioFormat,
+    },
+    /// It is passed over.
+    Skipped(Reason),
+}
+
+/// A file that is passed over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What is known of the file at `path`, if it is still as it was.
+pub(super) fn known(
+    connection: &Connection,
+    path: &Path,
+    fingerprint: &Fingerprint,
+) -> Result<Option<Known>, QueueError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT hash, duration_us, format, skip_code, skip_text FROM sources
+             WHERE path = ?1 AND inode = ?2 AND size = ?3 AND modified_ns = ?4",
+        )?
+        .query_row(
+            params![
+                path_bytes(path),
+                bits(fingerprint.inode),
+                signed(fingerprint.size),
+                fingerprint.modified_ns
+            ],
+            |row| {
+                Ok((
+                    row.get::<_, Option<Vec<u8>>>(0)?,
+                    row.get::<_, Option<i64>>(1)?,
+                    row.get::<_, Option<String>>(2)?,
+                    row.get::<_, Option<String>>(3)?,
+                    row.get::<_, Option<String>>(4)?,
+                ))
+            },
+        )
+        .optional()?;
+    let damaged = || QueueError::Damaged {
+        what: format!("what is known of {}", path.display()),
+    };
+    match found {
+        None => Ok(None),
+        Some((Some(hash), duration, Some(format), ..)) => Ok(Some(Known::Recording {
+            hash: row::hash(&hash).ok_or_else(damaged)?,
+            duration: duration.map(|us| AudioDuration::from_micros(unsigned(us))),
+            format: from_json(&format, "an audio format")?,
+        })),
+        Some((_, _, _, Some(code), text)) => Ok(Some(Known::Skipped(Reason::new(
+            code,
+            text.unwrap_or_default(),
+        )))),
+        Some(_) => Err(damaged()),
+    }
+}
+
+/// Keeps what was found out about a file.
+pub(super) fn remember(
+    connection: &Connection,
+    path: &Path,
+    root: &Path,
+    fingerprint: &Fingerprint,
+    known: &Known,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let (hash, duration, format, reason) = match known {
+        Known::Recording {
+            hash,
+            duration,
+            format,
+        } => (Some(hash.0), *duration, Some(to_json(format)?), None),
+        Known::Skipped(reason) => (None, None, None, Some(reason)),
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO sources (path, root, inode, size, modified_ns, hash, duration_us,
+                 format, skip_code, skip_text, seen_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            path_bytes(path),
+            path_bytes(root),
+            bits(fingerprint.inode),
+            signed(fingerprint.size),
+            fingerprint.modified_ns,
+            hash,
+            duration.map(|duration| signed(duration.micros())),
+            format,
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            millis(now),
+        ])?;
+    Ok(())
+}
+
+/// Every file that is passed over, by path.
+pub(super) fn skipped(connection: &Connection) -> Result<Vec<Skipped>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT path, skip_code, skip_text FROM sources WHERE skip_code IS NOT NULL ORDER BY path",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Skipped {
+            path: row::path(row.get(0)?),
+            reason: Reason::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// All 64 bits of a number in a column that is signed.
+fn bits(number: u64) -> i64 {
+    number.cast_signed()
+}

@@ -1,0 +1,341 @@
+//! The steps of a job through the real table, in a real file.
+
+use std::path::Path;
+
+use super::*;
+use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::format::Format;
+use crate::domain::job::{Provider, Publication, State};
+
+struct Table {
+    _folder: tempfile::TempDir,
+    queue: Queue,
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn table() -> Table {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Queue::open(folder.path(), at(0)).unwrap();
+    Table {
+        _folder: folder,
+        queue,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        provider: Provider::NanoGpt,
+        model: "Whisper-Large-V3".into(),
+        language: "auto".into(),
+        diarize: false,
+        tag_audio_events: false,
+    }
+}
+
+fn recording(path: &str, content: u8) -> Candidate {
+    Candidate {
+        source: path.into(),
+        root: "/in".into(),
+        hash: ContentHash([content; 32]),
+        size: 1000,
+        duration: Some(AudioDuration::from_micros(60_000_000)),
+        format: AudioFormat::Mp3,
+        settings: settings(),
+        publication: Publication {
+            formats: vec![Format::Txt],
+        },
+        output_dir: None,
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
+        providers: vec![Provider::NanoGpt],
+        ..Terms::default()
+    }
+}
+
+impl Table {
+    async fn add(&self, path: &str, content: u8) -> JobId {
+        match self
+            .queue
+            .enqueue(recording(path, content), None, false, at(1))
+            .await
+            .unwrap()
+        {
+            Enqueued::New(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn claim(&self, terms: Terms) -> Claimed {
+        self.queue.claim(terms, at(2)).await.unwrap()
+    }
+
+    async fn claim_job(&self) -> Job {
+        match self.claim(terms()).await {
+            Claimed::Submit(job) => *job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn finish(&self, id: JobId) {
+        self.queue.commit(id, at(3)).await.unwrap();
+        let raw = RawReply {
+            status: 200,
+            body: b"{}".to_vec(),
+            request_id: None,
+        };
+        let reply = self.queue.store_reply(id, raw, at(4)).await.unwrap();
+        let cost = Amount::usd("0.0005".parse().unwrap());
+        self.queue
+            .charge(id, cost, "metadata".into(), at(5))
+            .await
+            .unwrap();
+        self.queue.done(id, reply, at(6)).await.unwrap();
+    }
+
+    async fn state(&self, id: JobId) -> State {
+        self.queue.job(id).await.unwrap().stage.state()
+    }
+}
+
+#[tokio::test]
+async fn a_recording_is_queued_once_at_one_place() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    let again = table
+        .queue
+        .enqueue(recording("/in/a.mp3", 1), None, false, at(2))
+        .await
+        .unwrap();
+    let Enqueued::Known(job) = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(job.id, id);
+}
+
+#[tokio::test]
+async fn a_claimed_job_is_claimed_once() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    assert_eq!(table.claim(terms()).await, Claimed::Nothing);
+}
+
+#[tokio::test]
+async fn a_copy_waits_for_the_one_that_is_paid_for_and_takes_its_transcript() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    assert_eq!(table.claim_job().await.id, first);
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    assert_eq!(table.state(copy).await, State::Waiting);
+    table.finish(first).await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    let job = table.queue.job(copy).await.unwrap();
+    assert!(
+        matches!(job.stage, Stage::Received { .. }),
+        "{:?}",
+        job.stage
+    );
+    assert_eq!(job.attempts, 0);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_recording_that_was_refused_is_not_sent_either() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    let reason = Reason::new("format_refused", "no");
+    table.queue.fail(first, reason, None, at(3)).await.unwrap();
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    assert_eq!(table.state(copy).await, State::Failed);
+}
+
+#[tokio::test]
+async fn two_recordings_that_share_a_stem_get_different_bases() {
+    let table = table();
+    let one = table.add("/in/a.mp3", 1).await;
+    let other = table.add("/in/a.wav", 2).await;
+    assert_eq!(table.queue.job(one).await.unwrap().base, Path::new("/in/a"));
+    assert_eq!(
+        table.queue.job(other).await.unwrap().base,
+        Path::new("/in/a.wav")
+    );
+}
+
+#[tokio::test]
+async fn a_renamed_recording_keeps_its_job_and_gets_outputs_under_its_new_name() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table.finish(id).await;
+    let moved = table
+        .queue
+        .enqueue(recording("/in/b.mp3", 1), Some(id), false, at(9))
+        .await
+        .unwrap();
+    assert_eq!(moved, Enqueued::Moved(id));
+    let job = table.queue.job(id).await.unwrap();
+    assert_eq!(job.base, Path::new("/in/b"));
+    assert!(matches!(job.stage, Stage::Received { .. }));
+}
+
+#[tokio::test]
+async fn a_crash_before_the_last_chunk_gives_the_reservation_back() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    assert!(!table.queue.reserved(id).await.unwrap().is_zero());
+    let recovered = table.queue.recover(DoubtPolicy::Hold, at(9)).await.unwrap();
+    assert_eq!(recovered.queued, [id]);
+    assert!(table.queue.reserved(id).await.unwrap().is_zero());
+    assert_eq!(table.state(id).await, State::Queued);
+}
+
+#[tokio::test]
+async fn a_crash_after_the_last_chunk_is_in_doubt_and_counts_against_the_budget() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table.queue.commit(id, at(3)).await.unwrap();
+    let recovered = table.queue.recover(DoubtPolicy::Hold, at(9)).await.unwrap();
+    assert_eq!(recovered.in_doubt, [id]);
+    assert_eq!(table.state(id).await, State::InDoubt);
+    let spent = table
+        .queue
+        .read(|reader| reader.committed_since(at(0)))
+        .await
+        .unwrap();
+    assert_eq!(spent, 500_000);
+    assert_eq!(table.claim(terms()).await, Claimed::Nothing);
+}
+
+#[tokio::test]
+async fn a_budget_is_not_crossed_by_jobs_in_flight_together() {
+    let table = table();
+    for (number, path) in (1_u8..).zip(["/in/a.mp3", "/in/b.mp3", "/in/c.mp3"]) {
+        table.add(path, number).await;
+    }
+    let mut terms = terms();
+    terms.limits.per_day = Some("0.0010".parse().unwrap());
+    assert!(matches!(
+        table.claim(terms.clone()).await,
+        Claimed::Submit(_)
+    ));
+    assert!(matches!(
+        table.claim(terms.clone()).await,
+        Claimed::Submit(_)
+    ));
+    let third = table.claim(terms).await;
+    assert!(
+        matches!(third, Claimed::OverBudget { until: Some(_), .. }),
+        "{third:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_charge_that_is_recorded_twice_counts_once() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table.finish(id).await;
+    let cost = Amount::usd("0.0005".parse().unwrap());
+    table
+        .queue
+        .charge(id, cost, "again".into(), at(7))
+        .await
+        .unwrap();
+    let job = table.queue.job(id).await.unwrap();
+    assert_eq!(job.cost.unwrap().value.to_string(), "0.0005");
+    let spent = table
+        .queue
+        .read(|reader| reader.committed_since(at(0)))
+        .await
+        .unwrap();
+    assert_eq!(spent, 500_000);
+}
+
+#[tokio::test]
+async fn the_fifth_failure_by_its_own_fault_ends_a_job() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    for failure in 1..=MOST_FAILURES {
+        table.claim_job().await;
+        let reason = Reason::new("source_unreadable", "denied");
+        let count = table
+            .queue
+            .retry_later(id, at(2), reason, at(2))
+            .await
+            .unwrap();
+        assert_eq!(count, failure);
+    }
+    assert_eq!(table.state(id).await, State::Failed);
+}
+
+#[tokio::test]
+async fn a_scoped_run_claims_only_what_it_named() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    let named = table.add("/in/b.mp3", 2).await;
+    table.queue.enter_scope(named).await.unwrap();
+    let terms = Terms {
+        scoped: true,
+        ..terms()
+    };
+    let Claimed::Submit(job) = table.claim(terms.clone()).await else {
+        panic!()
+    };
+    assert_eq!(job.id, named);
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Nothing);
+    assert_eq!(table.queue.outlook(terms).await.unwrap().unfinished, 1);
+}
+
+#[tokio::test]
+async fn a_pause_keeps_its_start_and_counts_its_tries() {
+    let table = table();
+    let pause = |until, now| {
+        table
+            .queue
+            .pause(PauseReason::Offline, Some(until), "no route".into(), now)
+    };
+    pause(at(10), at(1)).await.unwrap();
+    pause(at(30), at(10)).await.unwrap();
+    let pauses = table.queue.pauses().await.unwrap();
+    let [pause] = pauses.as_slice() else {
+        panic!("{pauses:?}")
+    };
+    assert_eq!(
+        (pause.since, pause.until, pause.tries),
+        (at(1), Some(at(30)), 2)
+    );
+    assert!(pause.holds(at(29)) && !pause.holds(at(30)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DATABASE);
+    crate::durable::write(&path, &[b'x'; 8192], crate::durable::Existing::Keep).unwrap();
+    let error = Queue::open(folder.path(), at(0)).unwrap_err();
+    assert!(matches!(error, QueueError::Corrupt { .. }), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), [b'x'; 8192]);
+}
+
+#[tokio::test]
+async fn the_ledger_cannot_be_changed() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    let changed = table
+        .queue
+        .writer
+        .run(|connection| Ok(connection.execute("UPDATE ledger SET nanos = 0", [])?))
+        .await;
+    assert!(changed.is_err());
+}

@@ -1,0 +1,182 @@
+//! The one writer: a thread that owns the connection and commits in groups.
+//!
+//! Whatever work has queued up is run in one transaction, each piece behind a savepoint of its own, and
+//! is answered only after the commit is on disk. No transaction is ever open while anybody waits.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::QueueError;
+
+/// The most pieces of work in one transaction.
+const LARGEST_GROUP: usize = 256;
+/// The most pieces of work that wait for the writer; more wait for room.
+const LONGEST_LINE: usize = 1024;
+
+/// Answers a piece of work once the commit's fate is known.
+type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
+/// Runs in the transaction, if that could be begun, and leaves its answer for after the commit.
+type Work = Box<dyn FnOnce(Result<&Connection, Arc<rusqlite::Error>>) -> Answer + Send>;
+
+/// The handle on the writer's thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    line: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread that owns `connection`.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (line, work) = mpsc::channel(LONGEST_LINE);
+        let thread = std::thread::Builder::new()
+            .name("queue-writer".to_owned())
+            .spawn(move || serve(connection, work))?;
+        Ok(Self {
+            line: Some(line),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `work` in a transaction and comes back when its commit is on disk.
+    ///
+    /// # Errors
+    /// The error of the work, which is then undone alone, or that of the commit.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (sender, receiver) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
+            let result = connection
+                .map_err(QueueError::Commit)
+                .and_then(|connection| in_savepoint(connection, work));
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    Err(error) => result.and(Err(QueueError::Commit(error))),
+                };
+                // The one who asked may have been cancelled meanwhile; the work stands all the same.
+                drop(sender.send(result));
+            })
+        });
+        let line = self.line.as_ref().ok_or(QueueError::Closed)?;
+        line.send(work).await.map_err(|_| QueueError::Closed)?;
+        receiver.await.map_err(|_| QueueError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.line.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes the job table ended by a fault of its own");
+        }
+    }
+}
+
+fn serve(mut connection: Connection, mut line: mpsc::Receiver<Work>) {
+    while let Some(first) = line.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < LARGEST_GROUP
+            && let Ok(next) = line.try_recv()
+        {
+            group.push(next);
+        }
+        run_group(&mut connection, group);
+    }
+}
+
+fn run_group(connection: &mut Connection, group: Vec<Work>) {
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            let error = Arc::new(error);
+            for work in group {
+                work(Err(error.clone()))(Err(error.clone()));
+            }
+            return;
+        }
+    };
+    let answers: Vec<Answer> = group
+        .into_iter()
+        .map(|work| work(Ok(&transaction)))
+        .collect();
+    let committed = transaction.commit().map_err(Arc::new);
+    for answer in answers {
+        answer(committed.clone());
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, QueueError>,
+) -> Result<T, QueueError> {
+    connection.execute_batch("SAVEPOINT work")?;
+    let result = work(connection);
+    let end = match &result {
+        Ok(_) => "RELEASE work",
+        Err(_) => "ROLLBACK TO work; RELEASE work",
+    };
+    connection.execute_batch(end)?;
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT")
+            .unwrap();
+        Writer::start(connection).unwrap()
+    }
+
+    async fn insert(writer: &Writer, number: i64) -> Result<(), QueueError> {
+        writer
+            .run(move |connection| {
+                connection.execute("INSERT INTO numbers VALUES (?1)", [number])?;
+                Ok(())
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_is_undone_alone() {
+        let writer = writer();
+        let results = tokio::join!(insert(&writer, 1), insert(&writer, 1), insert(&writer, 2));
+        assert!(results.0.is_ok() && results.1.is_err() && results.2.is_ok());
+        let count: i64 = writer
+            .run(|connection| {
+                Ok(connection.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0))?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(count, 2);
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_when_the_one_who_asked_has_gone() {
+        let writer = writer();
+        {
+            let asked = insert(&writer, 7);
+            tokio::pin!(asked);
+            // Polled once, so that the work is in the line, and then dropped.
+            let polled = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(asked.as_mut().poll(context).is_pending())
+            });
+            assert!(polled.await);
+        }
+        assert!(insert(&writer, 7).await.is_err(), "7 is there already");
+    }
+}
