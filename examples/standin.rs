@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stenod_support::service::{Act, Endpoint, Moment, Reply, Rule, Standin};
+use stenod_support::service::{Act, Endpoint, Log, Moment, Reply, Rule, Standin};
 
 /// What this program takes, printed when asked or when something is wrong.
 const USAGE: &str = "\
@@ -48,16 +48,23 @@ fn main() -> io::Result<ExitCode> {
     )?;
     let mut told = 0;
     loop {
-        let news = |answered: usize| answered > told;
-        let count = |log: &stenod_support::service::Log| {
-            log.exchanges
-                .iter()
-                .filter(|one| one.answered.is_some() || one.gone)
-                .count()
-        };
-        if service.wait_within(NEWS, |log| news(count(log))) {
-            told = service.look(count);
-            writeln!(out, "{}\n", service.story())?;
+        let ended = |log: &Log| log.exchanges.iter().take_while(|one| one.is_over()).count();
+        if service.wait_within(NEWS, |log| ended(log) > told) {
+            let news = service.look(|log| {
+                let over = ended(log);
+                let news = log.exchanges[told..over]
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                told = over;
+                (news, log.ledger().charges.len(), log.ledger().total())
+            });
+            let (lines, charges, total): (Vec<String>, _, _) = news;
+            writeln!(
+                out,
+                "{}   ({charges} charges, {total} USD)",
+                lines.join("\n")
+            )?;
         }
     }
 }

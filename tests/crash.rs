@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stenod_support::audio::wav;
-use stenod_support::service::{Act, Endpoint, Gate, Log, Moment, Rule};
+use stenod_support::service::{Act, Endpoint, Gate, Log, Moment, PATIENCE, Rule};
 use stenod_support::stage::Stage;
 
 /// Recordings in flight at once in the random series: each can be in doubt after a kill.
@@ -173,6 +173,7 @@ fn kills_at_random_moments_lose_nothing_and_pay_nothing_twice() {
     stage.set("service.jobs", JOBS);
     stage.set("service.requests_per_second", 25);
     stage.set("service.poll_interval", "10ms");
+    stage.service.behave(|behaviour| behaviour.polls = 1);
     let recordings = put_recordings(&stage, kills);
     let mut landed = 0;
     while landed < kills {
@@ -189,7 +190,8 @@ fn kills_at_random_moments_lose_nothing_and_pay_nothing_twice() {
         running.kill();
         landed += 1;
     }
-    let last = stage.stenod(["run"]).no_panic();
+    let patience = PATIENCE + Duration::from_secs(recordings.len() as u64);
+    let last = stage.call(["run"]).patience(patience).output().no_panic();
     let jobs = stage.json(&["status"])["jobs"].clone();
     let count = |state: &str| jobs[state].as_u64().unwrap();
     let paid: BTreeMap<_, _> = stage.service.look(|log| log.ledger().counts());
@@ -239,7 +241,7 @@ fn put_recordings(stage: &Stage, kills: u64) -> Vec<String> {
         fs::create_dir_all(&path).unwrap();
         stage.add_folder_with(&path, &[("model", model.into())]);
     }
-    let total = 40 + kills * 3;
+    let total = 40 + kills;
     let name = |seed: u64| {
         format!(
             "{}/{seed}.wav",
@@ -251,7 +253,7 @@ fn put_recordings(stage: &Stage, kills: u64) -> Vec<String> {
         )
     };
     let names: Vec<_> = (1..=total).map(name).collect();
-    for (seed, name) in (1..).zip(&names) {
+    for (seed, name) in (1u64..).zip(&names) {
         let seconds = if seed.is_multiple_of(10) { 20.0 } else { 0.2 };
         stage.put(name, &wav(seed, seconds));
     }

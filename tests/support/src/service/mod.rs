@@ -12,6 +12,7 @@ mod routes;
 mod script;
 mod serve;
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
@@ -77,9 +78,39 @@ impl Exchange {
         }
     }
 
+    /// Whether nothing more will happen to it by the stand-in's doing.
+    pub fn is_over(&self) -> bool {
+        self.gone || self.answered.is_some()
+    }
+
     /// The status of the reply, when there was one.
     pub fn status(&self) -> Option<u16> {
         self.answered.map(|(_, status)| status)
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Head { method, target, .. } = &self.head;
+        let declared = self
+            .head
+            .length()
+            .map_or_else(|| "?".to_owned(), |it| it.to_string());
+        write!(
+            f,
+            "[{}] {method} {target} {}/{declared} bytes",
+            self.connection, self.arrived
+        )?;
+        if let Some(Submit {
+            file_name, content, ..
+        }) = &self.submit
+        {
+            write!(f, " {file_name} {}", content.get(..8).unwrap_or(""))?;
+        }
+        match self.status() {
+            Some(status) => write!(f, " -> {status}"),
+            None => f.write_str(" -> no reply"),
+        }
     }
 }
 
@@ -328,7 +359,7 @@ impl Standin {
     /// A line a request, for the message of a failed test and for demonstrations.
     pub fn story(&self) -> String {
         self.look(|log| {
-            let lines = log.exchanges.iter().map(tell);
+            let lines = log.exchanges.iter().map(|one| format!("  {one}"));
             let violations = log
                 .violations()
                 .iter()
@@ -381,29 +412,4 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         let serving = Arc::clone(shared);
         thread::spawn(move || serve::serve(&serving, stream, number));
     }
-}
-
-fn tell(exchange: &Exchange) -> String {
-    let Exchange {
-        connection,
-        head,
-        arrived,
-        submit,
-        ..
-    } = exchange;
-    let declared = head
-        .length()
-        .map_or_else(|| "?".to_owned(), |length| length.to_string());
-    let status = exchange
-        .status()
-        .map_or_else(|| "no reply".to_owned(), |code| code.to_string());
-    let what = submit.as_ref().map_or_else(String::new, |submit| {
-        format!(
-            " {} {}",
-            submit.file_name,
-            submit.content.get(..8).unwrap_or("")
-        )
-    });
-    let Head { method, target, .. } = head;
-    format!("  [{connection}] {method} {target} {arrived}/{declared} bytes{what} -> {status}")
 }
