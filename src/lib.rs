@@ -6,9 +6,13 @@
 pub mod clock;
 pub mod config;
 pub mod discover;
+pub mod delivery;
 pub mod domain;
 pub mod durable;
 pub mod media;
+pub mod outputs;
+pub mod pipeline;
 pub mod queue;
+pub mod speech;
 pub mod supervise;
 pub mod telemetry;

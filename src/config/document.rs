@@ -5,28 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use figment::value::{Dict, Empty, Tag, Value};
 use toml_edit::{ImDocument, Item, Key, TableLike};
 
+use super::file_text::FileText;
 use super::keys::{self, FOLDERS};
 use super::mistake::{Fault, Line, Mistake, Place};
 use super::redact;
 
-/// Characters of a line that are shown at most.
-const MAX_SHOWN_CHARS: usize = 100;
-
-/// Characters that are shown before the caret at most, when a line is clipped.
-const MAX_SHOWN_BEFORE_CHARS: usize = 60;
-
-/// Wrong letters that still make a name a slip of the pen of a known one, at most.
-const MAX_SLIPS: usize = 2;
-
 /// A parsed file.
 pub(super) struct Document {
-    path: PathBuf,
-    text: String,
+    text: FileText,
     tables: Dict,
     folders: Vec<Dict>,
     spots: BTreeMap<String, Range<usize>>,
@@ -36,16 +27,17 @@ impl Document {
     /// Parses `text`; unknown keys go to `mistakes`, and so does a syntax error, which leaves
     /// no document.
     pub(super) fn parse(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
-        let parsed = match ImDocument::parse(text) {
+        let parsed = ImDocument::parse(text);
+        let text = FileText::new(path, text);
+        let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
-                mistakes.push(syntax_mistake(path, text, &error));
+                mistakes.push(syntax_mistake(&text, &error));
                 return None;
             }
         };
         let mut document = Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
+            text,
             tables: Dict::new(),
             folders: Vec::new(),
             spots: BTreeMap::new(),
@@ -66,7 +58,7 @@ impl Document {
 
     /// The folder that relative paths in the file start from.
     pub(super) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
+        self.text.path().parent().unwrap_or(Path::new("/"))
     }
 
     /// The place of the value at this path (`service.jobs`, `folders.0.formats.2`), else of the
@@ -79,17 +71,17 @@ impl Document {
         let span = std::iter::once(path)
             .chain(around)
             .find_map(|path| self.spots.get(path))?;
-        Some(line_at(&self.path, &self.text, span.clone()))
+        Some(self.text.line_at(span.clone()))
     }
 
     /// The same as a place: the whole file when there is no line.
     fn place(&self, path: &str) -> Place {
         self.line(path)
-            .map_or_else(|| Place::File(self.path.clone()), Place::Line)
+            .map_or_else(|| Place::File(self.text.path().to_owned()), Place::Line)
     }
 
-    /// The source text of the value at this path.
-    pub(super) fn source(&self, path: &str) -> Option<&str> {
+    /// The value as it is written at this path.
+    pub(super) fn written(&self, path: &str) -> Option<&str> {
         self.spots
             .get(path)
             .and_then(|span| self.text.get(span.clone()))
@@ -206,8 +198,8 @@ impl Document {
 
     fn unknown(&self, section: &str, name: &str, key: Option<&Key>) -> Mistake {
         let place = match key.and_then(Key::span) {
-            Some(span) => Place::Line(line_at(&self.path, &self.text, span)),
-            None => Place::File(self.path.clone()),
+            Some(span) => Place::Line(self.text.line_at(span)),
+            None => Place::File(self.text.path().to_owned()),
         };
         unknown_key(section, name).at(place, Some(redact::text(&keys::join(section, name))))
     }
@@ -228,82 +220,10 @@ pub(super) fn convert(value: &toml_edit::Value) -> Value {
     }
 }
 
-/// The line around `span`, with everything secret masked and the caret under the span.
-pub(super) fn line_at(file: &Path, text: &str, span: Range<usize>) -> Line {
-    let start = floor_boundary(text, span.start);
-    let before = text.get(..start).unwrap_or_default();
-    let number = before.matches('\n').count() + 1;
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let rest = text.get(line_start..).unwrap_or_default();
-    let line = rest.lines().next().unwrap_or_default();
-    let column = text
-        .get(line_start..start)
-        .unwrap_or_default()
-        .chars()
-        .count();
-    let end = floor_boundary(text, span.end)
-        .clamp(start, line_start + line.len().max(start - line_start));
-    let (shown, caret, carets) = excerpt(text, line_start, line, start..end);
-    Line {
-        file: file.to_owned(),
-        number,
-        column: column + 1,
-        shown,
-        caret,
-        carets,
-    }
-}
-
-/// The masked and clipped line, and where and how many carets stand under it, in characters.
-fn excerpt(
-    text: &str,
-    line_start: usize,
-    line: &str,
-    span: Range<usize>,
-) -> (String, usize, usize) {
-    let line_end = line_start + line.len();
-    let hidden: Vec<_> = redact::hidden_in_document(text)
-        .into_iter()
-        .filter(|range| range.start < line_end && range.end > line_start)
-        .map(|range| range.start.max(line_start) - line_start..range.end.min(line_end) - line_start)
-        .collect();
-    let (masked, moved) = redact::mask(line, &hidden);
-    let chars_before = |position: usize| {
-        let byte = moved
-            .get(position - line_start)
-            .copied()
-            .unwrap_or(masked.len());
-        masked.get(..byte).unwrap_or_default().chars().count()
-    };
-    let (caret, end) = (chars_before(span.start), chars_before(span.end));
-    let from = caret.saturating_sub(MAX_SHOWN_BEFORE_CHARS);
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let shown: String = masked
-        .chars()
-        .skip(from)
-        .take(MAX_SHOWN_CHARS)
-        .map(plain)
-        .collect();
-    let room = shown.chars().count().saturating_sub(caret - from);
-    (
-        shown,
-        caret - from,
-        end.saturating_sub(caret).min(room).max(1),
-    )
-}
-
-fn floor_boundary(text: &str, position: usize) -> usize {
-    let mut position = position.min(text.len());
-    while !text.is_char_boundary(position) {
-        position -= 1;
-    }
-    position
-}
-
-fn syntax_mistake(path: &Path, text: &str, error: &toml_edit::TomlError) -> Mistake {
+fn syntax_mistake(text: &FileText, error: &toml_edit::TomlError) -> Mistake {
     let place = match error.span() {
-        Some(span) => Place::Line(line_at(path, text, span)),
-        None => Place::File(path.to_owned()),
+        Some(span) => Place::Line(text.line_at(span)),
+        None => Place::File(text.path().to_owned()),
     };
     let message: Vec<_> = error.message().lines().map(str::trim).collect();
     Fault::new(format!(
@@ -317,43 +237,59 @@ fn unknown_key(section: &str, name: &str) -> Fault {
     if let Some(fault) = secret_in_file(section, name) {
         return fault;
     }
-    let mut names = keys::names_in(section);
-    if section.is_empty() {
-        names.extend(keys::tables());
-    }
-    let fault = Fault::new("unknown key").allowed(listed(&names));
-    if let Some(nearest) = keys::nearest(name, names) {
-        return fault.nearest(Some(nearest));
-    }
-    match keys::KEYS.iter().find(|key| key.name == name) {
+    let names = keys::names_in(section);
+    let tables = if section.is_empty() {
+        keys::tables()
+    } else {
+        Vec::new()
+    };
+    let near = keys::nearest(name, names.iter().chain(&tables).copied());
+    let headers = tables.iter().map(|table| header(table));
+    let allowed: Vec<_> = names
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(headers)
+        .collect();
+    let fault = Fault::new("unknown key")
+        .allowed(listed(&allowed))
+        .nearest(near);
+    let elsewhere = keys::nearest(name, keys::KEYS.iter().map(|key| key.name));
+    match keys::KEYS
+        .iter()
+        .find(|key| near.is_none() && elsewhere == Some(key.name))
+    {
         Some(key) if key.table.is_empty() => fault.mend(format!(
-            "`{name}` belongs at the top, before the first table"
+            "`{}` belongs at the top, before the first table",
+            key.name
         )),
-        Some(key) => fault.mend(format!("`{name}` belongs in `[{}]`", key.table)),
+        Some(key) => fault.mend(format!("`{}` belongs in `{}`", key.name, header(key.table))),
         None => fault,
+    }
+}
+
+/// The header of a table as it is written.
+fn header(table: &str) -> String {
+    if table == FOLDERS {
+        format!("[[{table}]]")
+    } else {
+        format!("[{table}]")
     }
 }
 
 /// A secret that stands in the file itself, which it must not.
 fn secret_in_file(section: &str, name: &str) -> Option<Fault> {
-    let misspelt = |right: &&str| strsim::damerau_levenshtein(name, right) <= MAX_SLIPS;
-    let is_slip = keys::names_in(section).iter().any(misspelt);
-    if !redact::is_secret_name(name) || name.ends_with("_file") || is_slip {
+    if !redact::is_secret_name(name) || keys::is_slip(name, keys::names_in(section)) {
         return None;
     }
-    let (right, mend) = if section == "bucket" {
-        (
-            "secret_access_key_file",
-            "put the secret alone into a file with mode 600 and name that file",
-        )
+    let right = if section == "bucket" {
+        "secret_access_key_file = \"/etc/stenod/bucket-secret\""
     } else {
-        (
-            "api_key_file",
-            "put the key alone into a file with mode 600 and name that file",
-        )
+        "api_key_file = \"/etc/stenod/key\", in [service]"
     };
     let fault = Fault::new("a secret does not belong in this file, and there is no such key");
-    Some(fault.mend(format!("{mend}: {right} = \"/etc/stenod/key\"")))
+    Some(fault.mend(format!(
+        "put it alone into a file with mode 600 and name that file: {right}"
+    )))
 }
 
 /// `` `a`, `b`, `c` ``.

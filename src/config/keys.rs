@@ -10,6 +10,9 @@ pub(super) const TRANSCRIBE: &str = "transcribe";
 /// The name of the array of tables of watched folders.
 pub(super) const FOLDERS: &str = "folders";
 
+/// Wrong letters that still make a name a slip of the pen of a known one, at most.
+const MAX_SLIPS: usize = 2;
+
 /// One key: where it stands, and its default as TOML (none: unset).
 #[derive(Debug)]
 pub(super) struct Key {
@@ -112,6 +115,13 @@ pub(super) fn tables() -> Vec<&'static str> {
         .collect();
     tables.dedup();
     tables
+}
+
+/// Whether a name is one of the candidates with at most two wrong letters.
+pub(super) fn is_slip<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> bool {
+    candidates
+        .into_iter()
+        .any(|right| strsim::damerau_levenshtein(name, right) <= MAX_SLIPS)
 }
 
 /// The candidate that a misspelt name most likely meant: at most a third of its letters wrong.

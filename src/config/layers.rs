@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::keys::{self, FOLDERS, KEYS, VARIABLE_PREFIX};
 use super::mistake::{Fault, Mistake, Place};
 use super::redact;
+use super::settings::Overrides;
 
 /// Variables that begin with `STENOD_` and are no keys: the file's path, and the log filter.
 const OTHER_VARIABLES: [&str; 2] = ["STENOD_CONFIG", "STENOD_LOG"];
@@ -41,13 +42,7 @@ impl Layer {
 
     /// A layer of the one value at `table.key`.
     pub(super) fn single(name: LayerName, table: &str, key: &str, value: Value) -> Self {
-        let leaf = Dict::from([(key.to_owned(), value)]);
-        let values = if table.is_empty() {
-            leaf
-        } else {
-            Dict::from([(table.to_owned(), leaf.into())])
-        };
-        Self { name, values }
+        Self::new(name, nested(table, Dict::from([(key.to_owned(), value)])))
     }
 }
 
@@ -102,13 +97,8 @@ pub(super) fn stack(
         .chain(keys::tables())
         .filter(|table| *table != FOLDERS)
     {
-        let values = defaults_of(table);
-        let values = if table.is_empty() {
-            values
-        } else {
-            Dict::from([(table.to_owned(), values.into())])
-        };
-        layers = layers.merge(Layer::new(LayerName::Default, values));
+        let defaults = nested(table, defaults_of(table));
+        layers = layers.merge(Layer::new(LayerName::Default, defaults));
     }
     if let Some(document) = document {
         let name = LayerName::File {
@@ -147,6 +137,62 @@ pub(super) fn folder(stack: &Figment, own: Option<(String, Dict)>, flags: &[Flag
         let name = LayerName::Flag(flag.flag.to_owned());
         layers.merge(Layer::single(name, "", flag.key, flag.value.clone()))
     })
+}
+
+/// What the flags set, but for paths, which may hold odd bytes and go past the layers.
+pub(super) fn flag_values(overrides: &Overrides) -> Vec<FlagValue> {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| Value::from(list.clone()));
+    let recursive = overrides.no_recursive.map(|flat| Value::from(!flat));
+    let flags = [
+        (
+            "--provider",
+            "service",
+            "provider",
+            text(&overrides.provider),
+        ),
+        ("--jobs", "service", "jobs", overrides.jobs.map(Value::from)),
+        ("--model", keys::TRANSCRIBE, "model", text(&overrides.model)),
+        (
+            "--language",
+            keys::TRANSCRIBE,
+            "language",
+            text(&overrides.language),
+        ),
+        (
+            "--diarize",
+            keys::TRANSCRIBE,
+            "diarize",
+            overrides.diarize.map(Value::from),
+        ),
+        (
+            "--formats",
+            keys::TRANSCRIBE,
+            "formats",
+            list(&overrides.formats),
+        ),
+        ("--include", FOLDERS, "include", list(&overrides.include)),
+        ("--exclude", FOLDERS, "exclude", list(&overrides.exclude)),
+        ("--no-recursive", FOLDERS, "recursive", recursive),
+    ];
+    let set = flags.into_iter().filter_map(|(flag, table, key, value)| {
+        Some(FlagValue {
+            flag,
+            table,
+            key,
+            value: value?,
+        })
+    });
+    set.collect()
+}
+
+/// The values as the table of this name, or as they are for the top level.
+fn nested(table: &str, values: Dict) -> Dict {
+    if table.is_empty() {
+        values
+    } else {
+        Dict::from([(table.to_owned(), values.into())])
+    }
 }
 
 /// The defaults of the keys of one table.
@@ -197,17 +243,19 @@ fn unknown_variable(name: &str) -> Fault {
         return fault.mend("folders stand in the file as [[folders]], or on the command line");
     }
     let known: Vec<_> = KEYS.iter().filter_map(keys::Key::variable).collect();
-    let others = OTHER_VARIABLES.iter().copied();
-    if redact::is_secret_name(name) && !name.ends_with("_FILE") {
-        return fault.mend(
-            "the key goes into NANOGPT_API_KEY, or into a file that STENOD_SERVICE__API_KEY_FILE names",
-        );
+    let known = || known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+    if redact::is_secret_name(name) && !keys::is_slip(name, known()) {
+        return fault.mend(if name.starts_with("STENOD_BUCKET") {
+            "put the secret alone into a file that STENOD_BUCKET__SECRET_ACCESS_KEY_FILE names"
+        } else {
+            "the key goes into NANOGPT_API_KEY, or alone into a file that \
+             STENOD_SERVICE__API_KEY_FILE names"
+        });
     }
-    let nearest = keys::nearest(name, known.iter().map(String::as_str).chain(others));
-    let fault = fault.nearest(nearest);
-    if nearest.is_some() {
-        fault
-    } else {
-        fault.mend("`stenod config example` lists every key")
+    // The common beginning would make everything near.
+    let bare = |name| str::strip_prefix(name, VARIABLE_PREFIX).unwrap_or(name);
+    match keys::nearest(bare(name), known().map(bare)) {
+        Some(nearest) => fault.nearest(Some(&format!("{VARIABLE_PREFIX}{nearest}"))),
+        None => fault.mend("`stenod config example` lists every key"),
     }
 }

@@ -13,7 +13,7 @@ use super::mistake::{ConfigErrors, Fault, Place, unreadable};
 use super::settings::Origin;
 
 /// Bytes of a configuration file, at most.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 256 << 10;
 
 /// The variable in which systemd passes `StateDirectory=`.
 const STATE_VARIABLE: &str = "STATE_DIRECTORY";
@@ -71,7 +71,7 @@ pub(super) fn candidates(environment: &Environment) -> Vec<PathBuf> {
 /// The whole text of a configuration file.
 ///
 /// # Errors
-/// When it cannot be read, is larger than 1 MiB, or is not UTF-8.
+/// When it cannot be read, is larger than 256 KiB, or is not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, ConfigErrors> {
     let place = || Place::File(path.to_owned());
     let mut bytes = Vec::new();
@@ -156,4 +156,69 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::new(Some("/home/ada".into()), "/here")
+    }
+
+    #[test]
+    fn unnamed_files_are_looked_for_with_the_user_then_for_the_machine() {
+        let machine = Path::new(MACHINE_FILE);
+        let home = candidates(&environment());
+        assert_eq!(
+            home,
+            [Path::new("/home/ada/.config/stenod/config.toml"), machine]
+        );
+        let xdg = candidates(&environment().with("XDG_CONFIG_HOME", "/xdg"));
+        assert_eq!(xdg, [Path::new("/xdg/stenod/config.toml"), machine]);
+        assert_eq!(candidates(&Environment::new(None, "/here")), [machine]);
+    }
+
+    #[test]
+    fn the_state_lies_where_systemd_says_else_with_the_user() {
+        let path = |environment: &Environment| default_state_dir(environment).map(|found| found.0);
+        let home = environment();
+        assert_eq!(path(&home), Some("/home/ada/.local/state/stenod".into()));
+        let xdg = home.with("XDG_STATE_HOME", "/xdg");
+        assert_eq!(path(&xdg), Some("/xdg/stenod".into()));
+        let systemd = xdg.with("STATE_DIRECTORY", "/var/lib/stenod:/var/lib/other");
+        assert_eq!(path(&systemd), Some("/var/lib/stenod".into()));
+        assert_eq!(path(&Environment::new(None, "/here")), None);
+    }
+
+    #[test]
+    fn a_path_means_what_a_shell_would_make_of_it() {
+        let meant = |written| meant(written, Path::new("/etc/stenod"), &environment());
+        for (written, path) in [
+            ("~", "/home/ada"),
+            ("~/a//b/", "/home/ada/a/b"),
+            ("/x/./y", "/x/y"),
+            ("key", "/etc/stenod/key"),
+            ("./key", "/etc/stenod/key"),
+            ("../key", "/etc/stenod/../key"),
+            ("a~b", "/etc/stenod/a~b"),
+        ] {
+            assert_eq!(meant(written), Ok(path.into()), "{written}");
+        }
+        assert_eq!(
+            meant("~bob/x").unwrap_err().what,
+            "`~` with a name is not understood"
+        );
+        assert_eq!(
+            meant("a\0b").unwrap_err().what,
+            "a path cannot hold a zero byte"
+        );
+    }
+
+    #[test]
+    fn without_a_home_the_tilde_means_nothing() {
+        let homeless = Environment::new(None, "/here");
+        let fault = meant("~/x", Path::new("/etc"), &homeless).unwrap_err();
+        assert_eq!(fault.what, "no home folder is known for `~`");
+    }
 }

@@ -106,6 +106,16 @@ pub(super) struct Fault {
     pub(super) element: Option<usize>,
 }
 
+/// Everything wrong with one value; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Faults(pub(super) Vec<Fault>);
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
 impl Fault {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self {

@@ -6,22 +6,25 @@
 
 mod document;
 mod environment;
+mod file_text;
 mod keys;
 mod layers;
+mod lists;
 mod locate;
 mod mistake;
+mod quantities;
 mod reader;
 mod redact;
 mod secret;
 mod sections;
 mod settings;
+mod urls;
 mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
-use figment::value::Value;
 
 pub use environment::Environment;
 pub use mistake::{ConfigErrors, Line, Mistake, Place};
@@ -34,7 +37,7 @@ pub use settings::{
 use document::Document;
 use keys::{FOLDERS, TRANSCRIBE};
 use layers::FlagValue;
-use reader::{Notes, Reader, Sources};
+use reader::{Inputs, Notes, Reader};
 
 /// Recordings in flight at once, at most.
 pub const MAX_JOBS: u32 = 64;
@@ -58,7 +61,7 @@ pub const MAX_LINK_LIFETIME: Duration = Duration::from_hours(7 * 24);
 pub const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// The whole configuration, validated, in units.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file it came from, if there was one.
     pub file: Option<PathBuf>,
@@ -82,6 +85,7 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The settings of paths outside of every folder.
     elsewhere: Folder,
+    working_dir: PathBuf,
     settings: Vec<Setting>,
 }
 
@@ -106,11 +110,11 @@ impl Config {
                 None => return Err(ConfigErrors::new(notes.mistakes)),
             },
         };
-        let sources = Sources {
+        let inputs = Inputs {
             document: document.as_ref(),
             environment,
         };
-        let config = Self::assemble(file, sources, overrides, &mut notes);
+        let config = Self::assemble(file, inputs, overrides, &mut notes);
         match config {
             Some(config) if notes.mistakes.is_empty() => Ok(Self {
                 warnings: notes.warnings,
@@ -132,12 +136,14 @@ impl Config {
         locate::choose(environment, file)
     }
 
-    /// The settings for a path given on the command line, relative paths taken from `/`: the
-    /// innermost configured folder that contains it, else a folder of its own with the defaults.
+    /// The settings for a path given on the command line: the innermost configured folder that
+    /// contains it, else a folder of its own with the defaults.
     ///
-    /// The folder of a file outside of every configured folder is the one it lies in.
+    /// The folder of a file outside of every configured folder is the one it lies in. A relative
+    /// path starts at the working folder.
     pub fn for_path(&self, path: &Path) -> Folder {
-        let asked = real(path);
+        let path = locate::from(&self.working_dir, path);
+        let asked = real(&path);
         let contains = |folder: &&Folder| {
             path.starts_with(&folder.path) || asked.starts_with(real(&folder.path))
         };
@@ -145,13 +151,10 @@ impl Config {
         if let Some(folder) = self.folders.iter().filter(contains).max_by_key(depth) {
             return folder.clone();
         }
-        let folder = if path.is_file() {
-            path.parent().unwrap_or(path)
-        } else {
-            path
-        };
+        let around = path.parent().filter(|_| path.is_file());
+        let path = around.unwrap_or(&path).to_owned();
         Folder {
-            path: folder.to_owned(),
+            path,
             ..self.elsewhere.clone()
         }
     }
@@ -170,34 +173,38 @@ impl Config {
         &self.settings
     }
 
+    /// Every key that the program knows, such as `service.jobs` and `folders.settle`.
+    pub fn keys() -> impl Iterator<Item = String> {
+        keys::KEYS.iter().map(keys::Key::path)
+    }
+
     fn assemble(
         file: Option<PathBuf>,
-        sources: Sources<'_>,
+        inputs: Inputs<'_>,
         overrides: &Overrides,
         notes: &mut Notes,
     ) -> Option<Self> {
-        let environment = sources.environment;
-        let flags = flag_values(overrides);
+        let environment = inputs.environment;
+        let flags = layers::flag_values(overrides);
         let output_dir = overrides
             .output_dir
             .as_ref()
             .map(|path| locate::from(environment.working_dir(), path));
         let output_dir = output_dir.as_deref();
-        let stack = layers::stack(sources.document, environment, &flags, &mut notes.mistakes);
-        let root = Reader::new(&stack, "", sources, notes);
+        let stack = layers::stack(inputs.document, environment, &flags, &mut notes.mistakes);
+        let root = Reader::new(&stack, "", inputs, notes);
         let state_dir = sections::state_dir(root, environment, overrides);
-        let service =
-            sections::service(Reader::new(&stack, "service", sources, notes), environment);
+        let service = sections::service(Reader::new(&stack, "service", inputs, notes), environment);
         let transcribe = sections::transcribe(
-            &mut Reader::new(&stack, TRANSCRIBE, sources, notes),
+            &mut Reader::new(&stack, TRANSCRIBE, inputs, notes),
             output_dir,
         );
-        let folders = read_folders(&stack, &flags, output_dir, sources, notes);
-        let elsewhere = read_elsewhere(&stack, &flags, output_dir, sources, notes);
-        let local = sections::local(Reader::new(&stack, "local", sources, notes));
-        let budget = sections::budget(Reader::new(&stack, "budget", sources, notes));
-        let large = sections::large(Reader::new(&stack, "large", sources, notes));
-        let bucket = sections::bucket(Reader::new(&stack, "bucket", sources, notes));
+        let folders = read_folders(&stack, &flags, output_dir, inputs, notes);
+        let elsewhere = read_elsewhere(&stack, &flags, output_dir, inputs, notes);
+        let local = sections::local(Reader::new(&stack, "local", inputs, notes));
+        let budget = sections::budget(Reader::new(&stack, "budget", inputs, notes));
+        let large = sections::large(Reader::new(&stack, "large", inputs, notes));
+        let bucket = sections::bucket(Reader::new(&stack, "bucket", inputs, notes));
         Some(Self {
             file,
             state_dir: state_dir?,
@@ -210,6 +217,7 @@ impl Config {
             bucket: bucket?,
             warnings: Vec::new(),
             elsewhere: elsewhere?,
+            working_dir: environment.working_dir().to_owned(),
             settings: Vec::new(),
         })
     }
@@ -220,15 +228,15 @@ fn read_folders(
     stack: &Figment,
     flags: &[FlagValue],
     output_dir: Option<&Path>,
-    sources: Sources<'_>,
+    inputs: Inputs<'_>,
     notes: &mut Notes,
 ) -> Vec<Folder> {
     let mut folders: Vec<Folder> = Vec::new();
-    let tables = sources.document.map_or(&[][..], Document::folders);
+    let tables = inputs.document.map_or(&[][..], Document::folders);
     for (index, own) in tables.iter().enumerate() {
         let table = format!("{FOLDERS}.{index}");
         let layers = layers::folder(stack, Some((table.clone(), own.clone())), flags);
-        let reader = Reader::of_folder(layers, table.clone(), sources, notes);
+        let reader = Reader::of_folder(layers, table.clone(), inputs, notes);
         let Some(folder) = sections::folder(reader, None, output_dir) else {
             continue;
         };
@@ -237,7 +245,7 @@ fn read_folders(
             .any(|other| real(&other.path) == real(&folder.path))
         {
             let fault = mistake::Fault::new("this folder stands here a second time");
-            let line = sources
+            let line = inputs
                 .document
                 .and_then(|document| document.line(&format!("{table}.path")));
             let place = line.map_or(Place::Nowhere, Place::Line);
@@ -255,12 +263,12 @@ fn read_elsewhere(
     stack: &Figment,
     flags: &[FlagValue],
     output_dir: Option<&Path>,
-    sources: Sources<'_>,
+    inputs: Inputs<'_>,
     notes: &mut Notes,
 ) -> Option<Folder> {
     let layers = layers::folder(stack, None, flags);
     let mut apart = Notes::default();
-    let reader = Reader::of_folder(layers, FOLDERS.to_owned(), sources, &mut apart);
+    let reader = Reader::of_folder(layers, FOLDERS.to_owned(), inputs, &mut apart);
     let folder = sections::folder(reader, Some(PathBuf::from("/")), output_dir);
     apart
         .mistakes
@@ -269,53 +277,13 @@ fn read_elsewhere(
     folder
 }
 
-/// What the flags set, but for paths, which may hold odd bytes and go past the layers.
-fn flag_values(overrides: &Overrides) -> Vec<FlagValue> {
-    let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| Value::from(list.clone()));
-    let recursive = overrides.no_recursive.map(|flat| Value::from(!flat));
-    let flags = [
-        (
-            "--provider",
-            "service",
-            "provider",
-            text(&overrides.provider),
-        ),
-        ("--jobs", "service", "jobs", overrides.jobs.map(Value::from)),
-        ("--model", TRANSCRIBE, "model", text(&overrides.model)),
-        (
-            "--language",
-            TRANSCRIBE,
-            "language",
-            text(&overrides.language),
-        ),
-        (
-            "--diarize",
-            TRANSCRIBE,
-            "diarize",
-            overrides.diarize.map(Value::from),
-        ),
-        ("--formats", TRANSCRIBE, "formats", list(&overrides.formats)),
-        ("--include", FOLDERS, "include", list(&overrides.include)),
-        ("--exclude", FOLDERS, "exclude", list(&overrides.exclude)),
-        ("--no-recursive", FOLDERS, "recursive", recursive),
-    ];
-    let set = flags.into_iter().filter_map(|(flag, table, key, value)| {
-        Some(FlagValue {
-            flag,
-            table,
-            key,
-            value: value?,
-        })
-    });
-    set.collect()
-}
-
-/// Mistakes in the file by line, then the others as they were found.
+/// Mistakes in the file by line, then those without a line, then variables, then flags.
 fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
     mistakes.sort_by_key(|mistake| match &mistake.place {
-        Place::Line(line) => (line.number, line.column),
-        Place::File(_) | Place::Variable(_) | Place::Flag(_) | Place::Nowhere => (usize::MAX, 0),
+        Place::Line(line) => (0, line.number, line.column),
+        Place::File(_) | Place::Nowhere => (1, 0, 0),
+        Place::Variable(_) => (2, 0, 0),
+        Place::Flag(_) => (3, 0, 0),
     });
     mistakes
 }

@@ -13,7 +13,7 @@ use super::environment::Environment;
 use super::keys;
 use super::layers::LayerName;
 use super::locate;
-use super::mistake::{Fault, Mistake, Place};
+use super::mistake::{Fault, Faults, Mistake, Place};
 use super::redact;
 use super::settings::{Origin, Setting};
 use super::values::{self, Given};
@@ -49,7 +49,7 @@ impl Notes {
 
 /// Where values come from besides the layers.
 #[derive(Clone, Copy)]
-pub(super) struct Sources<'a> {
+pub(super) struct Inputs<'a> {
     pub(super) document: Option<&'a Document>,
     pub(super) environment: &'a Environment,
 }
@@ -61,7 +61,7 @@ pub(super) struct Reader<'a> {
     table: String,
     /// The table in which the document's own layer holds these keys.
     home: &'static str,
-    sources: Sources<'a>,
+    inputs: Inputs<'a>,
     pub(super) notes: &'a mut Notes,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         stack: &Figment,
         table: &'static str,
-        sources: Sources<'a>,
+        inputs: Inputs<'a>,
         notes: &'a mut Notes,
     ) -> Self {
         let layers = if table.is_empty() {
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             layers,
             table: table.to_owned(),
             home: table,
-            sources,
+            inputs,
             notes,
         }
     }
@@ -99,39 +99,39 @@ impl<'a> Reader<'a> {
     pub(super) fn of_folder(
         layers: Figment,
         table: String,
-        sources: Sources<'a>,
+        inputs: Inputs<'a>,
         notes: &'a mut Notes,
     ) -> Self {
         Self {
             layers,
             table,
             home: keys::TRANSCRIBE,
-            sources,
+            inputs,
             notes,
         }
     }
 
     /// The value of a key that always has one.
-    pub(super) fn read<T>(
+    pub(super) fn read<T, E: Into<Faults>>(
         &mut self,
         key: &str,
-        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+        parse: impl FnOnce(Given<'_>) -> Result<T, E>,
     ) -> Option<T> {
         if let Some(found) = self.find(key) {
             return self.parsed(key, &found, parse);
         }
         let fault = Fault::new(format!("`{key}` is missing"));
-        let place = self.written(&self.path(key));
+        let place = self.place(&self.path(key));
         self.notes
             .mistake(fault.at(place, Some(without_index(&self.table))));
         None
     }
 
     /// The value of a key that may be unset or empty (`Some(None)`); `None` after a mistake.
-    pub(super) fn optional<T>(
+    pub(super) fn optional<T, E: Into<Faults>>(
         &mut self,
         key: &str,
-        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+        parse: impl FnOnce(Given<'_>) -> Result<T, E>,
     ) -> Option<Option<T>> {
         match self.find(key) {
             None => Some(None),
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     /// A path that may be unset or empty.
     pub(super) fn path_of(&mut self, key: &str) -> Option<Option<PathBuf>> {
         let base = self.base_of(key);
-        let environment = self.sources.environment;
+        let environment = self.inputs.environment;
         self.optional(key, |given| {
             locate::meant(&values::text(given)?, &base, environment)
         })
@@ -164,8 +164,7 @@ impl<'a> Reader<'a> {
             self.note_fault(&found, fault);
         } else {
             let path = self.path(key);
-            self.notes
-                .mistake(fault.at(self.written(&path), Some(path)));
+            self.notes.mistake(fault.at(self.place(&path), Some(path)));
         }
     }
 
@@ -184,17 +183,17 @@ impl<'a> Reader<'a> {
             .retain(|setting| !setting.key.starts_with(&table));
     }
 
-    fn parsed<T>(
+    fn parsed<T, E: Into<Faults>>(
         &mut self,
         key: &str,
         found: &Found,
-        parse: impl FnOnce(Given<'_>) -> Result<T, Fault>,
+        parse: impl FnOnce(Given<'_>) -> Result<T, E>,
     ) -> Option<T> {
         let from_file = matches!(found.layer, LayerName::File { .. });
-        let document = self.sources.document.filter(|_| from_file);
+        let document = self.inputs.document.filter(|_| from_file);
         let given = Given {
             value: &found.value,
-            source: document.and_then(|document| document.source(&found.path)),
+            written: document.and_then(|document| document.written(&found.path)),
             loose: matches!(found.layer, LayerName::Variable(_)),
         };
         match parse(given) {
@@ -202,8 +201,12 @@ impl<'a> Reader<'a> {
                 self.record(key, found);
                 Some(value)
             }
-            Err(fault) => {
-                self.note_fault(found, fault);
+            Err(faults) => {
+                faults
+                    .into()
+                    .0
+                    .into_iter()
+                    .for_each(|fault| self.note_fault(found, fault));
                 None
             }
         }
@@ -230,9 +233,9 @@ impl<'a> Reader<'a> {
         let from_file = self
             .find(key)
             .is_some_and(|found| matches!(found.layer, LayerName::File { .. }));
-        let document = self.sources.document.filter(|_| from_file);
+        let document = self.inputs.document.filter(|_| from_file);
         document
-            .map_or(self.sources.environment.working_dir(), Document::folder)
+            .map_or(self.inputs.environment.working_dir(), Document::folder)
             .to_owned()
     }
 
@@ -242,7 +245,7 @@ impl<'a> Reader<'a> {
             None => found.path.clone(),
         };
         let place = match &found.layer {
-            LayerName::File { .. } => self.written(&path),
+            LayerName::File { .. } => self.place(&path),
             LayerName::Variable(name) => Place::Variable(name.clone()),
             LayerName::Flag(flag) => Place::Flag(flag.clone()),
             LayerName::Default => Place::Nowhere,
@@ -257,7 +260,7 @@ impl<'a> Reader<'a> {
 
     fn record(&mut self, key: &str, found: &Found) {
         let origin = match &found.layer {
-            LayerName::File { .. } => match self.written(&found.path) {
+            LayerName::File { .. } => match self.place(&found.path) {
                 Place::Line(line) => Origin::File {
                     path: line.file,
                     line: line.number,
@@ -279,9 +282,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The line of the document at this path or around it, if there is one.
-    fn written(&self, path: &str) -> Place {
+    fn place(&self, path: &str) -> Place {
         let line = self
-            .sources
+            .inputs
             .document
             .and_then(|document| document.line(path));
         line.map_or(Place::Nowhere, Place::Line)

@@ -39,11 +39,10 @@ pub(super) fn looks_like_key(text: &str) -> bool {
 
 /// The text with everything secret masked.
 pub(super) fn text(text: &str) -> String {
-    mask(text, &hidden_tokens(text)).0
+    mask(text, &hidden_in_document(text)).0
 }
 
-/// `text` with `hidden` byte ranges masked, and a function's worth of positions: for each byte
-/// position of `text` where it went.
+/// `text` with `hidden` byte ranges masked, and for each byte position of `text` where it went.
 pub(super) fn mask(text: &str, hidden: &[Range<usize>]) -> (String, Vec<usize>) {
     let mut shown = String::new();
     let mut moved = Vec::with_capacity(text.len() + 1);
@@ -115,7 +114,9 @@ impl State {
 fn begins_anew(line: &str) -> bool {
     let line = line.trim();
     let name = line.split('=').next().unwrap_or_default().trim();
-    let is_key = line.contains('=') && !name.is_empty() && name.chars().all(is_key_char);
+    let is_closed = name.matches(['"', '\'']).count().is_multiple_of(2);
+    let is_name = !name.is_empty() && name.chars().all(is_key_char) && is_closed;
+    let is_key = is_name && line.contains('=');
     let is_header = line.starts_with('[') && line.ends_with(']') && !line.contains(['"', '\'']);
     is_key || is_header || line.is_empty() || line.starts_with('#')
 }
@@ -205,4 +206,78 @@ fn is_key_shaped(token: &str) -> bool {
 fn is_uuid(token: &str) -> bool {
     let groups: Vec<usize> = token.split('-').map(str::len).collect();
     groups == [8, 4, 4, 4, 12] && token.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(document: &str) -> String {
+        mask(document, &hidden_in_document(document)).0
+    }
+
+    #[test]
+    fn the_value_of_a_secret_key_is_hidden_whatever_its_shape() {
+        assert_eq!(
+            shown("api_key = \"hunter2\"\njobs = 4\n"),
+            "api_key = ***\njobs = 4\n"
+        );
+        assert_eq!(shown("password = 'a b c' # note\n"), "password = ***\n");
+        assert_eq!(
+            shown("x = { token = \"t\", jobs = 4 }\n"),
+            "x = { token = ***\n"
+        );
+        assert_eq!(shown("\"api-key\" = 5\n"), "\"api-key\" = ***\n");
+    }
+
+    #[test]
+    fn a_secret_over_several_lines_is_hidden_to_its_end() {
+        let text = "api_key = \"\"\"\none = 1\ntwo\"\"\"\njobs = 4\n";
+        assert_eq!(shown(text), "api_key = ***\n***\n***\njobs = 4\n");
+        let text = "api_keys = [\n  \"one\",\n  \"two==\"\n]\n[service]\njobs = 4\n";
+        assert_eq!(
+            shown(text),
+            "api_keys = ***\n***\n***\n***\n[service]\njobs = 4\n"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_never_closed_hides_the_rest() {
+        assert_eq!(
+            shown("secret = \"\"\"\njobs = 4\nx"),
+            "secret = ***\n***\n***"
+        );
+        assert_eq!(shown("secret = \"abc\njobs = 4"), "secret = ***\njobs = 4");
+    }
+
+    #[test]
+    fn a_path_to_a_secret_is_shown_and_the_secret_in_its_place_is_not() {
+        let path = "api_key_file = \"/etc/stenod/key\"\n";
+        assert_eq!(shown(path), path);
+        assert_eq!(
+            shown("api_key_file = \"hunter2\"\n"),
+            "api_key_file = ***\n"
+        );
+        let uuid = "api_key_file = \"/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f\"\n";
+        assert_eq!(shown(uuid), "api_key_file = ***\n");
+    }
+
+    #[test]
+    fn what_is_shaped_like_a_key_is_hidden_anywhere() {
+        assert_eq!(text("model sk-nano-1234 here"), "model *** here");
+        assert_eq!(text("0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"), MASK);
+        assert_eq!(text("0123456789abcdef0123456789abcdef"), MASK);
+        let plain = "Whisper-Large-V3 gpt-4o-mini-transcribe 2024-01-01";
+        assert_eq!(text(plain), plain);
+    }
+
+    #[test]
+    fn user_password_and_query_of_a_url_are_hidden() {
+        assert_eq!(
+            text("see https://ada:pw@host/a?k=v end"),
+            "see https://***@host/a?*** end"
+        );
+        assert_eq!(text("https://host/a"), "https://host/a");
+        assert_eq!(text("https://ada:p@w@host"), "https://***@host");
+    }
 }

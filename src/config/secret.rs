@@ -26,7 +26,7 @@ const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIAL: &str = "api-key";
 
 /// The service's key and where it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiKey {
     secret: SecretString,
     origin: KeyOrigin,
@@ -95,15 +95,6 @@ impl ApiKey {
 
     pub(super) fn new(secret: SecretString, origin: KeyOrigin) -> Self {
         Self { secret, origin }
-    }
-}
-
-impl Clone for ApiKey {
-    fn clone(&self) -> Self {
-        Self {
-            secret: SecretString::from(self.expose().to_owned()),
-            origin: self.origin.clone(),
-        }
     }
 }
 
@@ -180,4 +171,89 @@ fn checked(text: &str) -> Result<SecretString, SecretError> {
         return Err(SecretError::Characters);
     }
     Ok(SecretString::from(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    fn read(content: &[u8]) -> Result<String, String> {
+        let found = read_secret_file(file(content).path());
+        found
+            .map(|found| found.secret.expose_secret().to_owned())
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn white_space_and_byte_order_mark_around_a_key_are_dropped() {
+        assert_eq!(read(b"  sk-nano-1\r\n\n").unwrap(), "sk-nano-1");
+        assert_eq!(read("\u{feff}sk-nano-1\n".as_bytes()).unwrap(), "sk-nano-1");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_a_word_of_it() {
+        let large = vec![b'k'; MAX_SECRET_FILE_BYTES + 1];
+        for (content, message) in [
+            (&b" \n"[..], "holds no key: it is empty"),
+            (
+                b"hunter2 hunter3",
+                "holds more than one word or line, not the key alone",
+            ),
+            (
+                b"hunter2\nhunter3",
+                "holds more than one word or line, not the key alone",
+            ),
+            (
+                b"NANOGPT_API_KEY=hunter2",
+                "holds a variable assignment, not the key alone",
+            ),
+            (
+                b"hunter2\x07",
+                "holds characters that cannot be part of a key",
+            ),
+            (
+                b"\xffhunter2",
+                "holds characters that cannot be part of a key",
+            ),
+            (&large, "is too large to be a key: more than 4096 bytes"),
+        ] {
+            assert_eq!(read(content).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn the_largest_key_fits() {
+        let most = vec![b'k'; MAX_SECRET_FILE_BYTES];
+        assert_eq!(read(&most).unwrap().len(), MAX_SECRET_FILE_BYTES);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = read_secret_file(&folder.path().join("none")).unwrap_err();
+        assert_eq!(missing.to_string(), "cannot be read: there is no such file");
+        let is_folder = read_secret_file(folder.path()).unwrap_err();
+        assert_eq!(is_folder.to_string(), "cannot be read: it is a folder");
+    }
+
+    #[test]
+    fn debug_never_shows_a_key() {
+        let key = ApiKey::new(
+            SecretString::from("hunter2".to_owned()),
+            KeyOrigin::Environment,
+        );
+        let copy = key.clone();
+        assert!(!format!("{key:?} {copy:?}").contains("hunter2"));
+        assert_eq!(copy.expose(), "hunter2");
+        let found = read_secret_file(file(b"hunter2").path()).unwrap();
+        assert!(!format!("{found:?}").contains("hunter2"));
+    }
 }

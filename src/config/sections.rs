@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use super::mistake::{Fault, Place};
 use super::reader::Reader;
-use super::secret::{self, ApiKey, FileSecret, KeyOrigin, SecretError};
+use super::secret::{self, ApiKey, KeyOrigin};
 use super::settings::{
     Bucket, Budget, Folder, Large, Local, Origin, Overrides, Service, Transcribe,
 };
 use super::values::{self, Given};
 use super::{
     Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_PIECE_MINUTES,
-    MAX_REQUESTS_PER_SECOND, MAX_THREADS, locate, redact,
+    MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
 };
 
 /// The shortest first wait before a poll, and the longest.
@@ -25,8 +25,8 @@ const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Dura
 /// The shortest time between two looks at a polled folder, and the longest.
 const POLL_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_hours(24);
 
-/// The shortest settle time, and the longest: never zero, or half a copy would be sent.
-const SETTLE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
+/// The shortest settle time, and the longest; zero is for folders into which files are only moved whole.
+const SETTLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
@@ -65,14 +65,14 @@ pub(super) fn state_dir(
 /// `[service]` with the key.
 pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Option<Service> {
     let provider = table.read("provider", values::choice);
-    let base_url = table.read("base_url", values::web_url);
+    let base_url = table.read("base_url", urls::web_url);
     let key = key(&mut table, environment);
     let jobs = table.read("jobs", |given| count(given, MAX_JOBS));
     let requests = table.read("requests_per_second", |given| {
         count(given, MAX_REQUESTS_PER_SECOND)
     });
     let poll_interval = table.read("poll_interval", |given| {
-        values::duration(given, POLL_INTERVAL)
+        quantities::duration(given, POLL_INTERVAL)
     });
     let in_doubt = table.read("in_doubt", values::choice);
     if let Some(url) = base_url.as_ref().filter(|url| is_open(url)) {
@@ -98,7 +98,7 @@ pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> O
     let language = table.read("language", values::language);
     let diarize = table.read("diarize", values::boolean);
     let tag_audio_events = table.read("tag_audio_events", values::boolean);
-    let formats = table.read("formats", values::formats);
+    let formats = table.read("formats", lists::formats);
     let mut output = table.path_of("output_dir");
     if let Some(path) = output_dir {
         table.record_path("output_dir", path, Origin::Flag("--output-dir".to_owned()));
@@ -122,11 +122,13 @@ pub(super) fn folder(
 ) -> Option<Folder> {
     let path = path.or_else(|| folder_path(&mut table));
     let recursive = table.read("recursive", values::boolean);
-    let include = table.read("include", included);
-    let exclude = table.read("exclude", values::globs);
+    let include = table.read("include", lists::some_globs);
+    let exclude = table.read("exclude", lists::globs);
     let watch = table.read("watch", values::choice);
-    let poll_every = table.read("poll_every", |given| values::duration(given, POLL_EVERY));
-    let settle = table.read("settle", |given| values::duration(given, SETTLE));
+    let poll_every = table.read("poll_every", |given| {
+        quantities::duration(given, POLL_EVERY)
+    });
+    let settle = table.read("settle", |given| quantities::duration(given, SETTLE));
     let existing = table.read("existing", values::boolean);
     let transcribe = transcribe(&mut table, output_dir);
     Some(Folder {
@@ -147,16 +149,6 @@ fn folder_path(table: &mut Reader<'_>) -> Option<PathBuf> {
     checked.then(|| table.path_of("path")).flatten().flatten()
 }
 
-fn included(given: Given<'_>) -> Result<Vec<String>, Fault> {
-    let patterns = values::globs(given)?;
-    if patterns.is_empty() {
-        return Err(
-            Fault::new("names no pattern, so nothing would match").mend("for everything: [\"*\"]")
-        );
-    }
-    Ok(patterns)
-}
-
 /// `[local]`.
 pub(super) fn local(mut table: Reader<'_>) -> Option<Local> {
     let model_dir = table.path_of("model_dir");
@@ -170,9 +162,9 @@ pub(super) fn local(mut table: Reader<'_>) -> Option<Local> {
 
 /// `[budget]`.
 pub(super) fn budget(mut table: Reader<'_>) -> Option<Budget> {
-    let per_day = table.read("per_day", values::money);
-    let per_month = table.read("per_month", values::money);
-    let per_file = table.read("per_file", values::money);
+    let per_day = table.read("per_day", quantities::money);
+    let per_month = table.read("per_month", quantities::money);
+    let per_file = table.read("per_file", quantities::money);
     Some(Budget {
         per_day: per_day?,
         per_month: per_month?,
@@ -183,7 +175,7 @@ pub(super) fn budget(mut table: Reader<'_>) -> Option<Budget> {
 /// `[large]`.
 pub(super) fn large(mut table: Reader<'_>) -> Option<Large> {
     let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_DIRECT_LIMIT_BYTES;
-    let direct_limit = table.read("direct_limit", |given| values::size(given, limits));
+    let direct_limit = table.read("direct_limit", |given| quantities::size(given, limits));
     let shrink = table.read("shrink", values::boolean);
     let route = table.read("route", values::choice);
     let piece_minutes = table.read("piece_minutes", |given| count(given, MAX_PIECE_MINUTES));
@@ -205,13 +197,15 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
         "link_lifetime",
     ];
     let is_described = others.iter().any(|key| table.is_written(key));
-    let url = table.optional("url", values::bucket_url);
-    let endpoint = table.optional("endpoint", values::web_url);
+    let url = table.optional("url", urls::bucket_url);
+    let endpoint = table.optional("endpoint", urls::web_url);
     let region = table.read("region", values::name);
     let access_key_id = table.optional("access_key_id", values::name);
     let secret_file = secret_path(&mut table, "secret_access_key_file");
     let lifetimes = MIN_LINK_LIFETIME..=MAX_LINK_LIFETIME;
-    let link_lifetime = table.read("link_lifetime", |given| values::duration(given, lifetimes));
+    let link_lifetime = table.read("link_lifetime", |given| {
+        quantities::duration(given, lifetimes)
+    });
     let Some(url) = url? else {
         if is_described {
             let fault = Fault::new("is missing, but the bucket is described");
@@ -224,9 +218,10 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
         return Some(None);
     };
     let endpoint = endpoint?;
-    if let Some(private) = endpoint.as_ref().filter(|url| values::is_private_host(url)) {
+    if let Some(private) = endpoint.as_ref().filter(|url| urls::is_private_host(url)) {
         table.notes.warnings.push(format!(
-            "bucket.endpoint {private} is on this machine or in a private network: a service elsewhere cannot fetch from it"
+            "bucket.endpoint {private} is on this machine or in a private network: \
+             a service elsewhere cannot fetch from it"
         ));
     }
     Some(Some(Bucket {
@@ -242,22 +237,15 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
 /// The service's key: `api_key_file` if set, else systemd's credential, else the variable.
 fn key(table: &mut Reader<'_>, environment: &Environment) -> Option<Option<ApiKey>> {
     if let Some(path) = secret_path(table, "api_key_file")? {
-        return match secret::read_secret_file(&path) {
-            Ok(found) => Some(Some(file_key(table, found, path))),
-            Err(error) => {
-                table.fault("api_key_file", secret_fault(&error, &path));
-                None
-            }
-        };
+        return file_key(table, path).map(Some);
     }
     match secret::from_credentials(environment) {
         Ok(Some(key)) => return Some(Some(key)),
         Ok(None) => {}
         Err((path, error)) => {
             let place = Place::Variable("CREDENTIALS_DIRECTORY".to_owned());
-            table
-                .notes
-                .mistake(secret_fault(&error, &path).at(place, None));
+            let fault = Fault::new(format!("{} {error}", path.display()));
+            table.notes.mistake(fault.at(place, None));
             return None;
         }
     }
@@ -273,7 +261,14 @@ fn key(table: &mut Reader<'_>, environment: &Environment) -> Option<Option<ApiKe
     }
 }
 
-fn file_key(table: &mut Reader<'_>, found: FileSecret, path: PathBuf) -> ApiKey {
+fn file_key(table: &mut Reader<'_>, path: PathBuf) -> Option<ApiKey> {
+    let found = match secret::read_secret_file(&path) {
+        Ok(found) => found,
+        Err(error) => {
+            table.fault("api_key_file", Fault::new(format!("the file {error}")));
+            return None;
+        }
+    };
     if found.is_exposed() {
         let shown = path.display();
         table.notes.warnings.push(format!(
@@ -281,17 +276,15 @@ fn file_key(table: &mut Reader<'_>, found: FileSecret, path: PathBuf) -> ApiKey 
             found.mode
         ));
     }
-    ApiKey::new(found.secret, KeyOrigin::File(path))
+    Some(ApiKey::new(found.secret, KeyOrigin::File(path)))
 }
 
 /// The path of a file that holds a secret; the secret itself in its place is refused.
 fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<PathBuf>> {
     table.optional(key, |given| {
-        let text = values::text(given).map_err(|fault| Fault {
-            what: "expected the path of a file in quotes".to_owned(),
-            ..fault
-        })?;
-        if redact::looks_like_key(&text) && !text.contains('/') {
+        let text =
+            values::text(given).map_err(|_| Fault::new("expected the path of a file in quotes"))?;
+        if redact::looks_like_key(&text) && !redact::is_plainly_path(&text) {
             return Err(
                 Fault::new("this looks like the key itself, not like a file")
                     .mend("put the key alone into a file with mode 600 and name that file here"),
@@ -302,19 +295,9 @@ fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<PathBuf>> {
     table.path_of(key)
 }
 
-/// What is wrong with a file of a secret; its path is only repeated when it is plainly one.
-fn secret_fault(error: &SecretError, path: &Path) -> Fault {
-    let shown = path.to_string_lossy();
-    if redact::is_plainly_path(&shown) {
-        Fault::new(format!("{shown} {error}"))
-    } else {
-        Fault::new(format!("the file {error}"))
-    }
-}
-
 /// Whether a URL is plain http to a host out on the internet.
 fn is_open(url: &str) -> bool {
-    url.starts_with("http:") && !values::is_private_host(url)
+    url.starts_with("http:") && !urls::is_private_host(url)
 }
 
 fn count(given: Given<'_>, most: u32) -> Result<NonZeroU32, Fault> {

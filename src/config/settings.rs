@@ -91,7 +91,7 @@ choices! {
 }
 
 /// `[service]`: who transcribes, and how hard it is driven.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Service {
     /// Who transcribes.
     pub provider: Provider,

@@ -4,21 +4,13 @@
 //! that a model named `1234` stays a text and `jobs` becomes a number.
 
 use std::ops::RangeInclusive;
-use std::str::FromStr;
-use std::time::Duration;
 
 use figment::value::Value;
-use reqwest::Url;
-use rust_decimal::Decimal;
 
 use super::keys;
 use super::mistake::Fault;
 use super::redact;
 use super::settings::Choice;
-use crate::domain::format::Format;
-
-/// The highest budget, in USD.
-const MAX_BUDGET_USD: i64 = 1_000_000;
 
 /// Characters of a model name or another short text, at most.
 const MAX_TEXT_CHARS: usize = 200;
@@ -26,42 +18,31 @@ const MAX_TEXT_CHARS: usize = 200;
 /// Characters of a wrong value that are repeated in a message, at most.
 const MAX_ECHO_CHARS: usize = 80;
 
-/// Units of sizes, the larger factor by 1024 with an `i`, by 1000 without (IEC 80000-13).
-const SIZE_UNITS: [(&str, u64); 7] = [
-    ("", 1),
-    ("b", 1),
-    ("kb", 1_000),
-    ("kib", 1 << 10),
-    ("mb", 1_000_000),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-];
-
 /// A raw value on its way to a typed one.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) value: &'a Value,
     /// The value as it stands in the file, if it came from there.
-    pub(super) source: Option<&'a str>,
+    pub(super) written: Option<&'a str>,
     /// Whether it is a text of an environment variable, to be read as the key's type.
     pub(super) loose: bool,
 }
 
 impl Given<'_> {
     /// The text of an environment variable.
-    fn loose_text(&self) -> Option<&str> {
+    pub(super) fn loose_text(&self) -> Option<&str> {
         self.value.as_str().filter(|_| self.loose)
     }
 
     /// The whole number of a file or a flag.
-    fn whole(&self) -> Option<i128> {
+    pub(super) fn whole(&self) -> Option<i128> {
         let number = self.value.to_num()?;
         number
             .to_i128()
             .or_else(|| i128::try_from(number.to_u128()?).ok())
     }
 
-    fn found(&self, expected: &str) -> Fault {
+    pub(super) fn found(&self, expected: &str) -> Fault {
         Fault::new(format!("expected {expected}, found {}", self.describe()))
     }
 
@@ -159,123 +140,6 @@ pub(super) fn whole(given: Given<'_>, range: RangeInclusive<u32>) -> Result<u32,
         })
 }
 
-/// A duration with its unit, within `range`.
-pub(super) fn duration(
-    given: Given<'_>,
-    range: RangeInclusive<Duration>,
-) -> Result<Duration, Fault> {
-    let show = humantime::format_duration;
-    let allowed = format!(
-        "a duration from {} to {}, such as \"500ms\", \"10s\", \"5m\", \"12h\"",
-        show(*range.start()),
-        show(*range.end())
-    );
-    if let Value::Num(..) = given.value {
-        let number = given.source.unwrap_or("10");
-        return Err(given
-            .found("a duration in quotes")
-            .allowed(allowed)
-            .mend(format!("say the unit: \"{number}s\" for seconds")));
-    }
-    let Value::String(_, text) = given.value else {
-        return Err(given.found("a duration in quotes").allowed(allowed));
-    };
-    let duration = humantime::parse_duration(text.trim())
-        .map_err(|error| duration_fault(text, &error).allowed(&*allowed))?;
-    if range.contains(&duration) {
-        return Ok(duration);
-    }
-    let size = if duration < *range.start() {
-        "short"
-    } else {
-        "long"
-    };
-    Err(Fault::new(format!("{} is too {size}", echo(text))).allowed(allowed))
-}
-
-fn duration_fault(text: &str, error: &humantime::DurationError) -> Fault {
-    match error {
-        humantime::DurationError::UnknownUnit { unit, .. } if !unit.is_empty() => Fault::new(
-            format!("{} has the unknown unit {}", echo(text), echo(unit)),
-        ),
-        humantime::DurationError::UnknownUnit { .. } => {
-            Fault::new(format!("{} has no unit", echo(text)))
-        }
-        humantime::DurationError::InvalidCharacter(_)
-        | humantime::DurationError::NumberExpected(_)
-        | humantime::DurationError::NumberOverflow
-        | humantime::DurationError::Empty => {
-            Fault::new(format!("{} is not a duration", echo(text)))
-        }
-    }
-}
-
-/// A number of bytes, plain or with a unit, within `range`.
-pub(super) fn size(given: Given<'_>, range: RangeInclusive<u64>) -> Result<u64, Fault> {
-    let allowed = format!(
-        "a size from {} to {} bytes, such as \"3 MiB\", \"3 MB\", \"500 KiB\" or a plain number",
-        range.start(),
-        range.end()
-    );
-    let (bytes, shown) = match (given.value.as_str(), given.whole()) {
-        (Some(text), _) => (parse_size(text), echo(text)),
-        (None, Some(number)) => (u64::try_from(number).ok(), number.to_string()),
-        (None, None) => return Err(given.found("a size").allowed(allowed)),
-    };
-    match bytes {
-        Some(bytes) if range.contains(&bytes) => Ok(bytes),
-        Some(bytes) if bytes < *range.start() => {
-            Err(Fault::new(format!("{shown} is too small")).allowed(allowed))
-        }
-        Some(_) => Err(Fault::new(format!("{shown} is too large")).allowed(allowed)),
-        None => Err(Fault::new(format!("{shown} is not a size")).allowed(allowed)),
-    }
-}
-
-/// `3`, `3 MiB`, `2.5MB`; a part of a byte is cut off.
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let unit = unit.trim().to_lowercase();
-    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit)?;
-    let bytes = Decimal::from_str_exact(number)
-        .ok()?
-        .checked_mul(Decimal::from(*factor))?;
-    u64::try_from(bytes.trunc()).ok()
-}
-
-/// An amount in USD, exactly as written; zero means no limit and is `None`.
-pub(super) fn money(given: Given<'_>) -> Result<Option<Decimal>, Fault> {
-    let allowed = format!(
-        "an amount in USD from 0 to {MAX_BUDGET_USD}, such as \"5.00\"; \"0\" for no limit"
-    );
-    let written = match (given.value, given.source) {
-        (Value::String(_, text), _) => text.trim().to_owned(),
-        (Value::Num(..), Some(source)) => source.replace('_', ""),
-        _ => return Err(given.found("an amount").allowed(allowed)),
-    };
-    let digits = written.strip_prefix('-').unwrap_or(&written);
-    let is_plain = digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let amount = is_plain
-        .then(|| Decimal::from_str_exact(&written).ok())
-        .flatten();
-    match amount {
-        None => Err(Fault::new(format!("{} is not an amount", echo(&written))).allowed(allowed)),
-        Some(amount) if amount.is_zero() => Ok(None),
-        Some(amount) if amount.is_sign_negative() => {
-            Err(Fault::new(format!("{written} is negative")).allowed(allowed))
-        }
-        Some(amount) if amount > Decimal::from(MAX_BUDGET_USD) => {
-            Err(Fault::new(format!("{} is too large", echo(&written))).allowed(allowed))
-        }
-        Some(amount) => Ok(Some(amount)),
-    }
-}
-
 /// One of a few names.
 pub(super) fn choice<T: Choice>(given: Given<'_>) -> Result<T, Fault> {
     let names: Vec<_> = T::ALL.iter().map(|choice| choice.name()).collect();
@@ -289,99 +153,13 @@ pub(super) fn choice<T: Choice>(given: Given<'_>) -> Result<T, Fault> {
     })
 }
 
-fn either<T: AsRef<str>>(names: &[T]) -> String {
+/// `"a", "b"`.
+pub(super) fn either<T: AsRef<str>>(names: &[T]) -> String {
     let quoted: Vec<_> = names
         .iter()
         .map(|name| format!("{:?}", name.as_ref()))
         .collect();
     quoted.join(", ")
-}
-
-/// A list of texts; from the environment separated by commas, or a TOML array.
-pub(super) fn list(given: Given<'_>) -> Result<Vec<String>, Fault> {
-    if let Some(text) = given.loose_text() {
-        return loose_list(text);
-    }
-    let elements = given.value.as_array().ok_or_else(|| {
-        given
-            .found("a list of texts")
-            .allowed("a list such as [\"one\", \"two\"]")
-    })?;
-    texts(elements)
-}
-
-fn loose_list(text: &str) -> Result<Vec<String>, Fault> {
-    let text = text.trim();
-    if !(text.starts_with('[') && text.ends_with(']')) {
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        return Ok(parts.map(str::to_owned).collect());
-    }
-    match toml_edit::Value::from_str(text) {
-        Ok(toml_edit::Value::Array(array)) => texts(
-            &array
-                .iter()
-                .map(super::document::convert)
-                .collect::<Vec<_>>(),
-        ),
-        Ok(_) | Err(_) => Err(Fault::new(format!("{} is not a list", echo(text)))
-            .allowed("texts separated by commas, or a TOML list such as [\"one\", \"two\"]")),
-    }
-}
-
-fn texts(elements: &[Value]) -> Result<Vec<String>, Fault> {
-    let one = |(index, value)| {
-        let given = Given {
-            value,
-            source: None,
-            loose: false,
-        };
-        text(given).map_err(|fault| fault.element(index))
-    };
-    elements.iter().enumerate().map(one).collect()
-}
-
-/// Output formats, in order, without repetitions.
-pub(super) fn formats(given: Given<'_>) -> Result<Vec<Format>, Fault> {
-    let names: Vec<String> = Format::ALL.iter().map(ToString::to_string).collect();
-    let mut formats = Vec::new();
-    for (index, name) in list(given)?.iter().enumerate() {
-        let Ok(format) = name.trim().parse::<Format>() else {
-            let nearest = keys::nearest(&name.to_lowercase(), names.iter().map(String::as_str));
-            let fault = Fault::new(format!("unknown format {}", echo(name)));
-            return Err(fault
-                .allowed(either(&names))
-                .nearest(nearest)
-                .element(index));
-        };
-        if !formats.contains(&format) {
-            formats.push(format);
-        }
-    }
-    if formats.is_empty() {
-        return Err(Fault::new("names no format").allowed(either(&names)));
-    }
-    Ok(formats)
-}
-
-/// Patterns of file names.
-pub(super) fn globs(given: Given<'_>) -> Result<Vec<String>, Fault> {
-    let patterns = list(given)?;
-    for (index, pattern) in patterns.iter().enumerate() {
-        if let Err(error) = globset::Glob::new(pattern) {
-            let fault = Fault::new(format!(
-                "{} is not a pattern: {}",
-                echo(pattern),
-                error.kind()
-            ));
-            let fault =
-                fault.allowed("patterns such as \"*.mp3\", \"2024-*/**\", \"*.{wav,flac}\"");
-            return Err(fault.element(index));
-        }
-    }
-    Ok(patterns)
 }
 
 /// `auto` or a code in the shape of ISO 639-1 or 639-3, in small letters.
@@ -405,71 +183,109 @@ pub(super) fn language(given: Given<'_>) -> Result<String, Fault> {
     )
 }
 
-/// An absolute http or https URL without user, password, query and fragment; no slash at its end.
-pub(super) fn web_url(given: Given<'_>) -> Result<String, Fault> {
-    let allowed = "an absolute URL such as \"https://nano-gpt.com/api\"";
-    let written = text(given).map_err(|fault| fault.allowed(allowed))?;
-    let url = plain_url(&written).map_err(|fault| fault.allowed(allowed))?;
-    if !["http", "https"].contains(&url.scheme()) {
-        let fault = Fault::new(format!("{} is neither http nor https", echo(&written)));
-        return Err(fault.allowed(allowed));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Provider;
 
-/// A bucket and a prefix in it: `s3://bucket/prefix`, `gs://…`, `az://…`.
-pub(super) fn bucket_url(given: Given<'_>) -> Result<String, Fault> {
-    let allowed =
-        "a URL such as \"s3://bucket/prefix\", \"gs://bucket/prefix\" or \"az://container/prefix\"";
-    let written = text(given).map_err(|fault| fault.allowed(allowed))?;
-    let url = plain_url(&written).map_err(|fault| fault.allowed(allowed))?;
-    if !["s3", "gs", "az"].contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
-        let fault = Fault::new(format!("{} does not name a bucket", echo(&written)));
-        return Err(fault.allowed(allowed));
+    fn given(value: &Value) -> Given<'_> {
+        Given {
+            value,
+            written: None,
+            loose: false,
+        }
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
 
-fn plain_url(written: &str) -> Result<Url, Fault> {
-    let written = written.trim();
-    if !written.contains("://") {
-        let fault = Fault::new(format!("{} is not an absolute URL", echo(written)));
-        let guess = format!("https://{written}");
-        let is_likely = Url::parse(&guess).is_ok() && !redact::looks_like_key(written);
-        return Err(fault.nearest(is_likely.then_some(guess.as_str())));
+    fn loose(value: &Value) -> Given<'_> {
+        Given {
+            loose: true,
+            ..given(value)
+        }
     }
-    let url = Url::parse(written)
-        .map_err(|error| Fault::new(format!("{} is not a URL: {error}", echo(written))))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::new("must not hold a user name or a password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new(
-            "must not hold a query (`?`) or a fragment (`#`)",
-        ));
-    }
-    Ok(url)
-}
 
-/// Whether a URL's host is this machine or stands in a private network, out of a cloud
-/// service's reach (RFC 1918, 4193, 6598, 6761, 6762).
-pub(super) fn is_private_host(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else {
-        return false;
-    };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    match host.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(address)) => {
-            let [a, b, ..] = address.octets();
-            let is_shared = a == 100 && (64..128).contains(&b);
-            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+    #[test]
+    fn a_loose_text_becomes_what_the_key_asks_for() {
+        let digits = Value::from("1234");
+        assert_eq!(name(loose(&digits)).unwrap(), "1234");
+        assert_eq!(whole(loose(&digits), 0..=2000).unwrap(), 1234);
+        assert!(boolean(loose(&Value::from(" true "))).unwrap());
+        assert_eq!(
+            boolean(given(&digits)).unwrap_err().what,
+            "expected `true` or `false`, without quotes, found the text \"1234\""
+        );
+        assert_eq!(
+            whole(given(&digits), 0..=2000).unwrap_err().what,
+            "expected a whole number, found the text \"1234\""
+        );
+    }
+
+    #[test]
+    fn whole_numbers_keep_to_their_range() {
+        assert_eq!(whole(given(&Value::from(4)), 1..=4).unwrap(), 4);
+        assert_eq!(
+            whole(given(&Value::from(5)), 1..=4).unwrap_err().what,
+            "5 is too large"
+        );
+        assert_eq!(
+            whole(given(&Value::from(-1)), 0..=4).unwrap_err().what,
+            "-1 is too small"
+        );
+        assert_eq!(
+            whole(given(&Value::from(u128::MAX)), 0..=4)
+                .unwrap_err()
+                .what,
+            "expected a whole number, found a number"
+        );
+        assert_eq!(
+            whole(loose(&Value::from("4x")), 0..=4).unwrap_err().what,
+            "expected a whole number, found the text \"4x\""
+        );
+    }
+
+    #[test]
+    fn a_choice_names_the_nearest_one() {
+        assert_eq!(
+            choice::<Provider>(given(&Value::from("local"))).unwrap(),
+            Provider::Local
+        );
+        let fault = choice::<Provider>(given(&Value::from("NanoGPT!"))).unwrap_err();
+        assert_eq!(fault.nearest.as_deref(), Some("nanogpt"));
+        assert_eq!(
+            fault.allowed.as_deref(),
+            Some(r#""auto", "nanogpt", "openai", "local""#)
+        );
+    }
+
+    #[test]
+    fn a_language_is_auto_or_a_code() {
+        for (written, code) in [("auto", "auto"), ("EN", "en"), (" deu ", "deu")] {
+            assert_eq!(language(given(&Value::from(written))).unwrap(), code);
         }
-        Ok(std::net::IpAddr::V6(address)) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        for written in ["", "e", "english", "e1", "en-US"] {
+            assert!(
+                language(given(&Value::from(written))).is_err(),
+                "{written:?}"
+            );
         }
-        Err(_) => {
-            let local = [".localhost", ".local", ".internal", ".home.arpa", ".lan"];
-            !host.contains('.') || local.iter().any(|end| host.ends_with(end))
+    }
+
+    #[test]
+    fn a_name_is_one_line_of_reasonable_length() {
+        assert_eq!(name(given(&Value::from(" a b "))).unwrap(), "a b");
+        for wrong in [
+            String::new(),
+            "a\nb".to_owned(),
+            "a".repeat(MAX_TEXT_CHARS + 1),
+        ] {
+            assert!(name(given(&Value::from(wrong))).is_err());
         }
+    }
+
+    #[test]
+    fn a_wrong_value_is_repeated_in_part_and_never_a_key() {
+        let long = echo(&"ä".repeat(100));
+        assert_eq!(long.chars().count(), MAX_ECHO_CHARS + 3);
+        assert_eq!(echo("sk-nano-123456"), "\"***\"");
+        assert_eq!(echo("a\u{1b}[31m"), r#""a\u{1b}[31m""#);
     }
 }

@@ -11,8 +11,10 @@ mod globs;
 mod root;
 mod scan;
 mod walk;
+mod watch;
 
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;
 pub use root::{LeftOut, Root, RootError, RootRules, Roots, WatchMode};
 pub use scan::{Found, RootState, ScanReport, Scope, scan};
+pub use watch::{Cause, Hint, Hints, Mode, ModeReason, Presence, RootMode, Tuning, Watcher};

@@ -179,6 +179,11 @@ impl Root {
         &self.path
     }
 
+    /// The path with links resolved, as it was when the root was made.
+    pub(super) fn real_path(&self) -> &Path {
+        self.real.as_deref().unwrap_or(&self.path)
+    }
+
     /// The rules it was made with.
     pub fn rules(&self) -> &RootRules {
         &self.rules

@@ -17,3 +17,15 @@ pub(super) fn example(name: &str) -> PathBuf {
 pub(super) fn fixture(name: &str) -> PathBuf {
     within("tests/fixtures/audio", name)
 }
+
+/// Every recording in both folders.
+pub(super) fn all() -> Vec<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = ["examples/recordings", "tests/fixtures/audio"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}

@@ -149,6 +149,15 @@ impl From<io::Error> for ProbeError {
     }
 }
 
+/// Opens the recording at `path` for reading; see [`probe_file`].
+///
+/// # Errors
+/// [`ProbeError::NotAFile`] for a pipe, socket or device, [`ProbeError::Unreadable`] for what cannot be
+/// opened.
+pub fn open(path: &Path) -> Result<File, ProbeError> {
+    open_regular(path)
+}
+
 /// Probes the recording at `path`.
 ///
 /// # Errors

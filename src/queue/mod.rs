@@ -18,6 +18,7 @@ mod sources;
 mod tests;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -577,14 +578,15 @@ impl Queue {
             .await
     }
 
-    /// What the file at `path` hashed to when stenod wrote it, if stenod did.
+    /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn written_hash(&self, path: PathBuf) -> Result<Option<ContentHash>, QueueError> {
-        self.writer
-            .run(move |connection| outputs::written_hash(connection, &path))
-            .await
+    pub async fn written_under(
+        &self,
+        base: PathBuf,
+    ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
+        self.writer.run(move |connection| outputs::written_under(connection, &base)).await
     }
 
     /// The files that were written for a job.

@@ -1,9 +1,10 @@
 //! Replies as they came, and the files that were written from them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::QueueError;
 use super::row::{self, millis, path_bytes, time};
@@ -72,16 +73,24 @@ pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply,
         })?)
 }
 
-/// What the file at `path` hashed to when stenod wrote it, if stenod did.
-pub(super) fn written_hash(
+/// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
+pub(super) fn written_under(
     connection: &Connection,
-    path: &Path,
-) -> Result<Option<ContentHash>, QueueError> {
-    let bytes: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT hash FROM outputs WHERE path = ?1")?
-        .query_row([path_bytes(path)], |row| row.get(0))
-        .optional()?;
-    Ok(bytes.and_then(|bytes| row::hash(&bytes)))
+    base: &Path,
+) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
+    // The byte after the dot is the slash: this range is every path that begins with the base and a dot.
+    let bounds = [b'.', b'/'].map(|end| [path_bytes(base), &[end]].concat());
+    let mut statement =
+        connection.prepare_cached("SELECT path, hash FROM outputs WHERE path >= ?1 AND path < ?2")?;
+    let mut rows = statement.query(params![bounds[0], bounds[1]])?;
+    let mut written = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(1)?;
+        if let Some(hash) = row::hash(&bytes) {
+            written.insert(row::path(row.get(0)?), hash);
+        }
+    }
+    Ok(written)
 }
 
 /// Keeps that a file was written for a job.

@@ -64,6 +64,10 @@ pub struct FolderRow {
 pub struct Outlook {
     /// Jobs that will move by themselves.
     pub unfinished: usize,
+    /// Those of them that are to be sent.
+    pub queued: usize,
+    /// Those of them that the service has accepted.
+    pub accepted: usize,
     /// When the next of them is due, if one is.
     pub next_due: Option<Timestamp>,
 }
@@ -381,16 +385,23 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
     let mut outlook = Outlook::default();
     for provider in &terms.providers {
         let sql = format!(
-            "SELECT count(*), min(coalesce(due_ms, 9223372036854775807)) FROM jobs WHERE (
+            "SELECT count(*), min(coalesce(due_ms, 9223372036854775807)),
+                 count(*) FILTER (WHERE stage = 'queued'),
+                 count(*) FILTER (WHERE stage IN ('awaiting', 'received')) FROM jobs WHERE (
                  stage IN ('queued', 'submitting', 'committing')
                  OR (stage IN ('awaiting', 'received') AND state = 'active')
                  OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
              AND json_extract(settings, '$.provider') = ?1 {scope}"
         );
-        let (count, due): (i64, Option<i64>) = connection
+        let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
             .prepare_cached(&sql)?
-            .query_row([provider.name()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        outlook.unfinished += usize::try_from(count).unwrap_or(0);
+            .query_row([provider.name()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+        let number = |count: i64| usize::try_from(count).unwrap_or(0);
+        outlook.unfinished += number(count);
+        outlook.queued += number(queued);
+        outlook.accepted += number(accepted);
         let due = due.filter(|due| *due < i64::MAX).map(time);
         outlook.next_due = match (outlook.next_due, due) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -5,14 +5,21 @@
 
 mod diarization;
 mod json;
+mod lrc;
+mod md;
+mod podcast;
+mod rttm;
+mod srt;
+mod tsv;
 mod txt;
+mod vtt;
 
 use std::fmt;
 
 use rust_decimal::Decimal;
 
 use super::format::Format;
-use super::transcript::{Timing, Transcript};
+use super::transcript::{Span, Timing, Transcript};
 
 /// A finished recording with all that its outputs say.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,18 +108,19 @@ pub fn render(format: Format, document: &Document) -> Option<Vec<u8>> {
     if lack(format, document).is_some() {
         return None;
     }
+    let transcript = &document.transcript;
     match format {
-        Format::Txt => Some(txt::render(&document.transcript).into_bytes()),
+        Format::Txt => Some(txt::render(transcript).into_bytes()),
         Format::Json => json::render(document),
+        Format::Srt => srt::render(transcript).map(String::into_bytes),
+        Format::Vtt => vtt::render(transcript).map(String::into_bytes),
+        Format::Md => Some(md::render(document).into_bytes()),
+        Format::Tsv => tsv::render(transcript).map(String::into_bytes),
         Format::Diarization => diarization::render(document),
+        Format::Rttm => Some(rttm::render(document).into_bytes()),
+        Format::Podcast => podcast::render(transcript),
+        Format::Lrc => lrc::render(document).map(String::into_bytes),
         Format::Raw => Some(document.raw.clone()),
-        Format::Srt
-        | Format::Vtt
-        | Format::Md
-        | Format::Tsv
-        | Format::Rttm
-        | Format::Podcast
-        | Format::Lrc => None,
     }
 }
 
@@ -144,6 +152,31 @@ pub fn is_estimated(format: Format, transcript: &Transcript) -> bool {
         Format::Srt | Format::Vtt | Format::Tsv | Format::Podcast | Format::Lrc
     );
     timed && !transcript.is_empty() && matches!(transcript.timing, Timing::None | Timing::Pieces)
+}
+
+/// The file's name without its last extension.
+fn stem(document: &Document) -> &str {
+    let name = document.source.file_name.as_str();
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        Some(_) | None => name,
+    }
+}
+
+/// Seconds of a recording in whole milliseconds.
+fn milliseconds(seconds: f64) -> u64 {
+    Span::new(0.0, seconds).end_milliseconds()
+}
+
+/// Hours, minutes, seconds and milliseconds.
+const fn clock(milliseconds: u64) -> (u64, u64, u64, u64) {
+    let seconds = milliseconds / 1000;
+    (
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        milliseconds % 1000,
+    )
 }
 
 /// Serialises as readable JSON that ends with a newline.

@@ -4,7 +4,7 @@
 use crate::domain::transcript::{Transcript, Turn, append, sentences};
 
 /// A paragraph ends with the first sentence after so many bytes.
-const PARAGRAPH_BYTES: usize = 600;
+pub(super) const PARAGRAPH_BYTES: usize = 600;
 
 /// The text, ending with a newline; silence is an empty file.
 pub(super) fn render(transcript: &Transcript) -> String {
@@ -23,6 +23,11 @@ pub(super) fn render(transcript: &Transcript) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A text without line ends and tabs.
+pub(super) fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Splits a long text between sentences.

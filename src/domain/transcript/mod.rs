@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 pub use heard::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
+pub(crate) use script::{is_spaceless, needs_dictionary};
 pub use sentences::{append, ends_clause, ends_sentence, sentences};
 pub use span::Span;
 

@@ -17,6 +17,11 @@ pub(crate) fn is_spaceless(character: char) -> bool {
         | 0x2_0000..=0x3_FFFF) // Han, further extensions
 }
 
+/// Whether words of a character's script can only be told apart with a dictionary.
+pub(crate) fn needs_dictionary(character: char) -> bool {
+    matches!(u32::from(character), 0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF)
+}
+
 /// Whether a punctuation mark belongs to what follows it.
 pub(crate) const fn is_opening(character: char) -> bool {
     matches!(

@@ -1,0 +1,8 @@
+//! Makes the bytes of a recording reachable for a service.
+//!
+//! The source is opened for reading only and read exactly once, never past the length that was queued.
+//! What was read is hashed, so that what is sent can be proven to be what was queued.
+
+mod direct;
+
+pub use direct::{Chunks, Unchanged, open};

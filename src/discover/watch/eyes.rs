@@ -1,0 +1,86 @@
+//! The kernel's watches: one for each folder, none recursive.
+//!
+//! A watch for each folder costs nothing for folders that are left out, and a folder that appears is
+//! watched before it is read. The handler of events only posts to the mailbox.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::mailbox::Mailbox;
+use crate::discover::root::Roots;
+
+/// The watches, until they are closed.
+#[derive(Debug)]
+pub(super) struct Eyes {
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    failure: Option<String>,
+}
+
+/// What became of a wish to watch a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// It is watched.
+    Yes,
+    /// The kernel's limit of watches is reached.
+    Limit,
+    /// It cannot be watched: gone, or not to be read.
+    No,
+    /// All eyes are closed.
+    Closed,
+}
+
+impl Eyes {
+    /// Opens the eyes; that the kernel gives no events is kept as [`Eyes::failure`].
+    pub(super) fn open(roots: Roots, mailbox: Arc<Mailbox>) -> Self {
+        let handler = move |event| mailbox.receive(event, &roots);
+        let (watcher, failure) = match RecommendedWatcher::new(handler, Config::default()) {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            watcher: Mutex::new(watcher),
+            failure,
+        }
+    }
+
+    /// Why there are no events, if there are none.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Ends all watches and the thread that serves them.
+    pub(super) fn close(&self) {
+        drop(
+            self.watcher
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+
+    /// Watches `folder`; to do so again does no harm and mends a watch that was lost.
+    pub(super) fn watch(&self, folder: &Path) -> Watched {
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watcher) = watcher.as_mut() else {
+            return Watched::Closed;
+        };
+        match watcher.watch(folder, RecursiveMode::NonRecursive) {
+            Ok(()) => Watched::Yes,
+            Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => Watched::Limit,
+            Err(error) => {
+                tracing::debug!(folder = %folder.display(), %error, "cannot watch");
+                Watched::No
+            }
+        }
+    }
+
+    /// Ends the watch of `folder`, if there is one.
+    pub(super) fn unwatch(&self, folder: &Path) {
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = watcher.as_mut().map(|watcher| watcher.unwatch(folder)) {
+            tracing::debug!(folder = %folder.display(), %error, "was not watched any more");
+        }
+    }
+}

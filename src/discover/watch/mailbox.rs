@@ -1,0 +1,200 @@
+//! What happened where, gathered from the handler of events until somebody takes it.
+//!
+//! It holds each path once and a bounded number of paths; what does not fit becomes one fact: look at
+//! everything. The handler decides by name alone and never touches the disk, for a slow handler loses
+//! events without a word.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
+use notify::{Event, EventKind};
+use tokio::sync::Notify;
+
+use crate::discover::root::Roots;
+use crate::domain::settle::hidden;
+
+/// What to look at, about one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Look {
+    /// Files changed in this folder.
+    pub(super) files: bool,
+    /// Something came to, or went from, this path; it may be a folder.
+    pub(super) moved: bool,
+    /// The attributes changed of what is at this path; it may be a folder.
+    pub(super) touched: bool,
+}
+
+impl Look {
+    pub(super) const FILES: Self = Self {
+        files: true,
+        moved: false,
+        touched: false,
+    };
+    pub(super) const MOVED: Self = Self {
+        files: false,
+        moved: true,
+        touched: false,
+    };
+    pub(super) const TOUCHED: Self = Self {
+        files: false,
+        moved: false,
+        touched: true,
+    };
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.files |= other.files;
+        self.moved |= other.moved;
+        self.touched |= other.touched;
+    }
+}
+
+/// What was gathered.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    pub(super) looks: HashMap<PathBuf, Look>,
+    /// Too much happened, or events were lost.
+    pub(super) everything: bool,
+    /// Whether anything was posted at all.
+    pub(super) any: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    letters: Mutex<Letters>,
+    capacity: usize,
+    arrival: Notify,
+}
+
+impl Mailbox {
+    /// A mailbox for at most `capacity` distinct paths.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            letters: Mutex::default(),
+            capacity,
+            arrival: Notify::new(),
+        }
+    }
+
+    /// Takes in what the kernel tells.
+    pub(super) fn receive(&self, event: notify::Result<Event>, roots: &Roots) {
+        match event {
+            Ok(event) if event.need_rescan() => self.post_everything(),
+            Ok(event) => sort(&event, roots, &mut |path, look| self.post(path, look)),
+            Err(error) => {
+                tracing::warn!(%error, "watching failed for a moment, everything is scanned again");
+                self.post_everything();
+            }
+        }
+    }
+
+    pub(super) fn post(&self, path: &Path, look: Look) {
+        let mut letters = self.letters();
+        letters.any = true;
+        if letters.everything {
+        } else if let Some(known) = letters.looks.get_mut(path) {
+            known.merge(look);
+        } else if letters.looks.len() < self.capacity {
+            letters.looks.insert(path.to_owned(), look);
+        } else {
+            letters.everything = true;
+            letters.looks = HashMap::new();
+        }
+        drop(letters);
+        self.arrival.notify_one();
+    }
+
+    fn post_everything(&self) {
+        *self.letters() = Letters {
+            everything: true,
+            any: true,
+            looks: HashMap::new(),
+        };
+        self.arrival.notify_one();
+    }
+
+    /// Takes what was gathered since the last time.
+    pub(super) fn take(&self) -> Letters {
+        std::mem::take(&mut *self.letters())
+    }
+
+    /// Waits until something is posted.
+    pub(super) async fn arrival(&self) {
+        self.arrival.notified().await;
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sorts an event into what to look at; most are of no interest (reading a file is an event, too).
+fn sort(event: &Event, roots: &Roots, post: &mut dyn FnMut(&Path, Look)) {
+    for path in &event.paths {
+        let Some(root) = roots.owner(path) else {
+            continue;
+        };
+        let name = path.file_name().unwrap_or_default();
+        let top = path == root.path();
+        if hidden(name) && !top {
+            continue;
+        }
+        let recording = !top && root.no_candidate(name).is_none();
+        match interest(event.kind) {
+            Interest::File if recording => post_folder_of(path, post),
+            Interest::Attributes if recording => post_folder_of(path, post),
+            Interest::Attributes => post(path, Look::TOUCHED),
+            Interest::Either => post(path, Look::MOVED),
+            Interest::File | Interest::None => {}
+        }
+    }
+}
+
+fn post_folder_of(path: &Path, post: &mut dyn FnMut(&Path, Look)) {
+    if let Some(folder) = path.parent() {
+        post(folder, Look::FILES);
+    }
+}
+
+enum Interest {
+    /// It is about a file, and of interest if that may be a recording.
+    File,
+    /// It is, or was, or may be, about a folder.
+    Either,
+    /// It may make readable what was not.
+    Attributes,
+    None,
+}
+
+fn interest(kind: EventKind) -> Interest {
+    match kind {
+        EventKind::Create(CreateKind::File)
+        | EventKind::Modify(ModifyKind::Data(_))
+        | EventKind::Access(AccessKind::Close(AccessMode::Write)) => Interest::File,
+        EventKind::Create(CreateKind::Folder | CreateKind::Any | CreateKind::Other)
+        | EventKind::Modify(ModifyKind::Name(
+            RenameMode::From
+            | RenameMode::To
+            | RenameMode::Both
+            | RenameMode::Any
+            | RenameMode::Other,
+        ))
+        | EventKind::Remove(RemoveKind::Folder | RemoveKind::Any | RemoveKind::Other)
+        | EventKind::Modify(ModifyKind::Any)
+        | EventKind::Any => Interest::Either,
+        EventKind::Modify(ModifyKind::Metadata(_)) => Interest::Attributes,
+        EventKind::Remove(RemoveKind::File)
+        | EventKind::Modify(ModifyKind::Other)
+        | EventKind::Access(
+            AccessKind::Any
+            | AccessKind::Read
+            | AccessKind::Open(_)
+            | AccessKind::Close(
+                AccessMode::Any | AccessMode::Execute | AccessMode::Read | AccessMode::Other,
+            )
+            | AccessKind::Other,
+        )
+        | EventKind::Other => Interest::None,
+    }
+}

@@ -1,0 +1,85 @@
+//! How a root is watched, and why so: what `status` and `doctor` show.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// How a root is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The kernel tells of changes.
+    Events,
+    /// It is scanned at intervals.
+    Poll,
+}
+
+/// Why a root is watched as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModeReason {
+    /// The configuration says so.
+    Configured,
+    /// Its disk is local.
+    LocalDisk,
+    /// The kernel does not tell of all changes on its file system.
+    RemoteDisk {
+        /// The file system.
+        file_system: &'static str,
+    },
+    /// The kernel's limit of watches is reached.
+    WatchLimit,
+    /// The kernel gives no events at all.
+    NoEvents {
+        /// What it says.
+        error: String,
+    },
+    /// It is a single file.
+    SingleFile,
+    /// It is the same folder as an earlier root, which is watched instead.
+    SameAs(PathBuf),
+    /// It is not there; whether it came is looked up at intervals.
+    Absent,
+}
+
+impl fmt::Display for ModeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str("configured"),
+            Self::LocalDisk => f.write_str("local disk"),
+            Self::RemoteDisk { file_system } => write!(f, "{file_system} gives no reliable events"),
+            Self::WatchLimit => f.write_str(
+                "the limit of watches is reached: raise it with `sysctl fs.inotify.max_user_watches=1048576`",
+            ),
+            Self::NoEvents { error } => write!(f, "the kernel gives no events: {error}"),
+            Self::SingleFile => f.write_str("a single file"),
+            Self::SameAs(path) => write!(f, "the same folder as {}", path.display()),
+            Self::Absent => f.write_str("not there"),
+        }
+    }
+}
+
+/// Whether a root is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there and can be read.
+    Present,
+    /// It is not there.
+    Missing,
+    /// It is there and cannot be read.
+    Unreadable,
+}
+
+/// How one root is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootMode {
+    /// The root.
+    pub path: PathBuf,
+    /// How it is watched.
+    pub mode: Mode,
+    /// Why so.
+    pub reason: ModeReason,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The number of folders that are watched in it.
+    pub watched_folders: usize,
+    /// Folders in it that are polled because another file system is mounted there.
+    pub polled_inside: Vec<(PathBuf, &'static str)>,
+}

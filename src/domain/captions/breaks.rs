@@ -1,0 +1,180 @@
+//! Chooses where the cues of one stretch of speech end: the cheapest of all ways, found by dynamic
+//! programming over the units.
+
+use super::Profile;
+use super::lines::{LITTLE_COLUMNS, joined, lines, ratio, split, width};
+use super::units::Unit;
+use crate::domain::transcript::{SpeakerId, ends_clause, ends_sentence};
+
+/// What every cue costs, so that there are few.
+const CUE: f64 = 10.0;
+/// What a cue costs that ends in the middle of a clause.
+const MID_CLAUSE: f64 = 14.0;
+/// What a cue costs that ends with a clause in the middle of a sentence.
+const MID_SENTENCE: f64 = 3.0;
+/// What a cue costs that ends with a little word such as an article.
+const DANGLING: f64 = 4.0;
+/// What a breath after the cue is worth.
+const BREATH: f64 = 5.0;
+/// The pause that is a breath, in milliseconds.
+const BREATH_MILLISECONDS: u64 = 250;
+/// What a cue costs that holds next to nothing.
+const STUB: f64 = 8.0;
+/// What a cue costs that stands too short.
+const TOO_SHORT: f64 = 60.0;
+/// What a cue costs that has to be read twice as fast as people can.
+const TOO_FAST: f64 = 60.0;
+
+/// A cue without its final times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    /// When its speech begins and ends, in milliseconds.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) speaker: Option<SpeakerId>,
+    /// The width of the whole text, in columns.
+    pub(super) columns: usize,
+    pub(super) text: String,
+    pub(super) lines: Vec<String>,
+}
+
+/// The cues of one stretch; `next` is when the speech after it begins.
+pub(super) fn cues(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<Draft> {
+    let begins = cheapest(stretch, next, profile);
+    let mut end = stretch.len();
+    let mut drafts = Vec::new();
+    while end > 0 {
+        let begin = begins.get(end).copied().unwrap_or(0).min(end - 1);
+        drafts.extend(
+            stretch
+                .get(begin..end)
+                .and_then(|units| draft(units, profile)),
+        );
+        end = begin;
+    }
+    drafts.reverse();
+    drafts
+}
+
+/// For every end of a cue, where the cue begins in the cheapest way to get there.
+fn cheapest(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<usize> {
+    let mut costs = vec![0.0];
+    let mut begins = vec![0];
+    for end in 1..=stretch.len() {
+        let mut best = (f64::INFINITY, end - 1);
+        for begin in (0..end).rev() {
+            let (Some(units), Some(before)) = (stretch.get(begin..end), costs.get(begin)) else {
+                break;
+            };
+            if !may_hold(units, profile) {
+                break;
+            }
+            let after = stretch.get(end);
+            let cost = before + cue_cost(units, after, next, profile);
+            if cost < best.0 {
+                best = (cost, begin);
+            }
+        }
+        costs.push(best.0);
+        begins.push(best.1);
+    }
+    begins
+}
+
+/// Whether the units are short enough for one cue; the least possible always are.
+fn may_hold(units: &[Unit], profile: &Profile) -> bool {
+    let (Some(first), Some(last)) = (units.first(), units.last()) else {
+        return false;
+    };
+    let spoken = last.end.saturating_sub(first.start) <= profile.longest;
+    let roomy = width(units) <= 2 * profile.columns + 1;
+    is_least(units) || (spoken && roomy)
+}
+
+/// Whether the units are one word, perhaps with a name before it.
+fn is_least(units: &[Unit]) -> bool {
+    units
+        .split_last()
+        .is_some_and(|(_, before)| before.iter().all(|unit| unit.is_name))
+}
+
+fn cue_cost(units: &[Unit], after: Option<&Unit>, next: Option<u64>, profile: &Profile) -> f64 {
+    let break_cost = split(units, profile).cost;
+    let until = after.map(|unit| unit.start).or(next);
+    CUE + break_cost
+        + end_cost(units, after)
+        + time_cost(units, until, profile)
+        + stub_cost(units, after, profile)
+}
+
+fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
+    let (Some(last), Some(after)) = (units.last(), after) else {
+        return 0.0;
+    };
+    if last.is_name {
+        return f64::INFINITY;
+    }
+    let breath = after.start.saturating_sub(last.end) >= BREATH_MILLISECONDS;
+    let relief = if breath { BREATH } else { 0.0 };
+    let place = if ends_sentence(&last.text, Some(&after.text)) {
+        0.0
+    } else if ends_clause(&last.text) {
+        MID_SENTENCE
+    } else if last.width <= LITTLE_COLUMNS && last.spaced {
+        MID_CLAUSE + DANGLING
+    } else {
+        MID_CLAUSE
+    };
+    place - relief
+}
+
+/// What it costs that a cue cannot stand as long as it takes to read it.
+fn time_cost(units: &[Unit], until: Option<u64>, profile: &Profile) -> f64 {
+    let (Some(first), Some(until)) = (units.first(), until) else {
+        return 0.0;
+    };
+    let room = until
+        .saturating_sub(profile.gap)
+        .saturating_sub(first.start);
+    let lack = |wanted: u64| ratio_of(wanted.saturating_sub(room), wanted);
+    let reading = reading_time(width(units), profile);
+    TOO_SHORT * lack(profile.shortest) + TOO_FAST * lack(reading)
+}
+
+fn stub_cost(units: &[Unit], after: Option<&Unit>, profile: &Profile) -> f64 {
+    let sentence = units
+        .last()
+        .zip(after)
+        .is_none_or(|(last, after)| ends_sentence(&last.text, Some(&after.text)));
+    let fullness = ratio(width(units), profile.columns);
+    let weight = if sentence { STUB / 2.0 } else { STUB };
+    weight * (1.0 - 2.0 * fullness).max(0.0)
+}
+
+/// How long it takes to read so many columns, in milliseconds.
+pub(super) fn reading_time(columns: usize, profile: &Profile) -> u64 {
+    let columns = u64::try_from(columns).unwrap_or(u64::MAX);
+    columns
+        .saturating_mul(1000)
+        .div_ceil(profile.columns_per_second.max(1))
+}
+
+fn ratio_of(part: u64, of: u64) -> f64 {
+    ratio(
+        usize::try_from(part).unwrap_or(usize::MAX),
+        usize::try_from(of).unwrap_or(usize::MAX),
+    )
+}
+
+fn draft(units: &[Unit], profile: &Profile) -> Option<Draft> {
+    let first = units.first()?;
+    let end = units.iter().map(|unit| unit.end).max()?;
+    Some(Draft {
+        start: first.start,
+        end,
+        speaker: first.speaker,
+        columns: width(units),
+        text: joined(units),
+        lines: lines(units, profile),
+    })
+}

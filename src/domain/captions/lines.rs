@@ -1,0 +1,103 @@
+//! One line or two: where to break a cue, and how good the break is.
+
+use super::Profile;
+use super::units::Unit;
+use crate::domain::transcript::ends_clause;
+
+/// What a column over the width costs; more than all beauty together.
+const OVERFLOW: f64 = 1000.0;
+/// What lines of unlike lengths cost at most.
+const IMBALANCE: f64 = 4.0;
+/// What a first line that ends with a clause is worth.
+const CLAUSE: f64 = 3.0;
+/// What a first line that ends with a little word costs.
+const LITTLE_WORD: f64 = 2.0;
+/// The widest little word, in columns.
+pub(super) const LITTLE_COLUMNS: usize = 3;
+
+/// The lines of a cue and the cost of their break.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Split {
+    /// How many units stand on the first line.
+    pub(super) first: usize,
+    pub(super) cost: f64,
+}
+
+/// The width of units on one line, in columns.
+pub(super) fn width(units: &[Unit]) -> usize {
+    let spaces = units.iter().skip(1).filter(|unit| unit.spaced).count();
+    units.iter().map(|unit| unit.width).sum::<usize>() + spaces
+}
+
+/// The best way to put units on at most two lines.
+pub(super) fn split(units: &[Unit], profile: &Profile) -> Split {
+    let whole = width(units);
+    if whole <= profile.columns || units.len() < 2 {
+        return Split {
+            first: units.len(),
+            cost: overflow(whole, profile),
+        };
+    }
+    let mut best = Split {
+        first: units.len(),
+        cost: f64::INFINITY,
+    };
+    let mut upper = 0;
+    for (position, pair) in units.windows(2).enumerate() {
+        let [last, next] = pair else { continue };
+        upper += last.width + usize::from(last.spaced && position > 0);
+        let lower = whole - upper - usize::from(next.spaced);
+        let cost = break_cost(last, upper, lower, profile);
+        if cost < best.cost {
+            best = Split {
+                first: position + 1,
+                cost,
+            };
+        }
+    }
+    best
+}
+
+/// The text of the lines.
+pub(super) fn lines(units: &[Unit], profile: &Profile) -> Vec<String> {
+    let (upper, lower) = units.split_at(split(units, profile).first.min(units.len()));
+    [upper, lower]
+        .into_iter()
+        .filter(|line| !line.is_empty())
+        .map(joined)
+        .collect()
+}
+
+/// The units on one line.
+pub(super) fn joined(units: &[Unit]) -> String {
+    let mut line = String::new();
+    for unit in units {
+        if unit.spaced && !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&unit.text);
+    }
+    line
+}
+
+fn break_cost(last: &Unit, upper: usize, lower: usize, profile: &Profile) -> f64 {
+    let imbalance = IMBALANCE * ratio(upper.abs_diff(lower), profile.columns);
+    let clause = if ends_clause(&last.text) {
+        -CLAUSE
+    } else {
+        0.0
+    };
+    let little = last.width <= LITTLE_COLUMNS && last.spaced && !ends_clause(&last.text);
+    let dangling = if little { LITTLE_WORD } else { 0.0 };
+    overflow(upper, profile) + overflow(lower, profile) + imbalance + clause + dangling
+}
+
+fn overflow(width: usize, profile: &Profile) -> f64 {
+    OVERFLOW * ratio(width.saturating_sub(profile.columns), 1)
+}
+
+/// A quotient of two small counts.
+pub(super) fn ratio(count: usize, of: usize) -> f64 {
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    number(count) / number(of.max(1))
+}

@@ -1,0 +1,32 @@
+//! SubRip captions: numbered cues, times with a comma, the speaker's name where a turn begins.
+//!
+//! The format knows no escapes. As in Whisper's own writer `-->` in the text becomes `->`, which is
+//! the one thing that could be taken for a line of times.
+
+use std::fmt::Write as _;
+
+use super::clock;
+use crate::domain::captions::{Naming, Profile, cues};
+use crate::domain::transcript::Transcript;
+
+/// The captions, or nothing when there is text without any time.
+pub(super) fn render(transcript: &Transcript) -> Option<String> {
+    let mut file = String::new();
+    for (cue, number) in cues(transcript, &Profile::STANDARD, Naming::InText)?
+        .iter()
+        .zip(1_u64..)
+    {
+        let text = cue.lines.join("\n").replace("-->", "->");
+        let (start, end) = (time(cue.start), time(cue.end));
+        if number > 1 {
+            file.push('\n');
+        }
+        write!(file, "{number}\n{start} --> {end}\n{text}\n").ok()?;
+    }
+    Some(file)
+}
+
+fn time(milliseconds: u64) -> String {
+    let (hours, minutes, seconds, rest) = clock(milliseconds);
+    format!("{hours:02}:{minutes:02}:{seconds:02},{rest:03}")
+}

@@ -1,0 +1,133 @@
+//! The true length of a recording, by its packets.
+//!
+//! Every packet is read and none is decoded. Where an index lists all of them and was held against
+//! the file, the index is enough. A file with less in it than its header promises is cut short.
+
+use crate::domain::audio::{AudioDuration, AudioFormat};
+
+use super::demux::{Demuxer, Next};
+use super::layout::Container;
+use super::probe::ProbeError;
+
+impl Demuxer {
+    /// Walks the packets, or takes the word of an index that was held against the file.
+    pub(super) fn measure(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
+        if let (Container::Wave, Some(frames)) = (self.container(), self.track().frames) {
+            return Ok(self.track().duration(frames));
+        }
+        if self.container() == Container::Matroska {
+            return self.walk_by_time();
+        }
+        match self.listed_ticks() {
+            Some(ticks) => Ok(self.track().duration(ticks)),
+            None => self.walk(),
+        }
+    }
+
+    /// The length by the index of an MP4 that lists all samples.
+    fn listed_ticks(&self) -> Option<u64> {
+        let movie = self.movie().filter(|movie| !movie.fragmented)?;
+        let track = movie
+            .tracks
+            .iter()
+            .find(|track| track.id == self.track().id)?;
+        (track.sounding_ticks() > 0).then(|| track.sounding_ticks())
+    }
+
+    /// Adds up what is sound in every packet.
+    fn walk(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
+        let mut trim = self.track().trim.clone();
+        let (mut done, mut ticks, mut all): (u64, u64, u64) = (0, 0, 0);
+        let cut = loop {
+            match self.next()? {
+                Next::Packet(packet) => {
+                    let kept = trim.take(packet.dur.get());
+                    ticks = ticks.saturating_add(kept.end - kept.start);
+                    all = all.saturating_add(packet.dur.get());
+                }
+                Next::NewTrack => {
+                    // Streams that follow each other may differ in rate: count in microseconds.
+                    done += self
+                        .track()
+                        .duration(ticks)
+                        .map_or(0, AudioDuration::micros);
+                    trim = self.track().trim.clone();
+                    ticks = 0;
+                }
+                Next::End => break false,
+                Next::Cut => break true,
+            }
+        };
+        self.refuse_shortage(all, cut)?;
+        let last = self
+            .track()
+            .duration(ticks)
+            .map_or(0, AudioDuration::micros);
+        Ok(Some(AudioDuration::from_micros(done.saturating_add(last))))
+    }
+
+    /// From the first to the end of the last packet: Matroska gives times, and rarely lengths.
+    fn walk_by_time(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
+        let (mut first, mut last, mut step) = (None, 0, 0);
+        loop {
+            match self.next()? {
+                Next::Packet(packet) => {
+                    let (time, length) = (packet.pts.get(), packet.dur.get());
+                    step = match (length, first) {
+                        (1.., _) => length,
+                        (0, Some(_)) => u64::try_from(time - last)
+                            .ok()
+                            .filter(|s| *s > 0)
+                            .unwrap_or(step),
+                        (0, None) => 0,
+                    };
+                    // Before zero lies the encoder's delay.
+                    first.get_or_insert(time.max(0));
+                    last = time.max(last);
+                }
+                Next::NewTrack => {}
+                Next::End | Next::Cut => break,
+            }
+        }
+        let Some(first) = first else {
+            return Err(ProbeError::cut("it has a header and no sound yet"));
+        };
+        let span = u64::try_from(last - first).unwrap_or(0);
+        Ok(self.track().duration(span.saturating_add(step)))
+    }
+
+    /// Holds the walked ticks against what the header promised.
+    fn refuse_shortage(&self, walked: u64, cut: bool) -> Result<(), ProbeError> {
+        let promised = self.promised_ticks();
+        if walked == 0 {
+            return Err(ProbeError::cut("it has a header and no sound yet"));
+        }
+        if walked < promised {
+            let length = |ticks| self.track().duration(ticks).unwrap_or_default();
+            let (promised, there) = (length(promised), length(walked));
+            let what = format!("its header promises {promised} and {there} are there");
+            return Err(ProbeError::cut(what));
+        }
+        // A frame cut in two at the end of a stream is nothing that anybody misses.
+        let stream = matches!(
+            self.container(),
+            Container::Ogg | Container::Adts | Container::Mpeg | Container::Flac
+        );
+        if cut && !stream {
+            return Err(ProbeError::cut("its last packets are missing"));
+        }
+        Ok(())
+    }
+
+    /// Ticks that the header counts; 0 when it does not.
+    fn promised_ticks(&self) -> u64 {
+        if self.format() == AudioFormat::Flac {
+            return self.track().frames.unwrap_or(0);
+        }
+        // A Xing header may or may not count its own frame. MPEG-1 has 1152 samples a frame, MPEG-2
+        // half of that.
+        let frames = u64::from(self.xing_frames().unwrap_or(0).saturating_sub(2));
+        let one = self.track().parameters.sample_rate >= Some(32_000);
+        frames * if one { 1152 } else { 576 }
+    }
+}

@@ -1,0 +1,362 @@
+//! The loop: look at the table, start what is due, wait for a hint, the next due time or the slow tick.
+//!
+//! Tickets come before new submits. Every piece of work is a task with an owner; a job that is in hand
+//! is not started twice. A run ends when nothing moves any more; the daemon ends when it is stopped.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::{
+    MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK,
+};
+use crate::domain::job::{Job, JobId, Provider, StageName};
+use crate::domain::step::{Action, next_action};
+use crate::domain::timing::{after, age};
+use crate::queue::{Claimed, Outlook, Pause, PauseReason, Terms};
+use crate::supervise::Tasks;
+
+/// How long a run waits for a service that is out of reach.
+const RUN_PATIENCE_OFFLINE: Duration = Duration::from_secs(30);
+/// How long a run waits for a service that asks to come back later.
+const RUN_PATIENCE_RATE_LIMIT: Duration = Duration::from_secs(300);
+
+/// When the loop ends by itself.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// When nothing moves any more and the flag says that nothing is looked for any more.
+    Run {
+        /// Whether everything was looked at.
+        looked: Arc<AtomicBool>,
+    },
+    /// Never.
+    Watch,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// Nothing is left to do.
+    Finished,
+    /// The whole queue waits, longer than a run waits.
+    Paused(Pause),
+    /// It was stopped.
+    Stopped,
+}
+
+/// What kind of work a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Work {
+    Publish,
+    Poll,
+    Paid,
+    Local,
+}
+
+type Finished = (JobId, Work, Result<(), PipelineError>);
+
+struct Driver {
+    pipeline: Arc<Pipeline>,
+    mode: Mode,
+    tasks: Tasks<Finished>,
+    in_hand: HashSet<JobId>,
+    busy: HashMap<Work, usize>,
+    prices: Option<HashMap<String, Decimal>>,
+}
+
+/// Works on the table until nothing is left (a run), or until stopped.
+///
+/// # Errors
+/// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, PipelineError> {
+    let mut driver = Driver {
+        pipeline,
+        mode,
+        tasks: Tasks::new(),
+        in_hand: HashSet::new(),
+        busy: HashMap::new(),
+        prices: None,
+    };
+    let ended = driver.work().await;
+    driver.finish(ended).await
+}
+
+impl Driver {
+    async fn work(&mut self) -> Result<Ended, PipelineError> {
+        loop {
+            // Registered before the table is read, so that no hint between the two is lost.
+            let pipeline = self.pipeline.clone();
+            let bell = pipeline.bell.notified();
+            if pipeline.stop.is_cancelled() {
+                return Ok(Ended::Stopped);
+            }
+            self.publish_received().await?;
+            self.poll_tickets().await?;
+            self.repeat_doubtful().await?;
+            self.submit_queued().await?;
+            let outlook = pipeline.queue.outlook(self.terms(&[Provider::NanoGpt, Provider::Local])).await?;
+            if let Some(ended) = self.ended(&outlook).await? {
+                return Ok(ended);
+            }
+            let wait = self.wait(&outlook);
+            tokio::select! {
+                finished = self.tasks.next() => self.take_in(finished?)?,
+                () = bell => {}
+                () = tokio::time::sleep(wait) => {}
+                () = pipeline.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Waits for what is in hand: it either is harmless to finish or must be.
+    async fn finish(
+        &mut self,
+        ended: Result<Ended, PipelineError>,
+    ) -> Result<Ended, PipelineError> {
+        if ended.is_err() {
+            self.pipeline.stop.cancel();
+        }
+        while !self.tasks.is_empty() {
+            let finished = self.tasks.next().await?;
+            let taken = self.take_in(finished);
+            if ended.is_ok() {
+                taken?;
+            }
+        }
+        ended
+    }
+
+    fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
+        self.in_hand.remove(&id);
+        if let Some(busy) = self.busy.get_mut(&work) {
+            *busy = busy.saturating_sub(1);
+        }
+        result
+    }
+
+    fn room(&self, work: Work, most: usize) -> usize {
+        most.saturating_sub(self.busy.get(&work).copied().unwrap_or(0))
+    }
+
+    fn start(
+        &mut self,
+        id: JobId,
+        work: Work,
+        task: impl Future<Output = Result<(), PipelineError>> + Send + 'static,
+    ) {
+        self.in_hand.insert(id);
+        *self.busy.entry(work).or_insert(0) += 1;
+        self.tasks.start(async move { (id, work, task.await) });
+    }
+
+    async fn publish_received(&mut self) -> Result<(), PipelineError> {
+        for job in self.due(StageName::Received, Work::Publish, MOST_PUBLISHING).await? {
+            if let Action::Interpret { reply } = next_action(&job.stage, self.pipeline.now()) {
+                let pipeline = self.pipeline.clone();
+                self.start(job.id, Work::Publish, async move { pipeline.interpret(job, reply).await });
+            }
+        }
+        Ok(())
+    }
+
+    async fn poll_tickets(&mut self) -> Result<(), PipelineError> {
+        let holding = self.pipeline.pauses.holding(self.pipeline.now());
+        let silenced = holding.is_some_and(|pause| match pause.reason {
+            PauseReason::Key | PauseReason::RateLimit | PauseReason::Offline => true,
+            PauseReason::Balance
+            | PauseReason::Budget
+            | PauseReason::Disk
+            | PauseReason::Operator => false,
+        });
+        if silenced || self.pipeline.service.is_none() {
+            return Ok(());
+        }
+        for job in self.due(StageName::Awaiting, Work::Poll, MOST_POLLS).await? {
+            if let Action::Poll { ticket, submitted_at } = next_action(&job.stage, self.pipeline.now())
+            {
+                let pipeline = self.pipeline.clone();
+                self.start(job.id, Work::Poll, async move {
+                    pipeline.poll(job, ticket, submitted_at).await
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn repeat_doubtful(&mut self) -> Result<(), PipelineError> {
+        let now = self.pipeline.now();
+        for job in self.pipeline.queue.due(StageName::InDoubt, MOST_OUTSTANDING, now).await? {
+            if next_action(&job.stage, now) == Action::Repeat {
+                tracing::warn!(
+                    job = job.id.0,
+                    source = %job.source.display(),
+                    "sent again although nobody knows whether it was billed (service.in_doubt = \"retry-once\")"
+                );
+                self.pipeline.queue.repeat(job.id, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn due(
+        &self,
+        stage: StageName,
+        work: Work,
+        most: usize,
+    ) -> Result<Vec<Job>, PipelineError> {
+        let room = self.room(work, most);
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        let mut jobs = self.pipeline.queue.due(stage, room + self.in_hand.len(), self.pipeline.now()).await?;
+        jobs.retain(|job| !self.in_hand.contains(&job.id));
+        jobs.truncate(room);
+        Ok(jobs)
+    }
+
+    /// Claims and starts what there is room for, by whom there is room for.
+    async fn submit_queued(&mut self) -> Result<(), PipelineError> {
+        loop {
+            let providers = self.providers_with_room().await?;
+            if providers.is_empty() {
+                return Ok(());
+            }
+            let pipeline = self.pipeline.clone();
+            self.load_prices(&providers).await?;
+            match pipeline.queue.claim(self.terms(&providers), pipeline.now()).await? {
+                Claimed::Submit(job) => {
+                    let work =
+                        if job.settings.provider.is_paid() { Work::Paid } else { Work::Local };
+                    self.start(job.id, work, async move { pipeline.submit(*job).await });
+                }
+                Claimed::Moved(id) => pipeline.tell(id).await?,
+                Claimed::Nothing => return Ok(()),
+                Claimed::OverBudget { text, until } => {
+                    pipeline.pause(PauseReason::Budget, until, &text).await?;
+                }
+            }
+        }
+    }
+
+    async fn providers_with_room(&mut self) -> Result<Vec<Provider>, PipelineError> {
+        let mut providers = Vec::new();
+        if self.room(Work::Local, 1) > 0 {
+            providers.push(Provider::Local);
+        }
+        if self.paid_may_be_sent().await? {
+            providers.push(Provider::NanoGpt);
+        }
+        Ok(providers)
+    }
+
+    /// Whether a paid submit may leave: there is room, nothing holds the queue, not too much is
+    /// outstanding, and a pause that is due to be tried is tried by one submit alone.
+    async fn paid_may_be_sent(&mut self) -> Result<bool, PipelineError> {
+        let pipeline = self.pipeline.clone();
+        let now = pipeline.now();
+        if pipeline.service.is_none() || pipeline.pauses.holding(now).is_some() {
+            return Ok(false);
+        }
+        self.end_pauses_that_time_ends().await?;
+        let most = if pipeline.pauses.any() { 1 } else { pipeline.pace.jobs };
+        let room = self.room(Work::Paid, most) > 0;
+        Ok(room && pipeline.queue.count(StageName::Awaiting).await? < MOST_OUTSTANDING)
+    }
+
+    /// A budget begins anew by the calendar; nothing needs to be tried for it.
+    async fn end_pauses_that_time_ends(&self) -> Result<(), PipelineError> {
+        let now = self.pipeline.now();
+        for pause in self.pipeline.pauses.all() {
+            if pause.reason == PauseReason::Budget && !pause.holds(now) {
+                self.pipeline.resume(PauseReason::Budget).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the prices once, before the first paid submit and not before there is one.
+    async fn load_prices(&mut self, providers: &[Provider]) -> Result<(), PipelineError> {
+        if self.prices.is_some() || !providers.contains(&Provider::NanoGpt) {
+            return Ok(());
+        }
+        let Some(service) = self.pipeline.service.clone() else { return Ok(()) };
+        let outlook = self.pipeline.queue.outlook(self.terms(&[Provider::NanoGpt])).await?;
+        if outlook.queued > 0 {
+            self.pipeline.limiter.turn().await;
+            self.prices = Some(service.prices().await);
+        }
+        Ok(())
+    }
+
+    fn terms(&self, providers: &[Provider]) -> Terms {
+        Terms {
+            providers: providers.to_vec(),
+            scoped: self.pipeline.pace.scoped,
+            prices: self.prices.clone().unwrap_or_default(),
+            limits: self.pipeline.pace.limits,
+        }
+    }
+
+    /// Whether a run is over; the daemon never is.
+    async fn ended(&mut self, outlook: &Outlook) -> Result<Option<Ended>, PipelineError> {
+        self.unload_recogniser(outlook);
+        let Mode::Run { looked } = &self.mode else { return Ok(None) };
+        if !self.tasks.is_empty() || !looked.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        if outlook.unfinished == 0 {
+            return Ok(Some(Ended::Finished));
+        }
+        let now = self.pipeline.now();
+        let local = self.terms(&[Provider::Local]);
+        if self.pipeline.queue.outlook(local).await?.unfinished > 0 {
+            return Ok(None);
+        }
+        if self.pipeline.service.is_none() {
+            return Ok(Some(Ended::Finished));
+        }
+        let Some(pause) = self.pipeline.pauses.all().into_iter().next() else { return Ok(None) };
+        Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
+    }
+
+    /// Lets the recogniser's weights go when it has nothing to do.
+    fn unload_recogniser(&self, outlook: &Outlook) {
+        #[cfg(feature = "local")]
+        if self.tasks.is_empty() && outlook.unfinished == 0 {
+            self.pipeline.local.unload();
+        }
+        #[cfg(not(feature = "local"))]
+        let _unused: &Outlook = outlook;
+    }
+
+    /// How long nothing needs to be looked at: until the next job is due or a pause ends.
+    fn wait(&self, outlook: &Outlook) -> Duration {
+        let now = self.pipeline.now();
+        let pauses = self.pipeline.pauses.all();
+        let pause_ends = pauses.iter().filter_map(|pause| pause.until);
+        let times = outlook.next_due.into_iter().chain(pause_ends).filter(|at| *at > now);
+        let next = times.min().unwrap_or(Timestamp::MAX);
+        age(now, next.min(after(now, SLOW_TICK)))
+    }
+}
+
+/// Whether a run does not wait for this pause.
+fn is_too_long(pause: &Pause, outlook: &Outlook, now: Timestamp) -> bool {
+    match pause.reason {
+        PauseReason::Key | PauseReason::Operator | PauseReason::Disk => true,
+        // What is accepted is paid: it is worth waiting for.
+        PauseReason::Balance | PauseReason::Budget => outlook.accepted == 0,
+        PauseReason::RateLimit => {
+            outlook.accepted == 0
+                && pause.until.is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
+        }
+        PauseReason::Offline => {
+            age(pause.since, now) > RUN_PATIENCE_OFFLINE
+                || pause.until.is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
+        }
+    }
+}

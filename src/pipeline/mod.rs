@@ -1,0 +1,133 @@
+//! The road of a recording: the only place that knows two adapters.
+//!
+//! Claim, act, record. What to do next is read from the job's row and decided by the domain; hints say
+//! "look again" and carry no work. The daemon and a run differ in when they stop, and in nothing else.
+
+mod drive;
+mod intake;
+mod limiter;
+mod pauses;
+mod poll;
+mod publish;
+mod report;
+mod submit;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use drive::{Ended, Mode, drive};
+pub use intake::{Examined, Intake, IntakeOptions, consider_skip, examine};
+pub use limiter::Limiter;
+pub use pauses::Pauses;
+pub use report::{Event, Reporter, Silent};
+
+use crate::clock::{Chance, SharedClock};
+use crate::discover::Root;
+use crate::domain::job::{Publication, Settings};
+use crate::domain::step::DoubtPolicy;
+use crate::queue::{Limits, Queue, QueueError};
+use crate::speech::Service;
+#[cfg(feature = "local")]
+use crate::speech::local::Local;
+use crate::supervise::TaskPanicked;
+
+/// The most tickets that are outstanding at once; the rest waits unpaid.
+pub const MOST_OUTSTANDING: usize = 200;
+/// The most polls in flight at once.
+pub const MOST_POLLS: usize = 8;
+/// The most recordings whose outputs are written at once.
+pub const MOST_PUBLISHING: usize = 4;
+/// The longest that the table is not looked at, whatever the hints.
+pub const SLOW_TICK: Duration = Duration::from_secs(30);
+
+/// A folder (or a file) and what is to be made of the recordings in it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where, and by which rules.
+    pub root: Arc<Root>,
+    /// The settings to freeze into its jobs.
+    pub settings: Settings,
+    /// What to write.
+    pub publication: Publication,
+    /// Where to write it instead of beside the recordings.
+    pub output_dir: Option<PathBuf>,
+    /// How long a file stays unchanged before it counts as complete.
+    pub settle: Duration,
+    /// Whether what was there before the first start is left alone.
+    pub leave_existing: bool,
+}
+
+/// How the pipeline is driven.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// Paid submits in flight at once.
+    pub jobs: usize,
+    /// The first wait before a poll.
+    pub poll_interval: Duration,
+    /// What follows a submit in doubt.
+    pub doubt: DoubtPolicy,
+    /// The largest body of a direct submit, in bytes.
+    pub direct_limit: u64,
+    /// What limits the spending.
+    pub limits: Limits,
+    /// Whether only the jobs of the scope are worked on.
+    pub scoped: bool,
+}
+
+/// Everything that the steps of a job need.
+pub struct Pipeline {
+    /// The job table.
+    pub queue: Arc<Queue>,
+    /// The paid service, if one is set up.
+    pub service: Option<Arc<dyn Service>>,
+    /// The built-in recogniser.
+    #[cfg(feature = "local")]
+    pub local: Arc<Local>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Chance, for jitter.
+    pub chance: Chance,
+    /// Requests a second.
+    pub limiter: Limiter,
+    /// How it is driven.
+    pub pace: Pace,
+    /// What the whole queue waits for.
+    pub pauses: Pauses,
+    /// Who is told.
+    pub reporter: Arc<dyn Reporter>,
+    /// Rings when the table should be looked at.
+    pub bell: Arc<Notify>,
+    /// Cancelled when no new work is to begin.
+    pub stop: CancellationToken,
+}
+
+/// Why the pipeline cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The job table fails.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A task ended by a fault of its own.
+    #[error(transparent)]
+    Task(#[from] TaskPanicked),
+}
+
+impl Pipeline {
+    /// The wall time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells what became of a job.
+    async fn tell(&self, id: crate::domain::job::JobId) -> Result<(), PipelineError> {
+        let job = self.queue.job(id).await?;
+        let outputs = self.queue.outputs(id).await?;
+        self.reporter.report(&Event::Job { job: Box::new(job), outputs });
+        Ok(())
+    }
+}

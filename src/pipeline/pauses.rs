@@ -1,0 +1,114 @@
+//! The pauses of the queue, kept at hand so that most submits need not ask the table.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Event, Pipeline, PipelineError};
+use crate::domain::job::Reason;
+use crate::domain::timing::{after, backoff};
+use crate::domain::verdict::Halt;
+use crate::queue::{Pause, PauseReason};
+
+/// How long a refused balance waits before it is looked at again: five to fifteen minutes.
+const BALANCE_WAIT: Duration = Duration::from_secs(600);
+
+/// The pauses as the table has them.
+#[derive(Debug, Default)]
+pub struct Pauses(Mutex<Vec<Pause>>);
+
+impl Pauses {
+    /// The pauses, those that a person has to mend first.
+    pub fn all(&self) -> Vec<Pause> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, pauses: Vec<Pause>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pauses;
+    }
+
+    /// The pause that keeps anything from being sent at `now`, if one does.
+    pub fn holding(&self, now: Timestamp) -> Option<Pause> {
+        self.all().into_iter().find(|pause| pause.holds(now))
+    }
+
+    /// Whether there is any pause, though it may be due to be tried.
+    pub fn any(&self) -> bool {
+        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn tries(&self, reason: PauseReason) -> u32 {
+        self.all().iter().find(|pause| pause.reason == reason).map_or(0, |pause| pause.tries)
+    }
+}
+
+impl Pipeline {
+    /// Reads the pauses of the table.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn load_pauses(&self) -> Result<(), PipelineError> {
+        self.pauses.set(self.queue.pauses().await?);
+        Ok(())
+    }
+
+    /// Pauses the whole queue for what an answer said.
+    pub(super) async fn halt(
+        &self,
+        halt: Halt,
+        retry_after: Option<Duration>,
+        reason: &Reason,
+    ) -> Result<(), PipelineError> {
+        let kind = PauseReason::from(halt);
+        let tries = self.pauses.tries(kind);
+        let wait = match halt {
+            Halt::Key => None,
+            Halt::Balance => Some(BALANCE_WAIT.mul_f64(0.5 + self.chance.fraction())),
+            Halt::RateLimit | Halt::Offline => {
+                Some(backoff(tries, retry_after, self.chance.fraction()))
+            }
+        };
+        let until = wait.map(|wait| after(self.now(), wait));
+        self.pause(kind, until, &reason.text).await
+    }
+
+    /// Begins or prolongs a pause.
+    pub(super) async fn pause(
+        &self,
+        reason: PauseReason,
+        until: Option<Timestamp>,
+        text: &str,
+    ) -> Result<(), PipelineError> {
+        let is_new = self.pauses.tries(reason) == 0;
+        self.queue.pause(reason, until, text.to_owned(), self.now()).await?;
+        self.load_pauses().await?;
+        if is_new && let Some(pause) = self.pauses.all().into_iter().find(|p| p.reason == reason) {
+            self.reporter.report(&Event::Paused(pause));
+        }
+        Ok(())
+    }
+
+    /// Ends a pause, if there is one.
+    pub(super) async fn resume(&self, reason: PauseReason) -> Result<(), PipelineError> {
+        if self.pauses.tries(reason) > 0 {
+            self.queue.resume(reason).await?;
+            self.load_pauses().await?;
+            self.reporter.report(&Event::Resumed(reason));
+        }
+        Ok(())
+    }
+
+    /// The service took a submit: whatever kept it from doing so is over.
+    pub(super) async fn service_is_back(&self) -> Result<(), PipelineError> {
+        for reason in [
+            PauseReason::Key,
+            PauseReason::Balance,
+            PauseReason::RateLimit,
+            PauseReason::Offline,
+        ] {
+            self.resume(reason).await?;
+        }
+        Ok(())
+    }
+}

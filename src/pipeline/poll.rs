@@ -1,0 +1,106 @@
+//! Polling tickets: free of charge, repeated until the run has ended, never a reason to send again.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Pipeline, PipelineError};
+use crate::domain::job::{Job, Overdue, Reason, Ticket};
+use crate::domain::step::{self, OVERDUE_POLL_WAIT, UNKNOWN_RUN_GRACE, poll_wait};
+use crate::domain::timing::{after, age};
+use crate::domain::verdict::{Halt, PollVerdict, poll_verdict};
+use crate::queue::{PauseReason, RawReply};
+use crate::speech::{Answer, NoAnswer, replies_of};
+
+impl Pipeline {
+    /// Asks how a run is doing, and records what came of it.
+    pub(super) async fn poll(
+        self: &Arc<Self>,
+        job: Job,
+        ticket: Ticket,
+        submitted_at: Timestamp,
+    ) -> Result<(), PipelineError> {
+        let Some(service) = self.service.clone() else {
+            return self.poll_later(&job, submitted_at, None).await;
+        };
+        self.limiter.turn().await;
+        let answer = tokio::select! {
+            answer = service.poll(&ticket) => answer,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        match answer {
+            Ok(answer) => self.record_poll(&job, submitted_at, answer).await,
+            Err(NoAnswer::Unreachable(text)) => {
+                let text = format!("the service cannot be reached: {text}");
+                self.halt(Halt::Offline, None, &Reason::new("offline", text)).await?;
+                self.poll_later(&job, submitted_at, None).await
+            }
+            Err(error) => {
+                tracing::debug!(job = job.id.0, "a poll got no answer: {error}");
+                self.poll_later(&job, submitted_at, None).await
+            }
+        }
+    }
+
+    async fn record_poll(
+        &self,
+        job: &Job,
+        submitted_at: Timestamp,
+        answer: Answer,
+    ) -> Result<(), PipelineError> {
+        let shape = replies_of(job.settings.provider).shape(&answer.body);
+        let verdict = poll_verdict(answer.status, &shape);
+        if (200..300).contains(&answer.status) {
+            self.resume(PauseReason::Offline).await?;
+        }
+        match verdict {
+            PollVerdict::Completed => {
+                let reply = RawReply {
+                    status: answer.status,
+                    body: answer.body,
+                    request_id: answer.request_id,
+                };
+                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.bell.notify_one();
+                Ok(())
+            }
+            PollVerdict::Running => self.poll_later(job, submitted_at, None).await,
+            PollVerdict::Unknown if age(submitted_at, self.now()) < UNKNOWN_RUN_GRACE => {
+                self.poll_later(job, submitted_at, None).await
+            }
+            PollVerdict::Unknown => {
+                self.poll_later(job, submitted_at, Some(Overdue::RunUnknown)).await
+            }
+            PollVerdict::Failed(reason) => {
+                self.queue.fail(job.id, reason, answer.request_id, self.now()).await?;
+                self.tell(job.id).await
+            }
+            PollVerdict::Halt(halt, reason) => {
+                self.halt(halt, answer.retry_after, &reason).await?;
+                self.poll_later(job, submitted_at, None).await
+            }
+        }
+    }
+
+    async fn poll_later(
+        &self,
+        job: &Job,
+        submitted_at: Timestamp,
+        trouble: Option<Overdue>,
+    ) -> Result<(), PipelineError> {
+        let now = self.now();
+        let overdue = trouble.or_else(|| step::overdue(submitted_at, job.duration, now));
+        let wait = match overdue {
+            Some(_) => self.chance.about(OVERDUE_POLL_WAIT),
+            None => {
+                let age = age(submitted_at, now);
+                poll_wait(age, self.pace.poll_interval, self.chance.fraction())
+            }
+        };
+        self.queue.poll_next(job.id, after(now, wait), overdue, now).await?;
+        if overdue.is_some() && job.stage.reason().is_none() {
+            self.tell(job.id).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Making something of a stored reply: the ledger first, then the outputs, then `done`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::{Pipeline, PipelineError};
+use crate::domain::format::Format;
+use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
+use crate::domain::money::Amount;
+use crate::domain::render::{self, Cost, Document, JobInfo, JobSettings, SourceInfo};
+use crate::domain::timing::after;
+use crate::domain::transcript::Transcript;
+use crate::domain::verdict::Shape;
+use crate::outputs::{self, WriteError, Written};
+use crate::queue::{Output, StoredReply};
+use crate::speech::replies_of;
+use crate::supervise;
+
+/// How long outputs that could not be written wait for the next try.
+const OUTPUT_WAIT: Duration = Duration::from_secs(600);
+
+impl Pipeline {
+    /// Makes a ticket or a transcript of the reply that is stored for a job.
+    pub(super) async fn interpret(
+        self: &Arc<Self>,
+        job: Job,
+        reply: ReplyId,
+    ) -> Result<(), PipelineError> {
+        let stored = self.queue.reply(reply).await?;
+        let replies = replies_of(job.settings.provider);
+        let shape = replies.shape(&stored.body);
+        if shape == Shape::Ticket
+            && let Some(ticket) = replies.ticket(&stored.body)
+        {
+            let now = self.now();
+            let cost = replies.cost(&stored.body);
+            let poll_at = after(now, self.pace.poll_interval);
+            self.queue.await_ticket(job.id, ticket, cost, poll_at, now).await?;
+            return self.tell(job.id).await;
+        }
+        let id = job.id;
+        self.settle(&job, &stored).await?;
+        let job = self.queue.job(id).await?;
+        self.publish(job, reply, stored.body).await?;
+        self.tell(id).await
+    }
+
+    /// Puts what the submit cost into the ledger; a reply that another job paid for costs nothing.
+    async fn settle(&self, job: &Job, stored: &StoredReply) -> Result<(), PipelineError> {
+        if !job.settings.provider.is_paid() || stored.job != job.id {
+            return Ok(());
+        }
+        let (cost, note) = match replies_of(job.settings.provider).cost(&stored.body) {
+            Some(cost) => (cost, "as the reply says"),
+            None => {
+                let reserved = self.queue.reserved(job.id).await?;
+                if reserved.is_zero() {
+                    return Ok(());
+                }
+                (Amount::usd(reserved), "estimated: the reply names no cost")
+            }
+        };
+        Ok(self.queue.charge(job.id, cost, note.to_owned(), self.now()).await?)
+    }
+
+    async fn publish(
+        &self,
+        job: Job,
+        reply: ReplyId,
+        body: Vec<u8>,
+    ) -> Result<(), PipelineError> {
+        let ours = self.queue.written_under(job.base.clone()).await?;
+        let writing = job.clone();
+        let written =
+            supervise::blocking(move || write_all(&writing, body, &ours)).await?;
+        let (written, error) = match written {
+            Ok(written) => (written, None),
+            Err((written, error)) => (written, Some(error)),
+        };
+        for (format, written) in written {
+            let output = Output {
+                path: written.path,
+                format: format.name().to_owned(),
+                hash: written.hash,
+                note: written.note,
+                written_at: self.now(),
+            };
+            self.queue.remember_output(job.id, output).await?;
+        }
+        match error {
+            None => Ok(self.queue.done(job.id, reply, self.now()).await?),
+            Some(error) => self.output_failed(&job, reply, error).await,
+        }
+    }
+
+    async fn output_failed(
+        &self,
+        job: &Job,
+        reply: ReplyId,
+        error: WriteError,
+    ) -> Result<(), PipelineError> {
+        let code = if error.is_disk_full() { "disk_full" } else { "output_unwritable" };
+        let text = format!("{:#}: the transcript is kept and written later", anyhow::Error::new(error));
+        let tries = match &job.stage {
+            Stage::Received { trouble: Some(trouble), .. } => trouble.tries,
+            _ => 0,
+        };
+        let trouble = Trouble {
+            reason: Reason::new(code, text),
+            retry_at: after(self.now(), self.chance.about(OUTPUT_WAIT)),
+            tries: tries + 1,
+        };
+        tracing::warn!(job = job.id.0, "{}", trouble.reason.text);
+        Ok(self.queue.trouble(job.id, reply, trouble, self.now()).await?)
+    }
+}
+
+type AllWritten = Vec<(Format, Written)>;
+
+/// Writes every output of a job; what was written before an error is given with it.
+fn write_all(
+    job: &Job,
+    body: Vec<u8>,
+    ours: &HashMap<PathBuf, ContentHash>,
+) -> Result<AllWritten, (AllWritten, WriteError)> {
+    let document = document(job, body);
+    let mut written = Vec::new();
+    for format in formats(job, &document.transcript) {
+        let Some(bytes) = render::render(format, &document) else { continue };
+        let known = |path: &Path| ours.get(path).copied();
+        match outputs::write(&job.base, format.suffix(), &bytes, &known) {
+            Ok(one) => written.push((format, one)),
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(written)
+}
+
+/// What is written: the formats asked for, the speakers whenever the reply tells them apart, since they
+/// are paid for; `json` last, so that its presence says that all is there.
+fn formats(job: &Job, transcript: &Transcript) -> Vec<Format> {
+    let mut formats = job.publication.formats.clone();
+    if transcript.tells_speakers() && !formats.contains(&Format::Diarization) {
+        formats.push(Format::Diarization);
+    }
+    formats.sort_by_key(|format| *format == Format::Json);
+    formats
+}
+
+fn document(job: &Job, raw: Vec<u8>) -> Document {
+    let heard = replies_of(job.settings.provider).heard(&raw);
+    let seconds = job.duration.map(crate::domain::audio::AudioDuration::seconds);
+    let name = job.source.file_name().unwrap_or_default();
+    let paid = job.settings.provider.is_paid();
+    let free = || Cost { amount: Decimal::ZERO, currency: "USD".to_owned() };
+    let cost = job.cost.as_ref().map(|cost| Cost {
+        amount: cost.value,
+        currency: cost.currency.code().to_owned(),
+    });
+    Document {
+        transcript: Transcript::from_heard(heard, seconds),
+        source: SourceInfo {
+            file_name: name.to_string_lossy().into_owned(),
+            size: job.size,
+            blake3: job.hash.to_string(),
+        },
+        job: JobInfo {
+            id: job.id.0,
+            provider: job.settings.provider.name().to_owned(),
+            model: job.settings.model.clone(),
+            run_id: job.run_id.clone(),
+            settings: JobSettings {
+                language: job.settings.language.clone(),
+                diarize: job.settings.diarize,
+                tag_audio_events: job.settings.tag_audio_events,
+            },
+        },
+        cost: if paid && job.attempts > 0 { cost } else { Some(free()) },
+        raw,
+    }
+}

@@ -1,0 +1,296 @@
+//! Sending a claimed job: to the paid service through the gate, or to the built-in recogniser.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Pipeline, PipelineError};
+use crate::delivery::{self, Unchanged};
+use crate::domain::job::{Job, Obstacle, Provider, Reason, Stage};
+use crate::domain::timing::{after, backoff};
+use crate::domain::verdict::{Halt, Phase, Verdict, submit_verdict};
+use crate::queue::RawReply;
+use crate::speech::{Answer, Gate, NoAnswer, Service, Submission, Withheld, replies_of};
+
+impl Pipeline {
+    /// Acts on a job that was just claimed, and records what came of it.
+    pub(super) async fn submit(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+        let id = job.id;
+        match job.settings.provider {
+            Provider::NanoGpt => self.submit_paid(job).await?,
+            Provider::Local => self.submit_local(job).await?,
+        }
+        self.tell(id).await
+    }
+
+    async fn submit_paid(&self, job: Job) -> Result<(), PipelineError> {
+        let Some(service) = self.service.clone() else {
+            return Ok(self.queue.requeue(job.id, None, None, self.now()).await?);
+        };
+        if let Some(stage) = self.obstacle(&job) {
+            return Ok(self.queue.park(job.id, stage, self.now()).await?);
+        }
+        self.tell(job.id).await?;
+        match delivery::open(&job.source, job.size, job.hash).await {
+            Ok((chunks, unchanged)) => {
+                let committed = Arc::new(AtomicBool::new(false));
+                let submission = Submission {
+                    settings: job.settings.clone(),
+                    format: job.format,
+                    duration: job.duration,
+                    length: job.size,
+                    chunks,
+                    gate: self.gate(&job, unchanged, committed.clone()),
+                };
+                self.limiter.turn().await;
+                let answer = self.unless_stopped(service.as_ref(), submission, &committed).await;
+                self.record(&job, answer).await
+            }
+            Err(error) => self.source_failed(&job, &error).await,
+        }
+    }
+
+    /// Why the job cannot be sent as things are, if it cannot.
+    fn obstacle(&self, job: &Job) -> Option<Stage> {
+        if !job.format.accepted_directly() {
+            let text = format!(
+                "the service does not promise to read {}: convert it to MP3, M4A, Ogg or WAV",
+                job.format
+            );
+            return Some(Stage::Waiting { obstacle: Obstacle::ForeignFormat, text });
+        }
+        if job.size > self.pace.direct_limit {
+            let text = format!(
+                "it has {} bytes, the service takes {} directly, and no other route is built yet",
+                job.size, self.pace.direct_limit
+            );
+            return Some(Stage::Waiting { obstacle: Obstacle::TooLarge, text });
+        }
+        None
+    }
+
+    /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.
+    fn gate(&self, job: &Job, unchanged: Unchanged, committed: Arc<AtomicBool>) -> Gate {
+        let (queue, clock, stop, id) =
+            (self.queue.clone(), self.clock.clone(), self.stop.clone(), job.id);
+        Box::new(move || {
+            Box::pin(async move {
+                match unchanged.holds().await {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => return Err(Withheld::SourceChanged),
+                }
+                if stop.is_cancelled() {
+                    return Err(Withheld::Stopping);
+                }
+                committed.store(true, Ordering::SeqCst);
+                queue
+                    .commit(id, clock.now())
+                    .await
+                    .map_err(|error| Withheld::NotRecorded(error.to_string()))
+            })
+        })
+    }
+
+    /// Sends, and drops what the service has not seen whole when stenod is being stopped.
+    async fn unless_stopped(
+        &self,
+        service: &dyn Service,
+        submission: Submission,
+        committed: &AtomicBool,
+    ) -> Result<Answer, NoAnswer> {
+        let submit = service.submit(submission);
+        tokio::pin!(submit);
+        tokio::select! {
+            biased;
+            answer = &mut submit => return answer,
+            () = self.stop.cancelled() => {}
+        }
+        if committed.load(Ordering::SeqCst) {
+            submit.await
+        } else {
+            Err(NoAnswer::Withheld(Withheld::Stopping))
+        }
+    }
+
+    async fn record(
+        &self,
+        job: &Job,
+        answer: Result<Answer, NoAnswer>,
+    ) -> Result<(), PipelineError> {
+        match answer {
+            Ok(answer) => self.record_answer(job, answer).await,
+            Err(NoAnswer::Unreachable(text)) => {
+                let reason = Reason::new("offline", format!("the service cannot be reached: {text}"));
+                self.put_back(job, Halt::Offline, None, reason).await
+            }
+            Err(NoAnswer::Broken { phase: Phase::AfterCommit, text }) => {
+                let text = format!("the recording was sent and its answer was lost: {text}");
+                self.doubt(job, Reason::new("reply_lost", text)).await
+            }
+            Err(NoAnswer::Broken { phase: Phase::BeforeCommit, text }) => {
+                let reason = Reason::new("upload_broken", format!("the upload broke off: {text}"));
+                self.retry_later(job, reason).await
+            }
+            Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.source_changed(job).await,
+            Err(NoAnswer::Withheld(Withheld::Stopping)) => {
+                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
+            }
+            Err(NoAnswer::Withheld(Withheld::NotRecorded(text))) => {
+                tracing::error!(job = job.id.0, "nothing was sent, because it could not be recorded: {text}");
+                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
+            }
+            Err(NoAnswer::Source(error)) => self.source_failed(job, &error).await,
+        }
+    }
+
+    async fn record_answer(
+        &self,
+        job: &Job,
+        answer: Answer,
+    ) -> Result<(), PipelineError> {
+        let shape = replies_of(job.settings.provider).shape(&answer.body);
+        let has_retry_after = answer.retry_after.is_some();
+        match submit_verdict(answer.status, answer.phase, &shape, has_retry_after) {
+            Verdict::Accepted => {
+                let reply = RawReply {
+                    status: answer.status,
+                    body: answer.body,
+                    request_id: answer.request_id,
+                };
+                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.service_is_back().await?;
+                self.bell.notify_one();
+                Ok(())
+            }
+            Verdict::Retry(halt, reason) | Verdict::Halt(halt, reason) => {
+                self.put_back(job, halt, answer.retry_after, reason).await
+            }
+            Verdict::InDoubt(reason) => self.doubt(job, reason).await,
+            Verdict::Reject(reason) => {
+                Ok(self.queue.fail(job.id, reason, answer.request_id, self.now()).await?)
+            }
+        }
+    }
+
+    /// Back into the queue without an attempt being used up; the whole queue waits.
+    async fn put_back(
+        &self,
+        job: &Job,
+        halt: Halt,
+        retry_after: Option<std::time::Duration>,
+        reason: Reason,
+    ) -> Result<(), PipelineError> {
+        self.halt(halt, retry_after, &reason).await?;
+        Ok(self.queue.requeue(job.id, None, Some(reason), self.now()).await?)
+    }
+
+    async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
+        let wait = backoff(job.failures + 1, None, self.chance.fraction());
+        let not_before = after(self.now(), wait);
+        self.queue.retry_later(job.id, not_before, reason, self.now()).await?;
+        Ok(())
+    }
+
+    async fn doubt(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
+        let wait = backoff(job.doubts + 1, None, self.chance.fraction());
+        let retry_at = after(self.now(), wait);
+        let policy = self.pace.doubt;
+        tracing::warn!(job = job.id.0, source = %job.source.display(), "in doubt: {}", reason.text);
+        Ok(self.queue.doubt(job.id, reason, policy, retry_at, self.now()).await?)
+    }
+
+    async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
+        let text = "it changed after it was queued: nothing was sent, and what it is now is a recording of its own";
+        let reason = Reason::new("source_changed", text);
+        Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+    }
+
+    pub(super) async fn source_failed(
+        &self,
+        job: &Job,
+        error: &std::io::Error,
+    ) -> Result<(), PipelineError> {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                let reason = Reason::new("source_vanished", "the recording is not there any more");
+                Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+            }
+            std::io::ErrorKind::UnexpectedEof => self.source_changed(job).await,
+            _ => {
+                let text = format!("the recording cannot be read: {error}");
+                self.retry_later(job, Reason::new("source_unreadable", text)).await
+            }
+        }
+    }
+
+    /// Keeps the reply of the built-in recogniser like that of any service.
+    #[cfg(feature = "local")]
+    async fn submit_local(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+        use super::Event;
+        use crate::speech::local::LocalError;
+
+        self.tell(job.id).await?;
+        let (pipeline, claimed) = (self.clone(), job.clone());
+        let heard = crate::supervise::blocking(move || {
+            let progress = |seconds| {
+                pipeline.reporter.report(&Event::Progress { id: claimed.id, seconds });
+                !pipeline.stop.is_cancelled()
+            };
+            recognise(&pipeline, &claimed, &progress)
+        })
+        .await?;
+        match heard {
+            Ok(body) => {
+                let reply = RawReply { status: 200, body, request_id: None };
+                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.bell.notify_one();
+                Ok(())
+            }
+            Err(Unheard::Local(LocalError::Stopped)) => {
+                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
+            }
+            Err(Unheard::Source(error)) => self.source_failed(&job, &error).await,
+            Err(Unheard::Changed) => self.source_changed(&job).await,
+            Err(Unheard::Local(error)) => {
+                let reason = Reason::new(error.code(), format!("{:#}", anyhow::Error::new(error)));
+                Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "local"))]
+    async fn submit_local(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+        let text = "this stenod was built without the recogniser: build it with the feature `local`";
+        let reason = Reason::new("no_recogniser", text);
+        Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+    }
+}
+
+/// Why the built-in recogniser gave nothing.
+#[cfg(feature = "local")]
+enum Unheard {
+    Source(std::io::Error),
+    Changed,
+    Local(crate::speech::local::LocalError),
+}
+
+/// Decodes and recognises a recording; blocks for as long as that takes.
+#[cfg(feature = "local")]
+fn recognise(
+    pipeline: &Pipeline,
+    job: &Job,
+    keep_going: &dyn Fn(f64) -> bool,
+) -> Result<Vec<u8>, Unheard> {
+    use crate::media::decode::Samples;
+
+    let size = std::fs::metadata(&job.source).map_err(Unheard::Source)?.len();
+    if size != job.size {
+        return Err(Unheard::Changed);
+    }
+    let mut samples = Samples::open(&job.source)
+        .map_err(|error| Unheard::Local(crate::speech::local::LocalError::Undecodable(Box::new(error))))?;
+    let language = job.settings.language.as_str();
+    pipeline
+        .local
+        .transcribe(&mut |block| samples.read(block), language, keep_going)
+        .map_err(Unheard::Local)
+}

@@ -1,0 +1,135 @@
+//! Speaks with whoever recognises: one file a service, wire types stay inside.
+//!
+//! An adapter sends and reads; it decides nothing, repeats nothing and writes nothing. The last chunk
+//! of a submit leaves only after the [`Gate`] was passed, so that whoever records knows beforehand.
+
+pub mod local;
+pub mod nanogpt;
+mod upload;
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use rust_decimal::Decimal;
+
+use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::job::{Provider, Settings, Ticket};
+use crate::domain::money::Amount;
+use crate::domain::transcript::Heard;
+use crate::domain::verdict::{Phase, Shape};
+
+/// What has to happen before the last chunk may leave: the source is checked, the intent recorded.
+pub type Gate = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), Withheld>> + Send>;
+
+/// Why the last chunk was withheld: nothing was sent that could be billed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// The recording is not the one that was queued.
+    #[error("the recording changed while it was being sent")]
+    SourceChanged,
+    /// The intent could not be recorded.
+    #[error("the submit could not be recorded: {0}")]
+    NotRecorded(String),
+    /// The program is being stopped.
+    #[error("stenod is being stopped")]
+    Stopping,
+}
+
+/// A recording on its way to a service.
+pub struct Submission {
+    /// The settings that it was queued with.
+    pub settings: Settings,
+    /// What it is by its content.
+    pub format: AudioFormat,
+    /// Its measured length.
+    pub duration: Option<AudioDuration>,
+    /// How many bytes `chunks` yields.
+    pub length: u64,
+    /// Its bytes, in chunks that are not empty.
+    pub chunks: BoxStream<'static, io::Result<Bytes>>,
+    /// Passed before the last chunk leaves.
+    pub gate: Gate,
+}
+
+/// An answer of a service, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The bytes of the body.
+    pub body: Vec<u8>,
+    /// When to come back, if it says so.
+    pub retry_after: Option<Duration>,
+    /// The service's id of the request.
+    pub request_id: Option<String>,
+    /// Whether the whole request had left when the answer came.
+    pub phase: Phase,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nothing was sent: no name, no connection, no TLS.
+    #[error("the service cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection broke, or nothing came in time.
+    #[error("the connection to the service broke: {text}")]
+    Broken {
+        /// Whether the service can have seen the whole request.
+        phase: Phase,
+        /// How it broke.
+        text: String,
+    },
+    /// The last chunk was withheld.
+    #[error(transparent)]
+    Withheld(Withheld),
+    /// The recording could not be read to its end.
+    #[error("the recording cannot be read")]
+    Source(#[source] io::Error),
+}
+
+/// Money that is left at a service, in US dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance(pub Decimal);
+
+/// A service that recognises speech over the network.
+pub trait Service: Send + Sync {
+    /// Sends a recording. The future may be dropped before the gate was passed, free of charge.
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>>;
+
+    /// Asks how the run of a ticket is doing; never charges.
+    fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>>;
+
+    /// What is left to spend, if the service tells.
+    fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>>;
+
+    /// Dollars a minute by model, as the service lists them; nothing if it does not answer soon.
+    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>>;
+}
+
+/// Reads the replies of a service, without speaking to it.
+pub trait Replies: Send + Sync {
+    /// What the body of an answer looks like.
+    fn shape(&self, body: &[u8]) -> Shape;
+
+    /// The ticket in a body, if there is one.
+    fn ticket(&self, body: &[u8]) -> Option<Ticket>;
+
+    /// What a body says the submit has cost, if it says so.
+    fn cost(&self, body: &[u8]) -> Option<Amount>;
+
+    /// What was heard, from the body of a finished reply.
+    fn heard(&self, body: &[u8]) -> Heard;
+}
+
+/// Who reads the replies of `provider`.
+pub fn replies_of(provider: Provider) -> &'static dyn Replies {
+    match provider {
+        Provider::NanoGpt => &nanogpt::NanoGptReplies,
+        Provider::Local => &local::LocalReplies,
+    }
+}

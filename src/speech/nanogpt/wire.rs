@@ -1,0 +1,270 @@
+//! The shapes that the service sends, read leniently: every field optional, every enum open.
+//!
+//! Nothing here fails on what it does not know; what it cannot read it calls unreadable.
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use crate::domain::job::Ticket;
+use crate::domain::money::{Amount, Currency};
+use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
+use crate::domain::verdict::Shape;
+
+/// The most of the service's words that are kept, in characters.
+const LONGEST_WORDS: usize = 300;
+/// Statuses that end a run badly, in small letters.
+const BAD_ENDS: &[&str] = &["failed", "error", "cancelled", "canceled", "expired"];
+/// Statuses that end a run well.
+const GOOD_ENDS: &[&str] = &["completed", "complete", "succeeded", "success", "done"];
+
+/// What a body looks like.
+pub(super) fn shape(body: &[u8]) -> Shape {
+    let Some(fields) = object(body) else {
+        let text = String::from_utf8_lossy(body);
+        return match text.trim() {
+            "" => Shape::Empty,
+            text => Shape::Unreadable(tidy(text)),
+        };
+    };
+    let status = text(&fields, "status").unwrap_or_default().to_ascii_lowercase();
+    let has_text = fields.get("transcription").is_some_and(Value::is_string);
+    if BAD_ENDS.contains(&status.as_str()) {
+        Shape::Failure(words(&fields))
+    } else if GOOD_ENDS.contains(&status.as_str()) || (has_text && status.is_empty()) {
+        Shape::Transcript
+    } else if has_text && text(&fields, "transcription").is_some_and(|text| !text.is_empty()) {
+        Shape::Transcript
+    } else if run_id(&fields).is_some() {
+        Shape::Ticket
+    } else if fields.contains_key("error") {
+        Shape::Error(words(&fields))
+    } else if status.is_empty() {
+        match words(&fields) {
+            words if words.is_empty() => Shape::Unreadable(tidy(&String::from_utf8_lossy(body))),
+            words => Shape::Error(words),
+        }
+    } else {
+        Shape::Running
+    }
+}
+
+/// The ticket in a body, if it has a run id.
+pub(super) fn ticket(body: &[u8]) -> Option<Ticket> {
+    let fields = object(body)?;
+    Some(Ticket { run_id: run_id(&fields)?, fields })
+}
+
+/// What a status call sends: every field of the ticket, none that is null, and `isApiRequest`.
+pub(super) fn status_call(ticket: &Ticket) -> Value {
+    let mut fields = ticket.fields.clone();
+    fields.retain(|_, value| !value.is_null());
+    fields.entry("runId").or_insert_with(|| Value::from(ticket.run_id.clone()));
+    fields.insert("isApiRequest".to_owned(), Value::Bool(true));
+    Value::Object(fields)
+}
+
+/// What a body says the submit has cost: in its metadata if it has any, else beside the run id.
+pub(super) fn cost(body: &[u8]) -> Option<Amount> {
+    let fields = object(body)?;
+    let metadata = fields.get("metadata").and_then(Value::as_object);
+    let in_metadata = metadata.and_then(|metadata| {
+        Some(Amount { value: decimal(metadata.get("cost")?)?, currency: currency(metadata) })
+    });
+    in_metadata.or_else(|| {
+        Some(Amount { value: decimal(fields.get("cost")?)?, currency: currency(&fields) })
+    })
+}
+
+/// The balance in dollars.
+pub(super) fn balance(body: &[u8]) -> Option<Decimal> {
+    decimal(object(body)?.get("usd_balance")?)
+}
+
+/// Dollars a minute by model, from the list of models.
+pub(super) fn prices(body: &[u8]) -> Vec<(String, Decimal)> {
+    let Some(fields) = object(body) else { return Vec::new() };
+    let models = fields.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    models.iter().filter_map(price).collect()
+}
+
+fn price(model: &Value) -> Option<(String, Decimal)> {
+    let id = model.get("id")?.as_str()?.to_owned();
+    let pricing = model.get("pricing")?.as_object()?;
+    if currency(pricing) != Currency::usd() {
+        return None;
+    }
+    let price = decimal(pricing.get("per_minute")?)?;
+    (price >= Decimal::ZERO).then_some((id, price))
+}
+
+/// What was heard.
+pub(super) fn heard(body: &[u8]) -> Heard {
+    let Some(fields) = object(body) else { return Heard::default() };
+    let metadata = fields.get("metadata").and_then(Value::as_object);
+    let in_metadata = |name: &str| metadata.and_then(|metadata| metadata.get(name));
+    let language = in_metadata("language").or_else(|| fields.get("language"));
+    Heard {
+        text: text(&fields, "transcription").unwrap_or_default().to_owned(),
+        language: language
+            .and_then(Value::as_str)
+            .filter(|language| !language.is_empty() && *language != "auto")
+            .map(str::to_owned),
+        pieces: false,
+        duration: in_metadata("actualDuration").and_then(Value::as_f64).map(|minutes| minutes * 60.0),
+        segments: Vec::new(),
+        words: list(fields.get("words")).iter().filter_map(word).collect(),
+        turns: fields
+            .get("diarization")
+            .map(|diarization| list(diarization.get("segments")).iter().filter_map(turn).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn word(word: &Value) -> Option<HeardWord> {
+    let fields = word.as_object()?;
+    Some(HeardWord {
+        text: text(fields, "text").or_else(|| text(fields, "word"))?.to_owned(),
+        start: fields.get("start").and_then(Value::as_f64),
+        end: fields.get("end").and_then(Value::as_f64),
+        kind: text(fields, "type").map_or(WordKind::Word, WordKind::from_name),
+        speaker: label(fields, "speaker_id").or_else(|| label(fields, "speaker")),
+    })
+}
+
+fn turn(turn: &Value) -> Option<HeardTurn> {
+    let fields = turn.as_object()?;
+    Some(HeardTurn {
+        speaker: label(fields, "speaker").or_else(|| label(fields, "speaker_id"))?,
+        text: text(fields, "text").unwrap_or_default().to_owned(),
+        start: fields.get("start").and_then(Value::as_f64),
+        end: fields.get("end").and_then(Value::as_f64),
+    })
+}
+
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Some(fields),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    fields.get(name)?.as_str()
+}
+
+fn list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A label that may be text or a number.
+fn label(fields: &Map<String, Value>, name: &str) -> Option<String> {
+    match fields.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn run_id(fields: &Map<String, Value>) -> Option<String> {
+    label(fields, "runId")
+}
+
+/// A decimal that may be text or a number.
+fn decimal(value: &Value) -> Option<Decimal> {
+    let digits = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    digits.parse().ok().or_else(|| Decimal::from_scientific(&digits).ok())
+}
+
+fn currency(fields: &Map<String, Value>) -> Currency {
+    text(fields, "currency")
+        .or_else(|| text(fields, "paymentSource"))
+        .map_or_else(Currency::usd, Currency::new)
+}
+
+/// The service's words in any of its error shapes.
+fn words(fields: &Map<String, Value>) -> String {
+    let error = fields.get("error");
+    let inner = error.and_then(Value::as_object).and_then(|error| text(error, "message"));
+    let words = inner
+        .or_else(|| text(fields, "message"))
+        .or_else(|| error.and_then(Value::as_str))
+        .or_else(|| text(fields, "detail"));
+    tidy(words.unwrap_or_default())
+}
+
+/// Words of others on one line, without control characters, cut at [`LONGEST_WORDS`].
+fn tidy(words: &str) -> String {
+    let mut tidy = String::new();
+    for word in words.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !tidy.is_empty() {
+            tidy.push(' ');
+        }
+        tidy.push_str(word);
+    }
+    match tidy.char_indices().nth(LONGEST_WORDS) {
+        Some((end, _)) => format!("{}…", tidy.get(..end).unwrap_or_default()),
+        None => tidy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_shape_is_an_error_with_the_words_of_the_service() {
+        for body in [
+            r#"{"error": 400, "message": "no credit"}"#,
+            r#"{"error": "no credit", "status": 402, "requiredBalance": 0.0035}"#,
+            r#"{"error": {"message": "no credit", "type": "x", "code": "y"}}"#,
+        ] {
+            assert_eq!(shape(body.as_bytes()), Shape::Error("no credit".into()), "{body}");
+        }
+        assert_eq!(shape(b""), Shape::Empty);
+        assert_eq!(shape(b"<html>\n\x1b[31mBad"), Shape::Unreadable("<html> [31mBad".into()));
+    }
+
+    #[test]
+    fn a_reply_is_told_from_a_ticket_by_what_it_holds() {
+        assert_eq!(shape(br#"{"transcription": ""}"#), Shape::Transcript);
+        assert_eq!(shape(br#"{"runId": "r", "status": "pending"}"#), Shape::Ticket);
+        assert_eq!(shape(br#"{"runId": "r", "transcription": "hi"}"#), Shape::Transcript);
+        assert_eq!(shape(br#"{"status": "completed"}"#), Shape::Transcript);
+        assert_eq!(shape(br#"{"status": "brewing"}"#), Shape::Running);
+        assert_eq!(shape(br#"{"status": "CANCELED"}"#), Shape::Failure(String::new()));
+        assert!(matches!(shape(b"{}"), Shape::Unreadable(_)));
+        assert!(matches!(shape(br#"{"transcription": "cut"#), Shape::Unreadable(_)));
+    }
+
+    #[test]
+    fn a_status_call_echoes_the_ticket_without_its_nulls() {
+        let ticket = ticket(br#"{"runId": "r", "cost": 0.075, "fileName": null}"#).unwrap();
+        let call = status_call(&ticket);
+        let expected = serde_json::json!({"runId": "r", "cost": 0.075, "isApiRequest": true});
+        assert_eq!(call, expected);
+    }
+
+    #[test]
+    fn a_cost_is_read_exactly_from_a_number_or_a_text() {
+        let number = cost(br#"{"metadata": {"cost": 0.0253, "currency": "usd"}}"#).unwrap();
+        assert_eq!(number, Amount::usd("0.0253".parse().unwrap()));
+        let text = cost(br#"{"cost": "1e-4", "paymentSource": "XNO"}"#).unwrap();
+        assert_eq!(text.to_string(), "0.0001 XNO");
+        assert_eq!(cost(br#"{"transcription": "hi"}"#), None);
+    }
+
+    #[test]
+    fn prices_leave_out_what_is_not_paid_by_the_minute() {
+        let body = br#"{"object": "list", "data": [
+            {"id": "a", "pricing": {"per_minute": 0.01, "currency": "USD"}},
+            {"id": "b", "pricing": {"per_run": 1}}, {"id": "c"}, 7]}"#;
+        assert_eq!(prices(body), [("a".to_owned(), "0.01".parse().unwrap())]);
+    }
+}

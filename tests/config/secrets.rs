@@ -1,0 +1,161 @@
+//! Where the key comes from, and that nothing ever shows one.
+
+use stenod::config::{KeyOrigin, Overrides};
+
+use crate::support::{Place, mistakes_in};
+
+const FILE_KEY: &str = "[service]\napi_key_file = \"key\"\n";
+
+#[test]
+fn the_file_wins_over_the_credential_over_the_variable() {
+    let place = Place::with_file("").with("NANOGPT_API_KEY", " hunter1\n");
+    let key = place.load().service.key.unwrap();
+    assert_eq!(
+        (key.expose(), key.origin()),
+        ("hunter1", &KeyOrigin::Environment)
+    );
+    let credential = place.put("credentials/api-key", "hunter2\n", 0o440);
+    let place = place.with("CREDENTIALS_DIRECTORY", credential.parent().unwrap());
+    let config = place.load();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let key = config.service.key.unwrap();
+    assert_eq!(
+        (key.expose(), key.origin()),
+        ("hunter2", &KeyOrigin::Credential(credential))
+    );
+    let file = place.put("key", "hunter3\n", 0o600);
+    place.put("config.toml", FILE_KEY, 0o644);
+    let key = place.load().service.key.unwrap();
+    assert_eq!(
+        (key.expose(), key.origin()),
+        ("hunter3", &KeyOrigin::File(file))
+    );
+}
+
+#[test]
+fn a_missing_credential_is_no_mistake_and_an_unusable_one_is() {
+    let place = Place::with_file("").with("CREDENTIALS_DIRECTORY", "/no/such/folder");
+    assert!(place.load().service.key.is_none());
+    let credential = place.put("credentials/api-key", "two words", 0o400);
+    let place = place.with("CREDENTIALS_DIRECTORY", credential.parent().unwrap());
+    assert_eq!(
+        place.mistakes(),
+        "environment variable CREDENTIALS_DIRECTORY: DIR/credentials/api-key holds more than one word or line, not the key alone"
+    );
+    let place = Place::with_file("").with("NANOGPT_API_KEY", "hunter2 hunter3");
+    assert_eq!(
+        place.mistakes(),
+        "environment variable NANOGPT_API_KEY: holds more than one word or line, not the key alone"
+    );
+}
+
+#[test]
+fn a_key_file_must_be_there_and_hold_a_key() {
+    let excerpt = "\n  2 | api_key_file = ***\n    |                ^^^";
+    let head = "DIR/config.toml:2:16: service.api_key_file: the file";
+    let place = Place::with_file(FILE_KEY);
+    assert_eq!(
+        place.mistakes(),
+        format!("{head} cannot be read: there is no such file{excerpt}")
+    );
+    place.put("key", "\n", 0o600);
+    assert_eq!(
+        place.mistakes(),
+        format!("{head} holds no key: it is empty{excerpt}")
+    );
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_about() {
+    let place = Place::with_file(FILE_KEY);
+    let key = place.put("key", "hunter2", 0o600);
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, permissions).unwrap();
+    let shown = key.display();
+    let expected =
+        format!("the key file {shown} can be read by others (mode 644): chmod 600 {shown}");
+    assert_eq!(place.load().warnings, [expected]);
+}
+
+#[test]
+fn a_key_in_the_file_itself_is_refused_without_repeating_it() {
+    assert_eq!(
+        mistakes_in("[service]\napi_key = \"hunter2\"\n"),
+        "DIR/config.toml:2:1: service.api_key: a secret does not belong in this file, and there is no such key\n  \
+         2 | api_key = ***\n    | ^^^^^^^\n  \
+         put it alone into a file with mode 600 and name that file: api_key_file = \"/etc/stenod/key\", in [service]"
+    );
+    assert_eq!(
+        mistakes_in("[bucket]\nurl = \"s3://b\"\nsecret_access_key = \"hunter2\"\n"),
+        "DIR/config.toml:3:1: bucket.secret_access_key: a secret does not belong in this file, and there is no such key\n  \
+         3 | secret_access_key = ***\n    | ^^^^^^^^^^^^^^^^^\n  \
+         put it alone into a file with mode 600 and name that file: secret_access_key_file = \"/etc/stenod/bucket-secret\""
+    );
+    assert_eq!(
+        mistakes_in("[service]\napi_key_file = \"sk-nano-hunter2\"\n"),
+        "DIR/config.toml:2:16: service.api_key_file: this looks like the key itself, not like a file\n  \
+         2 | api_key_file = ***\n    |                ^^^\n  \
+         put the key alone into a file with mode 600 and name that file here"
+    );
+}
+
+#[test]
+fn nothing_shows_a_secret_wherever_it_was_put() {
+    for text in [
+        "api_key = \"hunter2\"",
+        "key = \"hunter2\"\njobs = 1",
+        "[service]\napi_key = \"hunter2",
+        "[service]\napi_key = hunter2",
+        "[service]\napi_key = \"\"\"\nhunter2",
+        "[service]\napi_key_file = \"hunter2\"",
+        "[service]\napi_key_file = [\"hunter2\"]",
+        "service = { api_key = \"hunter2\", jobs = 0 }",
+        "[service]\nbase_url = \"https://ada:hunter2@host\"\njobs = 0",
+        "[service]\nbase_url = \"https://host/?key=hunter2\"",
+        "[service]\nprovider = \"sk-hunter2-hunter2\"",
+        "[transcribe]\nlanguage = \"sk-nano-hunter2\"",
+        "[transcribe]\nformats = [\"sk-nano-hunter2\"]",
+        "[budget]\nper_day = \"sk-nano-hunter2\"",
+        "[large]\ndirect_limit = \"sk-nano-hunter2\"",
+        "[service]\npoll_interval = \"sk-nano-hunter2\"",
+        "[service]\nsk-nano-hunter2 = 1",
+        "[service]\njobs = sk-nano-hunter2",
+        "sk-nano-hunter2",
+        "[bucket]\nsecret_access_key = 'hunter2'\nendpoint = \"http://a:hunter2@b\"",
+    ] {
+        let place = Place::with_file(text);
+        let errors = place.load_with(&Overrides::default()).unwrap_err();
+        let shown = format!("{errors}\n{errors:?}");
+        assert!(!shown.contains("hunter2"), "{text}\n\n{shown}");
+    }
+}
+
+#[test]
+fn debug_of_a_whole_configuration_shows_no_key() {
+    let config = Place::with_file("")
+        .with("NANOGPT_API_KEY", "hunter2")
+        .load();
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("hunter2") && shown.contains("Environment"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_travels_in_the_open_or_cannot_be_fetched_is_warned_about() {
+    let warnings = |text: &str| Place::with_file(text).load().warnings;
+    assert_eq!(
+        warnings("[service]\nbase_url = \"http://example.org\"\n"),
+        [
+            "service.base_url http://example.org is not https: the key and the recordings travel in the open"
+        ]
+    );
+    assert!(warnings("[service]\nbase_url = \"http://127.0.0.1:8080/\"\n").is_empty());
+    assert_eq!(
+        warnings("[bucket]\nurl = \"s3://b\"\nendpoint = \"http://minio:9000\"\n"),
+        [
+            "bucket.endpoint http://minio:9000 is on this machine or in a private network: a service elsewhere cannot fetch from it"
+        ]
+    );
+}
