@@ -3,9 +3,11 @@
 //! One road, one direction: discover → queue → media → delivery → speech → outputs. Every step's
 //! result is recorded in the job's row before the next step begins. ARCHITECTURE.md has the map.
 
+pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod discover;
+pub mod daemon;
 pub mod delivery;
 pub mod domain;
 pub mod durable;
@@ -13,6 +15,7 @@ pub mod media;
 pub mod outputs;
 pub mod pipeline;
 pub mod queue;
+pub mod session;
 pub mod speech;
 pub mod supervise;
 pub mod telemetry;

@@ -88,6 +88,11 @@ impl ApiKey {
         self.secret.expose_secret()
     }
 
+    /// The key, still closed.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
     /// Where it was found.
     pub fn origin(&self) -> &KeyOrigin {
         &self.origin

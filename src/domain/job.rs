@@ -128,6 +128,17 @@ pub enum Obstacle {
     OverFileBudget,
 }
 
+impl Obstacle {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::ForeignFormat => "foreign_format",
+            Self::OverFileBudget => "over_file_budget",
+        }
+    }
+}
+
 /// A code and a sentence that say why something is as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -374,12 +385,7 @@ impl Stage {
         match self {
             Self::Queued { reason, .. } => reason.clone(),
             Self::Waiting { obstacle, text } => {
-                let code = match obstacle {
-                    Obstacle::TooLarge => "too_large",
-                    Obstacle::ForeignFormat => "foreign_format",
-                    Obstacle::OverFileBudget => "over_file_budget",
-                };
-                Some(Reason::new(code, text.clone()))
+                Some(Reason::new(obstacle.code(), text.clone()))
             }
             Self::Awaiting { overdue, .. } => overdue.map(|overdue| match overdue {
                 Overdue::PollDeadline => Reason::new(

@@ -7,6 +7,7 @@ pub mod job;
 pub mod money;
 pub mod naming;
 pub mod render;
+pub mod route;
 pub mod settle;
 pub mod step;
 pub mod timing;

@@ -7,6 +7,7 @@ mod drive;
 mod intake;
 mod limiter;
 mod pauses;
+pub mod plan;
 mod poll;
 mod publish;
 mod report;

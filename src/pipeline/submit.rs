@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
-use crate::domain::job::{Job, Obstacle, Provider, Reason, Stage};
+use crate::domain::job::{Job, Provider, Reason, Stage};
+use crate::domain::route::choose;
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Verdict, submit_verdict};
 use crate::queue::RawReply;
@@ -26,7 +27,9 @@ impl Pipeline {
         let Some(service) = self.service.clone() else {
             return Ok(self.queue.requeue(job.id, None, None, self.now()).await?);
         };
-        if let Some(stage) = self.obstacle(&job) {
+        let limit = self.pace.direct_limit;
+        if let Err(none) = choose(job.settings.provider, job.format, job.size, limit) {
+            let stage = Stage::Waiting { obstacle: none.obstacle, text: none.text };
             return Ok(self.queue.park(job.id, stage, self.now()).await?);
         }
         self.tell(job.id).await?;
@@ -47,25 +50,6 @@ impl Pipeline {
             }
             Err(error) => self.source_failed(&job, &error).await,
         }
-    }
-
-    /// Why the job cannot be sent as things are, if it cannot.
-    fn obstacle(&self, job: &Job) -> Option<Stage> {
-        if !job.format.accepted_directly() {
-            let text = format!(
-                "the service does not promise to read {}: convert it to MP3, M4A, Ogg or WAV",
-                job.format
-            );
-            return Some(Stage::Waiting { obstacle: Obstacle::ForeignFormat, text });
-        }
-        if job.size > self.pace.direct_limit {
-            let text = format!(
-                "it has {} bytes, the service takes {} directly, and no other route is built yet",
-                job.size, self.pace.direct_limit
-            );
-            return Some(Stage::Waiting { obstacle: Obstacle::TooLarge, text });
-        }
-        None
     }
 
     /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.

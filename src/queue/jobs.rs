@@ -321,6 +321,20 @@ pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Resul
     advance(connection, job.id, &from, &Stage::queued(), now)
 }
 
+/// Stops a job because a person asked for it; a ticket that is already paid for is let go of as well.
+pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
+    ledger::release(connection, id, "cancelled", now)?;
+    let from = [
+        StageName::Queued,
+        StageName::Waiting,
+        StageName::Awaiting,
+        StageName::Failed,
+        StageName::InDoubt,
+    ];
+    note(connection, id, &Reason::new("cancelled", "stopped by hand"), None, now)?;
+    advance(connection, id, &from, &Stage::Cancelled, now)
+}
+
 /// Queues a done recording to be transcribed, and paid for, once more.
 pub(super) fn force(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
     connection

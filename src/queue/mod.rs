@@ -723,6 +723,70 @@ impl Queue {
             .await
     }
 
+    /// Ends the pauses that a fresh start may try again at once, free of charge; what the service or a
+    /// person asked for stays.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn resume_at_start(&self) -> Result<(), QueueError> {
+        self.writer
+            .run(|connection| {
+                for reason in [
+                    PauseReason::Key,
+                    PauseReason::Balance,
+                    PauseReason::Budget,
+                    PauseReason::Offline,
+                    PauseReason::Disk,
+                ] {
+                    pauses::end(connection, reason)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Queues again the jobs that a person names, whatever kept them from being transcribed; gives those
+    /// that were in a state to be queued again.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn retry(&self, ids: Vec<JobId>, now: Timestamp) -> Result<Vec<JobId>, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let mut queued = Vec::new();
+                for id in ids {
+                    let job = jobs::get(connection, id)?;
+                    match jobs::retry(connection, &job, now) {
+                        Ok(()) => queued.push(id),
+                        Err(QueueError::Elsewhere { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(queued)
+            })
+            .await
+    }
+
+    /// Stops the jobs that a person names; gives those that had not ended and were not in hand.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn cancel(&self, ids: Vec<JobId>, now: Timestamp) -> Result<Vec<JobId>, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let mut cancelled = Vec::new();
+                for id in ids {
+                    match jobs::cancel(connection, id, now) {
+                        Ok(()) => cancelled.push(id),
+                        Err(QueueError::Elsewhere { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(cancelled)
+            })
+            .await
+    }
+
     /// The pauses, those that a person has to mend first.
     ///
     /// # Errors

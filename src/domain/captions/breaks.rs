@@ -3,8 +3,8 @@
 
 use super::Profile;
 use super::lines::{LITTLE_COLUMNS, joined, lines, ratio, split, width};
-use super::units::Unit;
-use crate::domain::transcript::{SpeakerId, ends_clause, ends_sentence};
+use super::units::{Ending, Unit};
+use crate::domain::transcript::SpeakerId;
 
 /// What every cue costs, so that there are few.
 const CUE: f64 = 10.0;
@@ -104,7 +104,7 @@ fn cue_cost(units: &[Unit], after: Option<&Unit>, next: Option<u64>, profile: &P
     CUE + break_cost
         + end_cost(units, after)
         + time_cost(units, until, profile)
-        + stub_cost(units, after, profile)
+        + stub_cost(units, profile)
 }
 
 fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
@@ -116,14 +116,12 @@ fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
     }
     let breath = after.start.saturating_sub(last.end) >= BREATH_MILLISECONDS;
     let relief = if breath { BREATH } else { 0.0 };
-    let place = if ends_sentence(&last.text, Some(&after.text)) {
-        0.0
-    } else if ends_clause(&last.text) {
-        MID_SENTENCE
-    } else if last.width <= LITTLE_COLUMNS && last.spaced {
-        MID_CLAUSE + DANGLING
-    } else {
-        MID_CLAUSE
+    let little = last.width <= LITTLE_COLUMNS && last.spaced;
+    let place = match last.ending {
+        Ending::Sentence => 0.0,
+        Ending::Clause => MID_SENTENCE,
+        Ending::Nothing if little => MID_CLAUSE + DANGLING,
+        Ending::Nothing => MID_CLAUSE,
     };
     place - relief
 }
@@ -141,11 +139,10 @@ fn time_cost(units: &[Unit], until: Option<u64>, profile: &Profile) -> f64 {
     TOO_SHORT * lack(profile.shortest) + TOO_FAST * lack(reading)
 }
 
-fn stub_cost(units: &[Unit], after: Option<&Unit>, profile: &Profile) -> f64 {
+fn stub_cost(units: &[Unit], profile: &Profile) -> f64 {
     let sentence = units
         .last()
-        .zip(after)
-        .is_none_or(|(last, after)| ends_sentence(&last.text, Some(&after.text)));
+        .is_none_or(|last| last.ending == Ending::Sentence);
     let fullness = ratio(width(units), profile.columns);
     let weight = if sentence { STUB / 2.0 } else { STUB };
     weight * (1.0 - 2.0 * fullness).max(0.0)

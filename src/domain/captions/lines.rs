@@ -1,8 +1,7 @@
 //! One line or two: where to break a cue, and how good the break is.
 
 use super::Profile;
-use super::units::Unit;
-use crate::domain::transcript::ends_clause;
+use super::units::{Ending, Unit};
 
 /// What a column over the width costs; more than all beauty together.
 const OVERFLOW: f64 = 1000.0;
@@ -82,12 +81,9 @@ pub(super) fn joined(units: &[Unit]) -> String {
 
 fn break_cost(last: &Unit, upper: usize, lower: usize, profile: &Profile) -> f64 {
     let imbalance = IMBALANCE * ratio(upper.abs_diff(lower), profile.columns);
-    let clause = if ends_clause(&last.text) {
-        -CLAUSE
-    } else {
-        0.0
-    };
-    let little = last.width <= LITTLE_COLUMNS && last.spaced && !ends_clause(&last.text);
+    let within = last.ending == Ending::Nothing;
+    let clause = if within { 0.0 } else { -CLAUSE };
+    let little = within && last.width <= LITTLE_COLUMNS && last.spaced;
     let dangling = if little { LITTLE_WORD } else { 0.0 };
     overflow(upper, profile) + overflow(lower, profile) + imbalance + clause + dangling
 }

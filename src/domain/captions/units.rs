@@ -7,7 +7,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::spread::{spread, timed_segments};
 use super::{Naming, Profile};
-use crate::domain::transcript::{Segment, SpeakerId, Transcript, is_spaceless, needs_dictionary};
+use crate::domain::transcript::{
+    Segment, SpeakerId, Transcript, ends_clause, ends_sentence, is_spaceless, needs_dictionary,
+};
 
 /// How much text before a break is looked at, in characters.
 const TAIL_CHARACTERS: usize = 8;
@@ -26,6 +28,16 @@ pub(super) struct Unit {
     pub(super) speaker: Option<SpeakerId>,
     /// Whether it belongs to a speaker's name, after which no cue may end.
     pub(super) is_name: bool,
+    /// What ends with it.
+    pub(super) ending: Ending,
+}
+
+/// What ends with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Nothing,
+    Clause,
+    Sentence,
 }
 
 /// The units of a transcript in order, or nothing when their times cannot even be estimated.
@@ -52,7 +64,22 @@ pub(super) fn units(
         }
         units.extend(found.into_iter().flat_map(|unit| fitting(unit, profile)));
     }
+    mark_endings(&mut units);
     Some(units)
+}
+
+fn mark_endings(units: &mut [Unit]) {
+    let mut next: Option<String> = None;
+    for unit in units.iter_mut().rev() {
+        unit.ending = if ends_sentence(&unit.text, next.as_deref()) {
+            Ending::Sentence
+        } else if ends_clause(&unit.text) {
+            Ending::Clause
+        } else {
+            Ending::Nothing
+        };
+        next = Some(unit.text.clone());
+    }
 }
 
 /// The speaker's name and a colon, shortened to a line.
@@ -202,6 +229,7 @@ fn unit(text: &str, spaced: bool, (start, end): (u64, u64), speaker: Option<Spea
         end,
         speaker,
         is_name: false,
+        ending: Ending::Nothing,
     }
 }
 

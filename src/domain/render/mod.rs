@@ -185,3 +185,81 @@ fn pretty(value: &impl serde::Serialize) -> Option<Vec<u8>> {
     bytes.push(b'\n');
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::captions::{Naming, Profile, cues};
+    use crate::domain::transcript::Heard;
+    use crate::domain::transcript::tests::any_heard;
+
+    fn document(transcript: Transcript) -> Document {
+        let settings = JobSettings {
+            language: "auto".to_owned(),
+            diarize: false,
+            tag_audio_events: false,
+        };
+        Document {
+            transcript,
+            source: SourceInfo {
+                file_name: "a.mp3".to_owned(),
+                size: 1,
+                blake3: "0".repeat(64),
+            },
+            job: JobInfo {
+                id: 1,
+                provider: "local".to_owned(),
+                model: "tiny".to_owned(),
+                run_id: None,
+                settings,
+            },
+            cost: None,
+            raw: Vec::new(),
+        }
+    }
+
+    fn packed(text: &str) -> String {
+        text.split_whitespace().collect()
+    }
+
+    #[test]
+    fn a_stem_is_the_name_without_its_last_extension() {
+        let mut document = document(Transcript::from_heard(Heard::default(), None));
+        for (name, expected) in [("a.b.mp3", "a.b"), (".hidden", ".hidden"), ("talk", "talk")] {
+            document.source.file_name = name.to_owned();
+            assert_eq!(stem(&document), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_transcript_is_rendered_whole(heard in any_heard(), measured in 0.0..90.0_f64) {
+            let document = document(Transcript::from_heard(heard, Some(measured)));
+            let transcript = &document.transcript;
+            for format in Format::ALL {
+                let file = render(format, &document);
+                prop_assert_eq!(file.is_none(), lack(format, &document).is_some());
+                if let Some(file) = file.filter(|_| format != Format::Raw) {
+                    prop_assert!(file.is_empty() || file.ends_with(b"\n"), "{}", format);
+                }
+            }
+            let said: String =
+                transcript.segments.iter().map(|segment| packed(&segment.text)).collect();
+            let shown = cues(transcript, &Profile::STANDARD, Naming::Apart).unwrap();
+            let shown: String = shown.iter().map(|cue| packed(&cue.lines.concat())).collect();
+            prop_assert_eq!(shown, said);
+        }
+
+        #[test]
+        fn a_caption_file_has_as_many_lines_of_times_as_cues(heard in any_heard()) {
+            let document = document(Transcript::from_heard(heard, Some(60.0)));
+            let count = cues(&document.transcript, &Profile::STANDARD, Naming::Apart).unwrap().len();
+            let file = String::from_utf8(render(Format::Vtt, &document).unwrap()).unwrap();
+            prop_assert_eq!(file.matches("-->").count(), count);
+        }
+    }
+}

@@ -7,6 +7,7 @@
 
 mod align;
 mod build;
+mod compose;
 mod heard;
 
 mod script;
@@ -15,7 +16,7 @@ mod span;
 mod speakers;
 mod suspicion;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod words;
 

@@ -18,6 +18,11 @@ const CLOSING: [char; 14] = [
     '"', '\'', ')', ']', '}', '”', '’', '»', '›', '」', '』', '）', '】', '》',
 ];
 
+/// Marks that end a clause or a sentence, whatever stands before them.
+const CLAUSE_ENDS: [char; 17] = [
+    ',', ';', ':', '–', '—', '!', '?', '…', '，', '、', '；', '：', '،', '؛', '。', '！', '？',
+];
+
 /// Whether a sentence ends with `word`, when `next` follows it.
 #[must_use]
 pub fn ends_sentence(word: &str, next: Option<&str>) -> bool {
@@ -34,10 +39,8 @@ pub fn ends_sentence(word: &str, next: Option<&str>) -> bool {
 /// Whether a clause or a sentence ends with `word`.
 #[must_use]
 pub fn ends_clause(word: &str) -> bool {
-    word.trim_end_matches(CLOSING).ends_with([
-        ',', ';', ':', '–', '—', '.', '!', '?', '…', '，', '、', '；', '：', '،', '؛', '。', '！',
-        '？',
-    ])
+    let bare = word.trim_end_matches(CLOSING);
+    bare.ends_with(CLAUSE_ENDS) || (bare.ends_with(['.', '．']) && !is_abbreviation(bare))
 }
 
 /// Splits a text after each sentence; joined again with the white space between, it is the same.
@@ -107,6 +110,12 @@ mod tests {
                 "J. S. Bach."
             ]
         );
+    }
+
+    #[test]
+    fn clauses_end_at_commas_and_not_at_abbreviations() {
+        assert!(ends_clause("well,") && ends_clause("it.”") && ends_clause("だが、"));
+        assert!(!ends_clause("Mr.") && !ends_clause("well"));
     }
 
     #[test]

@@ -223,6 +223,24 @@ fn sounds_stand_in_the_text_and_apart() {
 }
 
 #[test]
+fn a_list_of_sounds_alone_does_not_take_the_text_s_place() {
+    let sound = kind(WordKind::AudioEvent, word("(music)", 1.0, 2.0));
+    let heard = |text: &str| Heard {
+        text: text.to_owned(),
+        words: vec![sound.clone()],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard("Hello there."), None);
+    assert_eq!(
+        (texts(&transcript), transcript.events.len()),
+        (vec!["Hello there."], 1)
+    );
+    assert!(transcript.warnings.is_empty());
+    let transcript = Transcript::from_heard(heard("(music)"), None);
+    assert_eq!(transcript.segments[0].span, Some(Span::new(1.0, 2.0)));
+}
+
+#[test]
 fn words_listed_out_of_order_follow_the_text_or_else_the_clock() {
     let shuffled = vec![
         word("two", 1.0, 1.5),

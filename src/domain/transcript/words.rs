@@ -2,8 +2,9 @@
 //! speaker; a segment ends with the service's own, at a change of speaker, at the end of a
 //! sentence, at a pause, or when it grows long.
 
-use super::align::{Alignment, Token, align, compose};
+use super::align::{Alignment, Token, align};
 use super::build::{Draft, Drafts, time_warnings};
+use super::compose::compose;
 use super::sentences::{append, ends_sentence};
 use super::speakers::{Voices, fill_between};
 use super::times::{Mark, mend};
@@ -39,7 +40,8 @@ pub(super) fn listed(heard: &Heard, duration: Option<f64>, voices: &Voices) -> L
     }
     let (blocks, words, alignment) = match reference(heard) {
         Ok(found) => found,
-        Err(warning) => return Listed::Differ(warning),
+        Err(Some(warning)) => return Listed::Differ(warning),
+        Err(None) => return Listed::Nothing,
     };
     let mut warnings = Vec::new();
     if !heard.text.is_empty() && blocks.from_words {
@@ -119,8 +121,8 @@ impl Blocks {
     }
 }
 
-/// Finds the text and the order of the words that fit each other.
-fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Warning> {
+/// Finds the text and the order of the words that fit each other; else says why not, if at all.
+fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Option<Warning>> {
     let words = &heard.words;
     let blocks = if heard.segments.is_empty() {
         Blocks::of(heard.text.clone())
@@ -128,14 +130,18 @@ fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Warni
         Blocks::of_segments(heard)
     };
     if !blocks.text.is_empty() {
-        for words in [words.clone(), by_start(words)] {
+        for order in [<[HeardWord]>::to_vec, by_start] {
+            let words = order(words);
             let alignment = align(&blocks.text, &words);
-            if alignment.holds() && alignment.lettered > 0 {
+            if alignment.holds() {
                 return Ok((blocks, words, alignment));
             }
         }
+        if words.iter().all(is_no_speech) {
+            return Err(None);
+        }
         if !heard.segments.is_empty() {
-            return Err(differ());
+            return Err(Some(differ()));
         }
     }
     let words = if runs_backwards(words) {
@@ -153,6 +159,11 @@ fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Warni
         words,
         alignment,
     ))
+}
+
+/// Whether an entry is a sound, punctuation or white space.
+fn is_no_speech(word: &HeardWord) -> bool {
+    word.kind == WordKind::AudioEvent || super::align::letters(&word.text).next().is_none()
 }
 
 fn differ() -> Warning {

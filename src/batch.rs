@@ -1,0 +1,31 @@
+//! A run: look once at everything, work until nothing moves any more, then say how it ended.
+//!
+//! The same pipeline as the daemon's, without watching.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::pipeline::{
+    Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive,
+};
+
+/// Takes in what lies in `places`, waiting for what is about to be complete.
+///
+/// # Errors
+/// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+pub async fn take_in(
+    pipeline: &Arc<Pipeline>,
+    places: Vec<Place>,
+    options: IntakeOptions,
+) -> Result<Intake, PipelineError> {
+    let looked = Arc::new(AtomicBool::new(false));
+    Intake::new(pipeline.clone(), places, options).run_once(looked).await
+}
+
+/// Works on what was taken in until nothing moves any more.
+///
+/// # Errors
+/// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+pub async fn work(pipeline: Arc<Pipeline>) -> Result<Ended, PipelineError> {
+    drive(pipeline, Mode::Run { looked: Arc::new(AtomicBool::new(true)) }).await
+}

@@ -1,0 +1,135 @@
+//! What ends a command, and which exit code it is worth. Reported once, with its hint apart.
+
+use std::io::{self, Write as _};
+
+use super::exit;
+use crate::config::ConfigErrors;
+use crate::pipeline::PipelineError;
+use crate::queue::QueueError;
+use crate::session::{OpenError, SetupError};
+
+/// Why a command ended.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: error.into(), hint: None }
+    }
+
+    /// The same with a way to mend it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the reader of our output has gone, which is no failure.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.error.chain().any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        })
+    }
+}
+
+/// Says what went wrong on standard error; gives the exit code.
+pub fn report(failure: &Failure) -> u8 {
+    let mut text = format!("stenod: {:#}\n", failure.error);
+    if let Some(hint) = &failure.hint {
+        text.push_str(&format!("  {hint}\n"));
+    }
+    match io::stderr().write_all(text.as_bytes()) {
+        // With standard error gone there is nobody left to tell.
+        Ok(()) | Err(_) => failure.code,
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(exit::UNEXPECTED, error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(exit::UNEXPECTED, error)
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(exit::UNEXPECTED, error)
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::new(exit::CONFIGURATION, errors)
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        let code = match &error {
+            QueueError::AlreadyHeld { .. } => exit::HELD,
+            _ => exit::UNEXPECTED,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        let hint = error.hint();
+        let code = match &error {
+            SetupError::NoKey
+            | SetupError::ModelNeedsKey { .. }
+            | SetupError::NothingRecognises => exit::KEY,
+            SetupError::NotBuilt
+            | SetupError::NoTranscription { .. }
+            | SetupError::NothingToLookAt
+            | SetupError::Root(_) => exit::CONFIGURATION,
+            SetupError::NoSuchPath(_) => exit::USAGE,
+            SetupError::Client(_) => exit::UNEXPECTED,
+            SetupError::Queue(_) => exit::UNEXPECTED,
+        };
+        let failure = match error {
+            SetupError::Queue(error) => Self::from(error),
+            other => Self::new(code, other),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<PipelineError> for Failure {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Queue(error) => Self::from(error),
+            PipelineError::Task(error) => Self::new(exit::UNEXPECTED, error),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Setup(error) => Self::from(error),
+            OpenError::Pipeline(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<crate::supervise::TaskPanicked> for Failure {
+    fn from(error: crate::supervise::TaskPanicked) -> Self {
+        Self::new(exit::UNEXPECTED, error)
+    }
+}

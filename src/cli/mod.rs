@@ -1,0 +1,384 @@
+//! The command line: types for clap, and a file a command that turns data into text or JSON.
+//!
+//! Nothing is decided here. Data goes to standard output, talk to standard error; a closed pipe is no
+//! error.
+
+mod doctor;
+mod failure;
+mod list;
+mod mend;
+mod output;
+mod plan;
+mod report;
+mod run;
+mod settings;
+mod show;
+mod signals;
+mod status;
+mod view;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use rust_decimal::Decimal;
+
+pub use failure::{Failure, report};
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, Environment, Overrides};
+use crate::domain::job::State;
+use crate::telemetry::{self, Verbosity};
+use output::Output;
+
+/// Exit codes that scripts rely on.
+pub mod exit {
+    /// Done, or nothing to do.
+    pub const DONE: u8 = 0;
+    /// An unexpected error.
+    pub const UNEXPECTED: u8 = 1;
+    /// Wrong usage.
+    pub const USAGE: u8 = 2;
+    /// Finished, and some recordings failed.
+    pub const SOME_FAILED: u8 = 3;
+    /// The key is missing or was refused.
+    pub const KEY: u8 = 4;
+    /// The service is out of reach or overloaded; the work is kept.
+    pub const OUT_OF_REACH: u8 = 5;
+    /// Stopped at a cost limit or an empty balance.
+    pub const MONEY: u8 = 8;
+    /// The configuration is missing or wrong.
+    pub const CONFIGURATION: u8 = 10;
+    /// Another instance holds the state.
+    pub const HELD: u8 = 11;
+    /// Stopped by SIGINT.
+    pub const INTERRUPTED: u8 = 130;
+    /// Stopped by SIGTERM.
+    pub const TERMINATED: u8 = 143;
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stenod run ~/Recordings          transcribe what is there, then exit
+  stenod plan ~/Recordings         what that would do and cost; sends nothing
+  stenod watch ~/Recordings        transcribe what arrives, until stopped
+  stenod status                    what is going on, and what was spent
+
+Without a key the built-in recogniser does the work (English). For the service, put a key into
+NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
+
+/// Turns folders of recordings into transcripts.
+#[derive(Debug, Parser)]
+#[command(name = "stenod", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Read this configuration instead of looking for one
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep the state in this directory
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Write JSON to standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more; -vv and -vvv say still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say only what goes wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// Show a progress line
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    progress: When,
+}
+
+/// When to do what only suits a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl When {
+    fn applies(self, on_terminal: bool) -> bool {
+        match self {
+            Self::Auto => on_terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Transcribe what is there, then exit
+    Run(RunArguments),
+    /// Watch folders and transcribe what arrives, until stopped
+    Watch(WatchArguments),
+    /// Show what `run` would do and cost; sends nothing
+    Plan(RunArguments),
+    /// Show what is going on, what was spent and what failed
+    Status,
+    /// List jobs, the newest first
+    List(ListArguments),
+    /// Show everything about one job
+    Show(ShowArguments),
+    /// Queue jobs again that failed, were stopped or are in doubt
+    Retry(RetryArguments),
+    /// Stop jobs and keep them stopped
+    Cancel(CancelArguments),
+    /// Check the configuration, key, folders, table and network, each problem with its fix
+    Doctor(DoctorArguments),
+    /// Show, check or find the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// Folders and recordings; the configured folders if none is named
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Show what would be done and send nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Do not ask before money is spent
+    #[arg(short, long)]
+    yes: bool,
+    /// Stop before this run has cost more than this, in US dollars
+    #[arg(long, value_name = "USD", value_parser = parse_money)]
+    max_cost: Option<Decimal>,
+    /// Send at most this many recordings
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Transcribe again, and pay again, what is done
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    transcribe: TranscribeArguments,
+}
+
+#[derive(Debug, Args)]
+struct WatchArguments {
+    /// Folders; the configured folders if none is named
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    transcribe: TranscribeArguments,
+}
+
+#[derive(Debug, Args)]
+struct TranscribeArguments {
+    /// Recordings in flight at once
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<u32>,
+    /// The service's model
+    #[arg(short, long, value_name = "NAME")]
+    model: Option<String>,
+    /// The language by its ISO 639 code, or `auto`
+    #[arg(short, long, value_name = "CODE")]
+    language: Option<String>,
+    /// What to write: txt,json,srt,vtt,md,tsv,diarization,rttm,podcast,lrc,raw
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    formats: Option<Vec<String>>,
+    /// Write into a mirrored tree instead of beside the recordings
+    #[arg(short, long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Tell speakers apart (with a model that can)
+    #[arg(long)]
+    diarize: bool,
+    /// Who recognises: auto, nanogpt or local
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Only files that match; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    include: Option<Vec<String>>,
+    /// No files and folders that match; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Option<Vec<String>>,
+    /// Do not look into folders inside
+    #[arg(long)]
+    no_recursive: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArguments {
+    /// Only jobs in this state: queued, active, waiting, in_doubt, failed, done, cancelled
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct ShowArguments {
+    /// A job's number or its recording
+    #[arg(value_name = "ID|PATH")]
+    job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RetryArguments {
+    /// Jobs by their numbers or their recordings
+    #[arg(value_name = "ID|PATH", required_unless_present_any = ["failed", "reason", "in_doubt"])]
+    jobs: Vec<PathBuf>,
+    /// Every job that failed
+    #[arg(long)]
+    failed: bool,
+    /// Every job that failed or waits for this reason
+    #[arg(long, value_name = "CODE")]
+    reason: Option<String>,
+    /// Every job in doubt: may pay twice
+    #[arg(long)]
+    in_doubt: bool,
+}
+
+#[derive(Debug, Args)]
+struct CancelArguments {
+    /// Jobs by their numbers or their recordings
+    #[arg(value_name = "ID|PATH", required = true)]
+    jobs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArguments {
+    /// Check nothing that needs the network
+    #[arg(long)]
+    offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// The effective settings and where each came from
+    Show,
+    /// Say what is wrong with the configuration, if anything is
+    Check,
+    /// The file that is read
+    Path,
+    /// A commented example of every setting
+    Example,
+}
+
+fn parse_money(text: &str) -> Result<Decimal, String> {
+    match text.trim_start_matches('$').parse::<Decimal>() {
+        Ok(amount) if !amount.is_sign_negative() => Ok(amount),
+        Ok(_) | Err(_) => Err("an amount in US dollars such as 2.50 is wanted".to_owned()),
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// The exit code, after clap has said what is wrong, or has shown the help that was asked for.
+pub fn parse() -> Result<CommandLine, u8> {
+    let parsed = CommandLine::command()
+        .try_get_matches()
+        .and_then(|matches| CommandLine::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
+        match error.print() {
+            Ok(()) => code,
+            Err(_) => code.max(exit::DONE),
+        }
+    })
+}
+
+/// What every command is given.
+struct Session {
+    environment: Environment,
+    config_file: Option<PathBuf>,
+    overrides: Overrides,
+    output: Output,
+    clock: SharedClock,
+}
+
+impl Session {
+    fn config(&self) -> Result<Config, Failure> {
+        let config = Config::load(&self.environment, self.config_file.as_deref(), &self.overrides)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    }
+}
+
+/// Carries out a command line; gives the exit code.
+///
+/// # Errors
+/// [`Failure`], which knows its exit code.
+pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
+    let CommandLine { global, command } = command_line;
+    let is_daemon = matches!(command, Command::Watch(_));
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let output = Output::new(global.json, global.quiet, global.color, global.progress, no_colour);
+    telemetry::start(
+        Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json),
+        output.colours_errors(),
+    )?;
+    let mut session = Session {
+        environment: Environment::of_process(),
+        config_file: global.config,
+        overrides: Overrides { state_dir: global.state_dir, ..Overrides::default() },
+        output,
+        clock: Arc::new(SystemClock),
+    };
+    let done = dispatch(&mut session, command).await;
+    match done {
+        Err(failure) if failure.is_closed_pipe() => Ok(exit::DONE),
+        other => other,
+    }
+}
+
+async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(arguments) if !arguments.dry_run => run::execute(session, arguments).await,
+        Command::Run(arguments) | Command::Plan(arguments) => plan::execute(session, arguments).await,
+        Command::Watch(arguments) => watch::execute(session, arguments).await,
+        Command::Status => status::execute(session),
+        Command::List(arguments) => list::execute(session, &arguments),
+        Command::Show(arguments) => show::execute(session, &arguments),
+        Command::Retry(arguments) => mend::retry(session, &arguments).await,
+        Command::Cancel(arguments) => mend::cancel(session, &arguments).await,
+        Command::Doctor(arguments) => doctor::execute(session, &arguments).await,
+        Command::Config { command } => settings::execute(session, &command),
+    }
+}
+
+impl TranscribeArguments {
+    /// Lays the flags over the configuration.
+    fn override_in(self, overrides: &mut Overrides) {
+        let state_dir = overrides.state_dir.take();
+        *overrides = Overrides {
+            state_dir,
+            provider: self.provider,
+            model: self.model,
+            language: self.language,
+            formats: self.formats,
+            output_dir: self.output_dir,
+            diarize: self.diarize.then_some(true),
+            jobs: self.jobs,
+            include: self.include,
+            exclude: self.exclude,
+            no_recursive: self.no_recursive.then_some(true),
+        };
+    }
+}

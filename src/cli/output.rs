@@ -1,0 +1,98 @@
+//! Where text goes: data to standard output, talk to standard error, colours only where they are wanted.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::When;
+
+/// How a command speaks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+    progress: bool,
+}
+
+impl Output {
+    pub(super) fn new(
+        json: bool,
+        quiet: bool,
+        colour: When,
+        progress: When,
+        no_colour: bool,
+    ) -> Self {
+        let on_terminal = io::stderr().is_terminal();
+        let colour = colour.applies(on_terminal && !no_colour);
+        Self { json, quiet, colour, progress: progress.applies(on_terminal) && !quiet && !json }
+    }
+
+    /// Whether JSON is wanted.
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a progress line is shown.
+    pub(super) fn progress(&self) -> bool {
+        self.progress
+    }
+
+    /// Whether talk may be coloured.
+    pub(super) fn colours_errors(&self) -> bool {
+        self.colour
+    }
+
+    /// Writes data as text, to standard output.
+    pub(super) fn data(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes a JSON document, to standard output.
+    pub(super) fn document(&self, value: &Value) -> io::Result<()> {
+        self.data(&format!("{value:#}\n"))
+    }
+
+    /// Writes a line of JSON, to standard output.
+    pub(super) fn line(&self, value: &Value) -> io::Result<()> {
+        self.data(&format!("{value}\n"))
+    }
+
+    /// Says something to whoever is reading, unless they want quiet.
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        writeln!(io::stderr().lock(), "{text}")
+    }
+}
+
+/// A path for people and for JSON: odd bytes are shown lossily, control characters escaped, so that no
+/// name can steer a terminal.
+pub(super) fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
+}
+
+/// Text of others without control characters.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().flat_map(escaped).collect()
+}
+
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let text = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
+        assert_eq!(clean("grün"), "grün");
+    }
+}

@@ -1,0 +1,63 @@
+//! Jobs as JSON and as text, the same in every command.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use crate::clock::rfc3339;
+use crate::domain::job::{Job, Stage};
+use crate::domain::route;
+use crate::queue::Output;
+
+/// A job as `list --json` shows it; `direct_limit` is that of the configuration, in bytes.
+pub(super) fn job(job: &Job, outputs: &[Output], direct_limit: u64) -> Value {
+    let reason = job.stage.reason();
+    let route = route::choose(job.settings.provider, job.format, job.size, direct_limit);
+    json!({
+        "id": job.id.0,
+        "source": path(&job.source),
+        "state": job.stage.state().as_str(),
+        "stage": job.stage.name().as_str(),
+        "reason": reason.as_ref().map(|reason| reason.code.clone()),
+        "message": reason.map(|reason| reason.text),
+        "provider": job.settings.provider.name(),
+        "model": job.settings.model,
+        "language": job.settings.language,
+        "route": route.ok().map(route::Route::as_str),
+        "duration": job.duration.map(|duration| duration.seconds()),
+        "cost": job.cost.as_ref().map(|cost| cost.value.to_string()),
+        "currency": job.cost.as_ref().map(|cost| cost.currency.code().to_owned()),
+        "attempts": job.attempts,
+        "run_id": job.run_id,
+        "created_at": rfc3339(job.created_at),
+        "updated_at": rfc3339(job.updated_at),
+        "next_attempt_at": next_attempt(&job.stage).map(rfc3339),
+        "outputs": outputs.iter().map(|output| path(&output.path)).collect::<Vec<_>>(),
+    })
+}
+
+/// A path in JSON: as it is, odd bytes shown lossily.
+pub(super) fn path(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// When something happens next, if that is known.
+pub(super) fn next_attempt(stage: &Stage) -> Option<Timestamp> {
+    stage.due().flatten()
+}
+
+/// A job on one line: state, length, cost, recording, reason.
+pub(super) fn line(job: &Job) -> String {
+    let duration = job.duration.map(|duration| duration.to_string()).unwrap_or_default();
+    let cost = job.cost.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut line = format!(
+        "{:>6}  {:<9}  {duration:>8}  {cost:>9}  {}",
+        job.id,
+        job.stage.state(),
+        shown(&job.source)
+    );
+    if let Some(reason) = job.stage.reason() {
+        line.push_str(&format!("\n        {}: {}", reason.code, clean(&reason.text)));
+    }
+    line
+}

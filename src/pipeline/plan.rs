@@ -1,0 +1,264 @@
+//! What a run would do, found out without sending or recording anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rust_decimal::Decimal;
+
+use super::intake::{Examined, consider_skip, examine};
+use super::Place;
+use crate::discover::{Found, RootState, Scope, scan};
+use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
+use crate::domain::money;
+use crate::domain::route::{Route, choose};
+use crate::domain::settle::Fingerprint;
+use crate::queue::{Known, QueueError, Reader};
+
+/// What would become of one recording.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It would be sent, or recognised here.
+    Send {
+        /// By which route.
+        route: Route,
+        /// What that is expected to cost in dollars, if anybody knows.
+        cost: Option<Decimal>,
+    },
+    /// Its transcript is there.
+    Done,
+    /// It is the same recording as another one, whose transcript it takes.
+    Duplicate {
+        /// The other one.
+        of: PathBuf,
+    },
+    /// It is on its way already.
+    UnderWay,
+    /// It cannot be sent as things are.
+    Wait(Reason),
+    /// It is no recording, or one that cannot be used.
+    Skip(Reason),
+    /// It failed, or was stopped, and a person has to ask for it again.
+    Ended(Reason),
+}
+
+/// A recording and what would become of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The recording.
+    pub source: PathBuf,
+    /// The folder under which it was found.
+    pub root: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its measured length.
+    pub duration: Option<AudioDuration>,
+    /// What would become of it.
+    pub fate: Fate,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Every file that was found, folder by folder.
+    pub items: Vec<Planned>,
+    /// Folders that cannot be looked at, and why.
+    pub troubles: BTreeMap<PathBuf, String>,
+}
+
+/// By which terms is planned.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanTerms {
+    /// The largest body of a direct submit, in bytes.
+    pub direct_limit: u64,
+    /// Whether what is done would be sent again.
+    pub force: bool,
+    /// The most recordings that would be sent.
+    pub limit: Option<usize>,
+}
+
+struct Planner<'a> {
+    reader: Option<&'a Reader<'static>>,
+    terms: PlanTerms,
+    plan: Plan,
+    first: HashMap<(ContentHash, Settings), PathBuf>,
+    sent: usize,
+}
+
+/// Plans what a run over `places` would do; blocks for as long as reading new files takes.
+///
+/// # Errors
+/// Any error of the table.
+pub fn plan(
+    places: &[Place],
+    reader: Option<&Reader<'static>>,
+    terms: PlanTerms,
+) -> Result<Plan, QueueError> {
+    let mut planner =
+        Planner { reader, terms, plan: Plan::default(), first: HashMap::new(), sent: 0 };
+    for place in places {
+        planner.scan(place)?;
+    }
+    Ok(planner.plan)
+}
+
+impl Planner<'_> {
+    fn scan(&mut self, place: &Place) -> Result<(), QueueError> {
+        let mut failed = None;
+        let report = scan(&place.root, &Scope::Root, &mut |found| {
+            match self.consider(place, found) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        let root = place.root.path().to_owned();
+        match report.root {
+            RootState::Present | RootState::SameAs(_) => {}
+            RootState::Missing => drop(self.plan.troubles.insert(root, "it is not there".into())),
+            RootState::Unreadable(error) => {
+                drop(self.plan.troubles.insert(root, format!("it cannot be read: {error}")));
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn consider(&mut self, place: &Place, found: Found) -> Result<(), QueueError> {
+        match found {
+            Found::Skipped { path, reason } => {
+                if let Some(reason) = consider_skip(&reason) {
+                    self.add(place, path, 0, None, Fate::Skip(reason));
+                }
+                Ok(())
+            }
+            Found::Recording { path, fingerprint } => self.recording(place, path, &fingerprint),
+        }
+    }
+
+    fn recording(
+        &mut self,
+        place: &Place,
+        path: PathBuf,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), QueueError> {
+        let size = fingerprint.size;
+        let known = match self.reader {
+            Some(reader) => reader.known(&path, fingerprint)?,
+            None => None,
+        };
+        let known = match known {
+            Some(known) => Examined::Recording(known),
+            None => examine(&path, fingerprint),
+        };
+        let (hash, duration, format) = match known {
+            Examined::Recording(Known::Recording { hash, duration, format }) => {
+                (hash, duration, format)
+            }
+            Examined::Recording(Known::Skipped(reason)) | Examined::Skipped { reason, .. } => {
+                self.add(place, path, size, None, Fate::Skip(reason));
+                return Ok(());
+            }
+            Examined::Changed => {
+                let reason = Reason::new("growing", "it changed while it was read");
+                self.add(place, path, size, None, Fate::Wait(reason));
+                return Ok(());
+            }
+        };
+        let fate = self.fate(place, &path, hash, size, duration, format)?;
+        self.add(place, path, size, duration, fate);
+        Ok(())
+    }
+
+    fn fate(
+        &mut self,
+        place: &Place,
+        path: &Path,
+        hash: ContentHash,
+        size: u64,
+        duration: Option<AudioDuration>,
+        format: AudioFormat,
+    ) -> Result<Fate, QueueError> {
+        if !self.terms.force
+            && let Some(fate) = self.by_twins(place, path, hash)?
+        {
+            return Ok(fate);
+        }
+        let provider = place.settings.provider;
+        let route = match choose(provider, format, size, self.terms.direct_limit) {
+            Ok(route) => route,
+            Err(no_route) => return Ok(Fate::Wait(no_route.reason())),
+        };
+        if self.terms.limit.is_some_and(|limit| self.sent >= limit) {
+            let reason = Reason::new("over_limit", "it is more than --limit allows for this run");
+            return Ok(Fate::Wait(reason));
+        }
+        self.sent += 1;
+        self.first.insert((hash, place.settings.clone()), path.to_owned());
+        let cost = if provider.is_paid() {
+            self.cost(&place.settings.model, duration)?
+        } else {
+            Some(Decimal::ZERO)
+        };
+        Ok(Fate::Send { route, cost })
+    }
+
+    /// What becomes of a recording that is known, here or elsewhere.
+    fn by_twins(
+        &self,
+        place: &Place,
+        path: &Path,
+        hash: ContentHash,
+    ) -> Result<Option<Fate>, QueueError> {
+        let twins = match self.reader {
+            Some(reader) => reader.twins(hash, &place.settings)?,
+            None => Vec::new(),
+        };
+        if let Some(job) = twins.iter().find(|twin| twin.source == path) {
+            return Ok(by_state(job));
+        }
+        let done = twins.iter().find(|twin| matches!(twin.stage, Stage::Done { .. }));
+        let planned = self.first.get(&(hash, place.settings.clone()));
+        let of = done.map(|twin| &twin.source).or(planned);
+        Ok(of.map(|of| Fate::Duplicate { of: of.clone() }))
+    }
+
+    fn cost(
+        &self,
+        model: &str,
+        duration: Option<AudioDuration>,
+    ) -> Result<Option<Decimal>, QueueError> {
+        let price = match (money::listed_price(model), self.reader) {
+            (Some(price), _) => Some(price),
+            (None, Some(reader)) => reader.learnt_price(model)?,
+            (None, None) => None,
+        };
+        Ok(price.zip(duration).map(|(price, duration)| money::estimate(duration, price)))
+    }
+
+    fn add(
+        &mut self,
+        place: &Place,
+        source: PathBuf,
+        size: u64,
+        duration: Option<AudioDuration>,
+        fate: Fate,
+    ) {
+        let root = place.root.path().to_owned();
+        self.plan.items.push(Planned { source, root, size, duration, fate });
+    }
+}
+
+fn by_state(job: &Job) -> Option<Fate> {
+    let reason = || {
+        job.stage.reason().unwrap_or_else(|| Reason::new("cancelled", "it was stopped by hand"))
+    };
+    match job.stage.state() {
+        State::Done => Some(Fate::Done),
+        State::Active => Some(Fate::UnderWay),
+        State::Failed | State::Cancelled | State::InDoubt => Some(Fate::Ended(reason())),
+        State::Queued | State::Waiting => None,
+    }
+}

@@ -1,0 +1,305 @@
+//! From a configuration to a pipeline that is ready: who recognises, which places, whose table.
+//!
+//! Everything that can be wrong before the first recording is looked at is found here, and says which
+//! exit code it is worth.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Chance, SharedClock};
+use crate::config::{self, Config, Folder, Origin};
+use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
+use crate::domain::audio::is_candidate_extension;
+use crate::domain::job::{Provider, Publication, Settings};
+use crate::domain::money;
+use crate::domain::step::DoubtPolicy;
+use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter};
+use crate::queue::{Limits, Queue, QueueError};
+use crate::speech::Service;
+use crate::speech::local;
+use crate::speech::nanogpt::{ClientError, NanoGpt};
+
+/// Why nothing can be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The service is named and there is no key for it.
+    #[error("no key for NanoGPT was found")]
+    NoKey,
+    /// A model of the service is asked for and there is no key for it.
+    #[error("`{model}` is a model of the service, and no key for it was found")]
+    ModelNeedsKey {
+        /// The model.
+        model: String,
+    },
+    /// There is neither a key nor a recogniser in this program.
+    #[error("no key for NanoGPT was found, and this stenod was built without the recogniser")]
+    NothingRecognises,
+    /// The provider is not built yet.
+    #[error("service.provider = \"openai\" is not built into this version: use \"nanogpt\" or \"local\"")]
+    NotBuilt,
+    /// The model cannot transcribe.
+    #[error("`{model}` clones voices and is paid by the run: it transcribes nothing")]
+    NoTranscription {
+        /// The model.
+        model: String,
+    },
+    /// Neither paths nor folders.
+    #[error("no folder is configured and no path is given")]
+    NothingToLookAt,
+    /// A path of the command line does not exist.
+    #[error("there is no {}", .0.display())]
+    NoSuchPath(PathBuf),
+    /// A folder's rules cannot be used.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The job table cannot be opened.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl SetupError {
+    /// How to mend it, in one sentence.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoKey | Self::ModelNeedsKey { .. } | Self::NothingRecognises => Some(
+                "put the key into a file and name it as service.api_key_file, or set NANOGPT_API_KEY",
+            ),
+            Self::NothingToLookAt => {
+                Some("name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration")
+            }
+            Self::Client(_) => Some("on Debian: apt install ca-certificates"),
+            Self::NotBuilt
+            | Self::NoTranscription { .. }
+            | Self::NoSuchPath(_)
+            | Self::Root(_)
+            | Self::Queue(_) => None,
+        }
+    }
+}
+
+/// Where recordings are looked for, and what is made of them.
+#[derive(Debug)]
+pub struct Places {
+    /// The roots, knowing of each other.
+    pub roots: Roots,
+    /// The same roots with their settings, in the same order.
+    pub places: Vec<Place>,
+}
+
+/// Who recognises by this configuration.
+///
+/// # Errors
+/// [`SetupError`] where nobody can.
+pub fn provider(config: &Config) -> Result<Provider, SetupError> {
+    let has_key = config.service.key.is_some();
+    match config.service.provider {
+        config::Provider::NanoGpt if has_key => Ok(Provider::NanoGpt),
+        config::Provider::NanoGpt => Err(SetupError::NoKey),
+        config::Provider::Auto if has_key => Ok(Provider::NanoGpt),
+        config::Provider::Auto if !local::is_built_in() => Err(SetupError::NothingRecognises),
+        config::Provider::Auto => match config.origin_of("transcribe.model") {
+            Some(Origin::Flag(_)) => {
+                Err(SetupError::ModelNeedsKey { model: config.transcribe.model.clone() })
+            }
+            _ => Ok(Provider::Local),
+        },
+        config::Provider::Local if !local::is_built_in() => Err(SetupError::NothingRecognises),
+        config::Provider::Local => Ok(Provider::Local),
+        config::Provider::OpenAi => Err(SetupError::NotBuilt),
+    }
+}
+
+/// The places of `paths`, else of the configured folders.
+///
+/// # Errors
+/// [`SetupError`] for paths that do not exist, rules that cannot be used, and models that transcribe nothing.
+pub fn places(
+    config: &Config,
+    paths: &[PathBuf],
+    provider: Provider,
+) -> Result<Places, SetupError> {
+    let folders: Vec<(PathBuf, Folder)> = if paths.is_empty() {
+        config.folders.iter().map(|folder| (folder.path.clone(), folder.clone())).collect()
+    } else {
+        paths.iter().map(|path| given(config, path)).collect::<Result<_, _>>()?
+    };
+    if folders.is_empty() {
+        return Err(SetupError::NothingToLookAt);
+    }
+    let roots = folders
+        .iter()
+        .map(|(path, folder)| Ok(Root::new(path, rules(folder), is_candidate_extension)?))
+        .collect::<Result<Vec<_>, SetupError>>()?;
+    let roots = Roots::new(roots)?;
+    let mut places = Vec::new();
+    for root in roots.iter() {
+        let folder = folders.iter().find(|(path, _)| same_place(path, root.path()));
+        if let Some((_, folder)) = folder {
+            places.push(place(config, root.clone(), folder, provider)?);
+        }
+    }
+    Ok(Places { roots, places })
+}
+
+fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> {
+    if path.symlink_metadata().is_err() {
+        return Err(SetupError::NoSuchPath(path.to_owned()));
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = config.for_path(&path);
+    Ok((path, folder))
+}
+
+fn same_place(given: &Path, root: &Path) -> bool {
+    given == root || given.components().eq(root.components())
+}
+
+fn rules(folder: &Folder) -> RootRules {
+    RootRules {
+        recursive: folder.recursive,
+        include: folder.include.clone(),
+        exclude: folder.exclude.clone(),
+        watch: match folder.watch {
+            config::WatchMode::Auto => WatchMode::Auto,
+            config::WatchMode::Events => WatchMode::Events,
+            config::WatchMode::Poll => WatchMode::Poll,
+        },
+        poll_every: folder.poll_every,
+    }
+}
+
+fn place(
+    config: &Config,
+    root: Arc<Root>,
+    folder: &Folder,
+    provider: Provider,
+) -> Result<Place, SetupError> {
+    let transcribe = &folder.transcribe;
+    if provider.is_paid() && money::is_not_transcription(&transcribe.model) {
+        return Err(SetupError::NoTranscription { model: transcribe.model.clone() });
+    }
+    let paid = provider.is_paid();
+    let settings = Settings {
+        provider,
+        model: match provider {
+            Provider::NanoGpt => transcribe.model.clone(),
+            Provider::Local => local::model_name(config.local.model_dir.as_deref()),
+        },
+        language: transcribe.language.clone(),
+        // What the recogniser cannot do does not change its result.
+        diarize: paid && transcribe.diarize,
+        tag_audio_events: paid && transcribe.tag_audio_events,
+    };
+    Ok(Place {
+        root,
+        settings,
+        publication: Publication { formats: transcribe.formats.clone() },
+        output_dir: transcribe.output_dir.clone(),
+        settle: folder.settle,
+        leave_existing: !folder.existing,
+    })
+}
+
+/// What this command adds to the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Extras {
+    /// The most that this run may cost, in dollars.
+    pub max_cost: Option<rust_decimal::Decimal>,
+    /// Whether only what this command names is worked on.
+    pub scoped: bool,
+}
+
+/// Opens the table and makes a pipeline for `config`; what the last run left in hand is put in order.
+///
+/// # Errors
+/// [`SetupError`], and any error of the table.
+pub async fn open(
+    config: &Config,
+    extras: &Extras,
+    clock: SharedClock,
+    reporter: Arc<dyn Reporter>,
+    stop: CancellationToken,
+) -> Result<Arc<Pipeline>, OpenError> {
+    let now = clock.now();
+    let queue = Queue::open(&config.state_dir, now).map_err(SetupError::from)?;
+    let doubt = match config.service.in_doubt {
+        config::InDoubt::RetryOnce => DoubtPolicy::RetryOnce,
+        config::InDoubt::Hold => DoubtPolicy::Hold,
+    };
+    let recovered = queue.recover(doubt, now).await.map_err(PipelineError::from)?;
+    for id in &recovered.queued {
+        tracing::info!(job = id.0, "it was being sent when stenod ended: sent again, free of charge");
+    }
+    for id in &recovered.in_doubt {
+        tracing::warn!(job = id.0, "stenod ended before its answer was stored: nobody knows whether it was billed");
+    }
+    queue.reconsider(now).await.map_err(PipelineError::from)?;
+    queue.resume_at_start().await.map_err(PipelineError::from)?;
+    let pipeline = Arc::new(Pipeline {
+        queue: Arc::new(queue),
+        service: service(config, clock.clone())?,
+        #[cfg(feature = "local")]
+        local: Arc::new(local::Local::new(local::LocalSettings {
+            model_dir: config.local.model_dir.clone(),
+            threads: config.local.threads,
+        })),
+        clock,
+        chance: Chance::from_entropy(),
+        limiter: Limiter::new(config.service.requests_per_second),
+        pace: pace(config, extras, doubt, now),
+        pauses: Pauses::default(),
+        reporter,
+        bell: Arc::new(Notify::new()),
+        stop,
+    });
+    pipeline.load_pauses().await?;
+    Ok(pipeline)
+}
+
+/// Why a pipeline was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be begun.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The table failed.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+}
+
+fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timestamp) -> Pace {
+    Pace {
+        jobs: config.service.jobs.get(),
+        poll_interval: config.service.poll_interval,
+        doubt,
+        direct_limit: config.large.direct_limit,
+        limits: Limits {
+            per_day: config.budget.per_day,
+            per_month: config.budget.per_month,
+            per_file: config.budget.per_file,
+            per_run: extras.max_cost.map(|limit| (limit, now)),
+        },
+        scoped: extras.scoped,
+    }
+}
+
+/// The paid service, if there is a key for it and the configuration does not rule it out.
+fn service(
+    config: &Config,
+    clock: SharedClock,
+) -> Result<Option<Arc<dyn Service>>, SetupError> {
+    match config.service.provider {
+        config::Provider::OpenAi => return Err(SetupError::NotBuilt),
+        config::Provider::Local => return Ok(None),
+        config::Provider::Auto | config::Provider::NanoGpt => {}
+    }
+    let Some(key) = &config.service.key else { return Ok(None) };
+    let service = NanoGpt::new(&config.service.base_url, key.secret(), clock)?;
+    Ok(Some(Arc::new(service)))
+}
