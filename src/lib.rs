@@ -4,6 +4,7 @@
 //! result is recorded in the job's row before the next step begins. ARCHITECTURE.md has the map.
 
 pub mod batch;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod discover;

@@ -36,6 +36,8 @@ pub(super) struct Codec {
     engine: Engine,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
+    /// A packet showed a kind of the codec that is not supported, or damage that looks like it.
+    unsupported: bool,
 }
 
 enum Engine {
@@ -61,23 +63,17 @@ impl Codec {
             engine,
             interleaved: Vec::new(),
             mono: Vec::new(),
+            unsupported: false,
         })
     }
 
     /// Decodes `packet`.
-    ///
-    /// # Errors
-    /// [`NoDecoder`] when the packet shows a kind of the codec that is not supported.
-    pub(super) fn decode(
-        &mut self,
-        packet: &Packet,
-        track: &Track,
-    ) -> Result<Decoded<'_>, NoDecoder> {
+    pub(super) fn decode(&mut self, packet: &Packet, track: &Track) -> Decoded<'_> {
         let rate = match &mut self.engine {
             Engine::Opus(decoder) => {
                 let channels = decoder.channels();
                 let Some(samples) = decoder.decode(&packet.data) else {
-                    return Ok(Decoded::Damaged);
+                    return Decoded::Damaged;
                 };
                 mix(samples, channels, &mut self.mono);
                 let padding = track.frames_at(packet.trim_end.get(), RATE);
@@ -87,11 +83,18 @@ impl Codec {
             }
             Engine::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(buffer) => mix_buffer(&buffer, &mut self.interleaved, &mut self.mono),
-                Err(Error::Unsupported(_)) => return Err(no_decoder(track)),
-                Err(_) => return Ok(Decoded::Damaged),
+                Err(error) => {
+                    self.unsupported |= matches!(error, Error::Unsupported(_));
+                    return Decoded::Damaged;
+                }
             },
         };
-        Ok(Decoded::Sound(&self.mono, rate))
+        Decoded::Sound(&self.mono, rate)
+    }
+
+    /// The reason for packets that could not be decoded, when it is the codec and not the damage.
+    pub(super) fn shortcoming(&self, track: &Track) -> Option<NoDecoder> {
+        self.unsupported.then(|| no_decoder(track))
     }
 }
 

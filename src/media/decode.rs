@@ -276,7 +276,7 @@ impl Stream {
         ready: &mut Vec<f32>,
         report: &mut Report,
     ) -> Result<(), DecodeError> {
-        match self.codec.decode(packet, self.demuxer.track())? {
+        match self.codec.decode(packet, self.demuxer.track()) {
             Decoded::Sound(samples, rate) => {
                 self.damaged_in_a_row = 0;
                 self.sounded = true;
@@ -288,8 +288,7 @@ impl Stream {
                 report.damaged_packets += 1;
                 self.damaged_in_a_row += 1;
                 if self.damaged_in_a_row > MAX_DAMAGED_IN_A_ROW {
-                    let packets = self.damaged_in_a_row;
-                    return Err(DecodeError::TooDamaged { packets });
+                    return Err(self.hopeless(self.damaged_in_a_row));
                 }
                 self.keep_silent(packet.dur.get(), ready)?;
             }
@@ -319,12 +318,17 @@ impl Stream {
     /// The end, which is an error when every packet before it was damaged.
     fn end(&mut self, ready: &mut Vec<f32>, report: &Report) -> Result<bool, DecodeError> {
         if report.damaged_packets > 0 && !self.sounded {
-            return Err(DecodeError::TooDamaged {
-                packets: report.damaged_packets,
-            });
+            return Err(self.hopeless(report.damaged_packets));
         }
         self.finish(ready);
         Ok(false)
+    }
+
+    fn hopeless(&self, packets: u64) -> DecodeError {
+        match self.codec.shortcoming(self.demuxer.track()) {
+            Some(reason) if !self.sounded => reason.into(),
+            _ => DecodeError::TooDamaged { packets },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Recordings for tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn within(folder: &str, name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -28,4 +28,17 @@ pub(super) fn all() -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
+}
+
+/// A file of these bytes in a folder of its own.
+pub(super) fn file_of(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    write(&path, bytes);
+    (folder, path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a source that appears in a test")]
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
 }

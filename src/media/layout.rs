@@ -202,7 +202,8 @@ fn lay_out_movie(file: File, begin: &Begin, length: u64) -> Result<Layout, Probe
         format
     };
     let cut = movie.cut.take();
-    let mut layout = Layout::plain(file, begin, length, cut);
+    // The demuxer wants the parts to be as long as they say; reading stops where the file does.
+    let mut layout = Layout::plain(file, begin, length.max(movie.end), cut);
     layout.format = format;
     layout.movie = Some(movie);
     Ok(layout)

@@ -26,3 +26,5 @@ mod walk;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile;

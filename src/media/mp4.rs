@@ -21,6 +21,8 @@ pub(super) struct Movie {
     pub(super) fragmented: bool,
     /// How the file is shorter than it says.
     pub(super) cut: Option<String>,
+    /// Where its last part ends by its own account, in bytes.
+    pub(super) end: u64,
 }
 
 /// One track of an MP4.
@@ -114,6 +116,7 @@ pub(super) fn movie(file: &File, length: u64) -> Result<Movie, ProbeError> {
         tracks: found.tracks,
         fragmented: found.fragmented,
         cut: top.cut,
+        end: top.end,
     })
 }
 
@@ -122,6 +125,7 @@ struct TopLevel {
     /// Place and size of the body of `moov`.
     index: Option<(u64, u64)>,
     cut: Option<String>,
+    end: u64,
 }
 
 fn top_level(file: &File, length: u64) -> Result<TopLevel, ProbeError> {
@@ -139,6 +143,7 @@ fn top_level(file: &File, length: u64) -> Result<TopLevel, ProbeError> {
             return Ok(top);
         };
         let end = at.saturating_add(size);
+        top.end = end;
         if end > length {
             let name = String::from_utf8_lossy(&name).into_owned();
             top.cut = Some(format!(

@@ -32,7 +32,7 @@ impl Resampler {
         if !RATES.contains(&rate) {
             return None;
         }
-        let chunk = (rate / CHUNKS_PER_SECOND) as usize;
+        let chunk = chunk_size(rate) as usize;
         let filter = match rate {
             RATE => None,
             _ => Some(Fft::new(rate as usize, RATE as usize, chunk, 1, FixedSync::Both).ok()?),
@@ -95,6 +95,18 @@ impl Resampler {
             append(made, &mut self.delay, &mut self.given, total, output);
         }
     }
+}
+
+/// About a [`CHUNKS_PER_SECOND`]th of a second that both rates can divide; even, because the delay
+/// of the filter, half a chunk, must be whole samples.
+fn chunk_size(rate: u32) -> u32 {
+    let (mut divisor, mut rest) = (rate, RATE);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    let block = rate / divisor.max(1);
+    let blocks = (rate / CHUNKS_PER_SECOND).div_ceil(block).max(1);
+    block * (blocks + (block * blocks) % 2)
 }
 
 /// The number of samples at [`RATE`] that last as long as `samples` at `rate`, rounded.

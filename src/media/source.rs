@@ -103,10 +103,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The bytes `start..end` of `file` behind `header`.
+    /// The bytes `start..end` of `file` behind `header`; `end` may lie behind the end of the file.
     pub(super) fn new(file: File, header: Vec<u8>, start: u64, end: u64) -> Self {
         let window = end.saturating_sub(start);
-        let budget = window
+        let there = file
+            .metadata()
+            .map_or(window, |metadata| metadata.len().min(window));
+        let budget = there
             .saturating_mul(READS_PER_BYTE)
             .saturating_add(READ_ALLOWANCE);
         Self {

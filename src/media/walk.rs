@@ -8,6 +8,36 @@ use crate::domain::audio::{AudioDuration, AudioFormat};
 use super::demux::{Demuxer, Next};
 use super::layout::Container;
 use super::probe::ProbeError;
+use super::track::Track;
+use super::trim::Trim;
+
+/// One of the streams that follow each other in a file; usually there is only one.
+struct Part {
+    track: Track,
+    trim: Trim,
+    ticks: u64,
+}
+
+impl Part {
+    fn of(track: &Track) -> Self {
+        Self {
+            track: track.clone(),
+            trim: track.trim.clone(),
+            ticks: 0,
+        }
+    }
+
+    fn add(&mut self, ticks: u64) {
+        let sound = self.trim.take(ticks);
+        self.ticks = self.ticks.saturating_add(sound.end - sound.start);
+    }
+
+    fn micros(&self) -> u64 {
+        self.track
+            .duration(self.ticks)
+            .map_or(0, AudioDuration::micros)
+    }
+}
 
 impl Demuxer {
     /// Walks the packets, or takes the word of an index that was held against the file.
@@ -36,34 +66,27 @@ impl Demuxer {
 
     /// Adds up what is sound in every packet.
     fn walk(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
-        let mut trim = self.track().trim.clone();
-        let (mut done, mut ticks, mut all): (u64, u64, u64) = (0, 0, 0);
+        let mut part = Part::of(self.track());
+        let (mut done, mut all): (u64, u64) = (0, 0);
         let cut = loop {
             match self.next()? {
                 Next::Packet(packet) => {
-                    let kept = trim.take(packet.dur.get());
-                    ticks = ticks.saturating_add(kept.end - kept.start);
                     all = all.saturating_add(packet.dur.get());
+                    part.add(packet.dur.get());
                 }
                 Next::NewTrack => {
-                    // Streams that follow each other may differ in rate: count in microseconds.
-                    done += self
-                        .track()
-                        .duration(ticks)
-                        .map_or(0, AudioDuration::micros);
-                    trim = self.track().trim.clone();
-                    ticks = 0;
+                    // Streams that follow each other may differ in rate: add up microseconds.
+                    let next = Part::of(self.track());
+                    done = done.saturating_add(std::mem::replace(&mut part, next).micros());
                 }
                 Next::End => break false,
                 Next::Cut => break true,
             }
         };
         self.refuse_shortage(all, cut)?;
-        let last = self
-            .track()
-            .duration(ticks)
-            .map_or(0, AudioDuration::micros);
-        Ok(Some(AudioDuration::from_micros(done.saturating_add(last))))
+        Ok(Some(AudioDuration::from_micros(
+            done.saturating_add(part.micros()),
+        )))
     }
 
     /// From the first to the end of the last packet: Matroska gives times, and rarely lengths.

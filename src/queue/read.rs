@@ -155,6 +155,19 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// The jobs of this run's scope, perhaps only those in one state, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table, also that this is not the connection of a run.
+    pub fn scoped_jobs(&self, state: Option<State>) -> Result<Vec<Job>, QueueError> {
+        let filter = if state.is_some() { "state = ?1" } else { "?1 IS NULL" };
+        let sql = format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} AND id IN (SELECT id FROM temp.scope)
+             ORDER BY id"
+        );
+        find_jobs(self.connection(), &sql, &[&state.map(State::as_str)])
+    }
+
     /// The job with this number, if there is one.
     ///
     /// # Errors

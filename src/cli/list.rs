@@ -1,0 +1,33 @@
+//! `stenod list`: jobs, the newest first.
+
+use serde_json::Value;
+
+use super::{Failure, ListArguments, Session, exit, view};
+use crate::queue::Reader;
+
+pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let reader = Reader::open(&config.state_dir)?;
+    let jobs = match &reader {
+        Some(reader) => reader.jobs(arguments.state, arguments.limit)?,
+        None => Vec::new(),
+    };
+    if session.output.json() {
+        let mut list = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            let outputs = match &reader {
+                Some(reader) => reader.outputs(job.id)?,
+                None => Vec::new(),
+            };
+            list.push(view::job(job, &outputs, config.large.direct_limit));
+        }
+        session.output.document(&Value::Array(list))?;
+    } else {
+        let lines: String = jobs.iter().map(|job| view::line(job) + "\n").collect();
+        session.output.data(&lines)?;
+        if jobs.is_empty() {
+            session.output.say("no jobs")?;
+        }
+    }
+    Ok(exit::DONE)
+}

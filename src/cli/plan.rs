@@ -1,0 +1,227 @@
+//! `stenod plan`: what a run would do and cost.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use super::{Failure, RunArguments, Session, exit, view};
+use crate::domain::audio::AudioDuration;
+use crate::domain::money::Amount;
+use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
+use crate::queue::Reader;
+use crate::session;
+use crate::supervise;
+
+pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
+    arguments.transcribe.override_in(&mut session.overrides);
+    let config = session.config()?;
+    let provider = session::provider(&config)?;
+    let places = session::places(&config, &arguments.paths, provider)?;
+    let terms = PlanTerms {
+        direct_limit: config.large.direct_limit,
+        force: arguments.force,
+        limit: arguments.limit,
+    };
+    let state_dir = config.state_dir.clone();
+    let model = places.places.first().map(|place| place.settings.model.clone()).unwrap_or_default();
+    let plan = supervise::blocking(move || {
+        let reader = Reader::open(&state_dir)?;
+        plan(&places.places, reader.as_ref(), terms)
+    })
+    .await??;
+    if session.output.json() {
+        session.output.document(&document(&plan, provider.name(), &model))?;
+    } else {
+        session.output.data(&text(&plan, provider.name(), &model))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Recordings to send: how many, how long, how large, for how much.
+#[derive(Debug, Clone)]
+struct Sum {
+    recordings: usize,
+    micros: u64,
+    bytes: u64,
+    cost: Option<Decimal>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { recordings: 0, micros: 0, bytes: 0, cost: Some(Decimal::ZERO) }
+    }
+}
+
+impl Sum {
+    fn of<'a>(items: impl Iterator<Item = &'a Planned>) -> Self {
+        let mut sum = Self::default();
+        for item in items {
+            if let Fate::Send { cost, .. } = &item.fate {
+                sum.recordings += 1;
+                sum.micros += item.duration.map_or(0, AudioDuration::micros);
+                sum.bytes += item.size;
+                sum.cost = sum.cost.zip(*cost).map(|(sum, cost)| sum + cost);
+            }
+        }
+        sum
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "recordings": self.recordings,
+            "minutes": AudioDuration::from_micros(self.micros).minutes(),
+            "bytes": self.bytes,
+            "cost": self.cost.map(|cost| cost.normalize().to_string()),
+            "currency": "USD",
+        })
+    }
+
+    fn text(&self) -> String {
+        let duration = AudioDuration::from_micros(self.micros);
+        let cost = match self.cost {
+            Some(cost) if cost.is_zero() => "free of charge".to_owned(),
+            Some(cost) => format!("about {}", Amount::usd(cost)),
+            None => "price unknown".to_owned(),
+        };
+        let bytes = crate::domain::route::bytes(self.bytes);
+        format!("{} recordings, {duration}, {bytes}, {cost}", self.recordings)
+    }
+}
+
+fn count(plan: &Plan, of: impl Fn(&Fate) -> bool) -> usize {
+    plan.items.iter().filter(|item| of(&item.fate)).count()
+}
+
+fn by_root(plan: &Plan) -> BTreeMap<&PathBuf, Vec<&Planned>> {
+    let mut roots: BTreeMap<&PathBuf, Vec<&Planned>> = BTreeMap::new();
+    for item in &plan.items {
+        roots.entry(&item.root).or_default().push(item);
+    }
+    roots
+}
+
+fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
+    let mut routes = BTreeMap::new();
+    for item in &plan.items {
+        if let Fate::Send { route, .. } = &item.fate {
+            *routes.entry(route.as_str()).or_insert(0) += 1;
+        }
+    }
+    routes
+}
+
+fn document(plan: &Plan, provider: &str, model: &str) -> Value {
+    let is_skip = |fate: &Fate| matches!(fate, Fate::Skip(_));
+    json!({
+        "provider": provider,
+        "model": model,
+        "recordings": count(plan, |fate| !is_skip(fate)),
+        "to_send": Sum::of(plan.items.iter()).json(),
+        "routes": by_route(plan),
+        "done": count(plan, |fate| *fate == Fate::Done),
+        "duplicates": count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
+        "active": count(plan, |fate| *fate == Fate::UnderWay),
+        "waiting": count(plan, |fate| matches!(fate, Fate::Wait(_))),
+        "ended": count(plan, |fate| matches!(fate, Fate::Ended(_))),
+        "skipped": plan.items.iter().filter(|item| is_skip(&item.fate)).map(item).collect::<Vec<_>>(),
+        "folders": by_root(plan).iter().map(|(root, items)| {
+            let mut folder = Sum::of(items.iter().copied()).json();
+            folder["path"] = json!(view::path(root));
+            folder
+        }).collect::<Vec<_>>(),
+        "troubles": plan.troubles.iter().map(|(path, text)| {
+            json!({"path": view::path(path), "message": text})
+        }).collect::<Vec<_>>(),
+        "items": plan.items.iter().map(item).collect::<Vec<_>>(),
+    })
+}
+
+fn item(item: &Planned) -> Value {
+    let mut value = json!({
+        "source": view::path(&item.source),
+        "action": action(&item.fate),
+        "bytes": item.size,
+        "minutes": item.duration.map(AudioDuration::minutes),
+    });
+    match &item.fate {
+        Fate::Send { route, cost } => {
+            value["route"] = json!(route.as_str());
+            value["cost"] = json!(cost.map(|cost| cost.normalize().to_string()));
+            value["currency"] = json!("USD");
+        }
+        Fate::Duplicate { of } => value["duplicate_of"] = json!(view::path(of)),
+        Fate::Wait(reason) | Fate::Skip(reason) | Fate::Ended(reason) => {
+            value["reason"] = json!(reason.code);
+            value["message"] = json!(reason.text);
+        }
+        Fate::Done | Fate::UnderWay => {}
+    }
+    value
+}
+
+fn action(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Send { .. } => "send",
+        Fate::Done => "done",
+        Fate::Duplicate { .. } => "duplicate",
+        Fate::UnderWay => "active",
+        Fate::Wait(_) => "wait",
+        Fate::Skip(_) => "skip",
+        Fate::Ended(_) => "ended",
+    }
+}
+
+fn text(plan: &Plan, provider: &str, model: &str) -> String {
+    let mut text = String::new();
+    for item in &plan.items {
+        text.push_str(&line(item));
+        text.push('\n');
+    }
+    for (path, trouble) in &plan.troubles {
+        text.push_str(&format!("folder     {}: {}\n", shown(path), clean(trouble)));
+    }
+    let roots = by_root(plan);
+    if roots.len() > 1 {
+        text.push('\n');
+        for (root, items) in roots {
+            text.push_str(&format!("{}: {}\n", shown(root), Sum::of(items.into_iter()).text()));
+        }
+    }
+    text.push_str(&format!("\nto send: {}, by {provider} ({model})\n", Sum::of(plan.items.iter()).text()));
+    let others = [
+        ("done", count(plan, |fate| *fate == Fate::Done)),
+        ("duplicates, free", count(plan, |fate| matches!(fate, Fate::Duplicate { .. }))),
+        ("under way", count(plan, |fate| *fate == Fate::UnderWay)),
+        ("waiting", count(plan, |fate| matches!(fate, Fate::Wait(_)))),
+        ("ended without a transcript", count(plan, |fate| matches!(fate, Fate::Ended(_)))),
+        ("skipped", count(plan, |fate| matches!(fate, Fate::Skip(_)))),
+    ];
+    let others: Vec<String> = others
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if !others.is_empty() {
+        text.push_str(&format!("besides: {}\n", others.join(", ")));
+    }
+    text
+}
+
+fn line(item: &Planned) -> String {
+    let duration = item.duration.map(|duration| duration.to_string()).unwrap_or_default();
+    let source = shown(&item.source);
+    let start = format!("{:<9}  {duration:>8}", action(&item.fate));
+    match &item.fate {
+        Fate::Send { cost: Some(cost), .. } if !cost.is_zero() => {
+            format!("{start}  {source}  {}", Amount::usd(*cost))
+        }
+        Fate::Send { .. } | Fate::Done | Fate::UnderWay => format!("{start}  {source}"),
+        Fate::Duplicate { of } => format!("{start}  {source} = {}", shown(of)),
+        Fate::Wait(reason) | Fate::Skip(reason) | Fate::Ended(reason) => {
+            format!("{start}  {source}: {}", clean(&reason.text))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Tells what the pipeline does while it does it: one plain line a change, or lines of JSON.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
+
+use super::output::{Output, clean, shown};
+use super::view;
+use crate::clock::rfc3339;
+use crate::domain::job::{Job, JobId, Reason, Stage, State};
+use crate::pipeline::{Event, Reporter};
+use crate::queue::{Output as Written, Pause};
+
+/// The most passed-over files that are told one by one at the end.
+const MOST_SKIPPED_TOLD: usize = 1000;
+
+/// Tells standard error, or standard output where JSON is wanted.
+pub(super) struct Teller {
+    output: Output,
+    direct_limit: u64,
+    state: Mutex<Told>,
+}
+
+/// What has been told, for the summary.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// The last state of each job.
+    pub(super) states: HashMap<JobId, State>,
+    /// Files that were passed over, and why.
+    pub(super) skipped: Vec<(String, Reason)>,
+    /// How many were passed over, though not all are kept.
+    pub(super) skipped_count: usize,
+    /// The first error of standard output, which ends the telling.
+    broken: bool,
+    progress_shown: bool,
+}
+
+impl Teller {
+    pub(super) fn new(output: Output, direct_limit: u64) -> Self {
+        Self { output, direct_limit, state: Mutex::default() }
+    }
+
+    /// What has been told so far.
+    pub(super) fn told(&self) -> Told {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether standard output was closed.
+    pub(super) fn is_broken(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).broken
+    }
+
+    fn tell(&self, told: &mut Told, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Job { job, outputs } => self.job(told, job, outputs),
+            Event::Progress { id, seconds } => self.progress(told, *id, *seconds),
+            Event::Skipped { path, reason } => self.skipped(told, path, reason),
+            Event::Paused(pause) => self.paused(told, pause),
+            Event::Resumed(reason) => {
+                if self.output.json() {
+                    let line = json!({"type": "resumed", "reason": reason.as_str()});
+                    return self.output.line(&line);
+                }
+                self.say(told, &format!("resumed   {}", reason.as_str()))
+            }
+        }
+    }
+
+    fn job(&self, told: &mut Told, job: &Job, outputs: &[Written]) -> io::Result<()> {
+        let before = told.states.insert(job.id, job.stage.state());
+        if self.output.json() {
+            let mut line = view::job(job, outputs, self.direct_limit);
+            line["type"] = json!("job");
+            return self.output.line(&line);
+        }
+        match line(job, outputs) {
+            Some(line) if before != Some(job.stage.state()) || job.stage.state() != State::Active => {
+                self.say(told, &line)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn progress(&self, told: &mut Told, id: JobId, seconds: f64) -> io::Result<()> {
+        if self.output.json() {
+            let line = json!({"type": "progress", "id": id.0, "seconds": seconds});
+            return self.output.line(&line);
+        }
+        if !self.output.progress() {
+            return Ok(());
+        }
+        told.progress_shown = true;
+        // Overwrites itself, and is cleared before anything else is said.
+        write!(io::stderr().lock(), "\r\x1b[Kjob {id}: {seconds:.0} s of audio done")
+    }
+
+    fn skipped(&self, told: &mut Told, path: &Path, reason: &Reason) -> io::Result<()> {
+        told.skipped_count += 1;
+        if told.skipped.len() < MOST_SKIPPED_TOLD {
+            told.skipped.push((view::path(path), reason.clone()));
+        }
+        if self.output.json() {
+            return self.output.line(&json!({
+                "type": "error", "source": view::path(path), "code": reason.code,
+                "message": reason.text, "skipped": true,
+            }));
+        }
+        self.say(told, &format!("skipped   {}: {}", shown(path), clean(&reason.text)))
+    }
+
+    fn paused(&self, told: &mut Told, pause: &Pause) -> io::Result<()> {
+        if self.output.json() {
+            return self.output.line(&json!({
+                "type": "error", "code": pause.reason.as_str(), "message": pause.text,
+                "until": pause.until.map(rfc3339), "skipped": false,
+            }));
+        }
+        self.say(told, &format!("paused    {}: {}", pause.reason.as_str(), clean(&pause.text)))
+    }
+
+    fn say(&self, told: &mut Told, text: &str) -> io::Result<()> {
+        if std::mem::take(&mut told.progress_shown) {
+            write!(io::stderr().lock(), "\r\x1b[K")?;
+        }
+        self.output.say(text)
+    }
+}
+
+impl Reporter for Teller {
+    fn report(&self, event: &Event) {
+        let mut told = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.broken {
+            return;
+        }
+        if let Err(error) = self.tell(&mut told, event) {
+            told.broken = true;
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::warn!("cannot tell any more what happens: {error}");
+            }
+        }
+    }
+}
+
+/// The line of a change, for the changes that a person wants to see.
+fn line(job: &Job, outputs: &[Written]) -> Option<String> {
+    let source = shown(&job.source);
+    let reason = || job.stage.reason().map(|reason| clean(&reason.text)).unwrap_or_default();
+    match &job.stage {
+        Stage::Queued { reason: None, .. } | Stage::Received { trouble: None, .. } | Stage::Committing => {
+            None
+        }
+        Stage::Submitting => Some(format!("started   {source}{}", length(job))),
+        Stage::Awaiting { overdue: None, .. } => Some(format!("accepted  {source}")),
+        Stage::Queued { reason: Some(_), .. }
+        | Stage::Waiting { .. }
+        | Stage::Awaiting { overdue: Some(_), .. }
+        | Stage::Received { trouble: Some(_), .. } => Some(format!("waiting   {source}: {}", reason())),
+        Stage::Done { .. } => {
+            let names: Vec<String> = outputs.iter().filter_map(|output| name(&output.path)).collect();
+            let cost = job.cost.as_ref().map(|cost| format!(", {cost}")).unwrap_or_default();
+            Some(format!("done      {source}{}{cost} -> {}", length(job), names.join(" ")))
+        }
+        Stage::Failed { .. } => Some(format!("failed    {source}: {}", reason())),
+        Stage::InDoubt { .. } => Some(format!("in doubt  {source}: {}", reason())),
+        Stage::Cancelled => Some(format!("cancelled {source}")),
+    }
+}
+
+fn length(job: &Job) -> String {
+    job.duration.map(|duration| format!(" ({duration})")).unwrap_or_default()
+}
+
+fn name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| shown(Path::new(name)))
+}

@@ -1,0 +1,300 @@
+//! `stenod run`: the backlog run.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::output::clean;
+use super::report::{Teller, Told};
+use super::signals::{Signals, Worked, under_signals};
+use super::{Failure, RunArguments, Session, exit};
+use crate::batch;
+use crate::clock::rfc3339;
+use crate::config::{self, Config};
+use crate::domain::job::{JobId, Provider, Stage, State};
+use crate::domain::money::{Amount, estimate};
+use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
+use crate::queue::{PauseReason, Reader};
+use crate::session::{self, Extras, Places};
+
+/// How a run ended, and what the table says then.
+struct RunEnd {
+    ended: Ended,
+    missing: usize,
+}
+
+pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
+    let options = IntakeOptions {
+        one_shot: true,
+        force: arguments.force,
+        limit: arguments.limit,
+    };
+    let extras = Extras { max_cost: arguments.max_cost, scoped: true };
+    arguments.transcribe.override_in(&mut session.overrides);
+    let config = session.config()?;
+    let provider = session::provider(&config)?;
+    let places = session::places(&config, &arguments.paths, provider)?;
+    say_who_recognises(session, &config, provider)?;
+    let teller = Arc::new(Teller::new(session.output, config.large.direct_limit));
+    let stop = CancellationToken::new();
+    let signals = Signals::listen()?;
+    let pipeline =
+        session::open(&config, &extras, session.clock.clone(), teller.clone(), stop.clone()).await?;
+    let output = session.output;
+    let asked = || {
+        // Nobody may be reading any more; the stop goes on all the same.
+        drop(output.say("stopping: what is handed over is finished, the rest is kept; once more stops at once"));
+    };
+    let work = run(session, &pipeline, places, options, arguments.yes);
+    match under_signals(signals, &stop, asked, work).await {
+        Worked::Done(end) => finish(session, &pipeline, &teller, &end?).await,
+        Worked::Stopped(end, code) => {
+            end?;
+            say_how_to_go_on(session)?;
+            Ok(code)
+        }
+        Worked::Abandoned(code) => Ok(code),
+    }
+}
+
+async fn run(
+    session: &Session,
+    pipeline: &Arc<Pipeline>,
+    places: Places,
+    options: IntakeOptions,
+    yes: bool,
+) -> Result<RunEnd, Failure> {
+    let roots = places.places.len();
+    let intake = batch::take_in(pipeline, places.places, options).await?;
+    let missing = intake.troubles.len();
+    drop(intake);
+    if missing == roots {
+        return Err(Failure::new(exit::UNEXPECTED, anyhow::anyhow!("no folder could be read")));
+    }
+    let outlook = look_ahead(pipeline).await?;
+    show_plan(session, &outlook)?;
+    if !yes && !agreed(session, &outlook)? {
+        return Ok(RunEnd { ended: Ended::Stopped, missing });
+    }
+    Ok(RunEnd { ended: batch::work(pipeline.clone()).await?, missing })
+}
+
+/// What lies ahead of a run, by the table.
+struct Ahead {
+    recordings: usize,
+    micros: u64,
+    cost: Option<Decimal>,
+}
+
+async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
+    let jobs = pipeline
+        .queue
+        .read(|reader| reader.scoped_jobs(Some(State::Queued)))
+        .await
+        .map_err(PipelineError::from)?;
+    let mut ahead = Ahead { recordings: jobs.len(), micros: 0, cost: Some(Decimal::ZERO) };
+    for job in jobs {
+        let micros = job.duration.map_or(0, |duration| duration.micros());
+        ahead.micros = ahead.micros.saturating_add(micros);
+        if !job.settings.provider.is_paid() {
+            continue;
+        }
+        let model = job.settings.model.clone();
+        let price = match crate::domain::money::listed_price(&model) {
+            Some(price) => Some(price),
+            None => pipeline
+                .queue
+                .read(move |reader| reader.learnt_price(&model))
+                .await
+                .map_err(PipelineError::from)?,
+        };
+        let cost = price.zip(job.duration).map(|(price, duration)| estimate(duration, price));
+        ahead.cost = ahead.cost.zip(cost).map(|(sum, cost)| sum + cost);
+    }
+    Ok(ahead)
+}
+
+fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
+    let duration = crate::domain::audio::AudioDuration::from_micros(ahead.micros);
+    if session.output.json() {
+        return session.output.line(&json!({
+            "type": "plan", "to_send": ahead.recordings, "minutes": duration.minutes(),
+            "cost": ahead.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
+        }));
+    }
+    if ahead.recordings == 0 {
+        return Ok(());
+    }
+    let cost = match ahead.cost {
+        Some(cost) if cost.is_zero() => "free of charge".to_owned(),
+        Some(cost) => format!("about {}", Amount::usd(cost)),
+        None => "at a price that is not known".to_owned(),
+    };
+    let recordings = ahead.recordings;
+    session.output.say(&format!("{recordings} to transcribe, {duration} of audio, {cost}"))
+}
+
+/// Asks before money is spent, on a terminal.
+fn agreed(session: &Session, ahead: &Ahead) -> io::Result<bool> {
+    let is_free = ahead.recordings == 0 || ahead.cost.is_some_and(|cost| cost.is_zero());
+    let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if is_free || !on_terminal || session.output.json() {
+        return Ok(true);
+    }
+    write!(io::stderr().lock(), "Go on? [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn say_who_recognises(session: &Session, config: &Config, provider: Provider) -> io::Result<()> {
+    if provider != Provider::Local || config.service.provider != config::Provider::Auto {
+        return Ok(());
+    }
+    session.output.say(
+        "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)",
+    )?;
+    if config.transcribe.diarize {
+        session.output.say("the built-in recogniser does not tell speakers apart: --diarize has no effect")?;
+    }
+    Ok(())
+}
+
+fn say_how_to_go_on(session: &Session) -> io::Result<()> {
+    session.output.say("stopped: nothing is lost; run the same command to go on")
+}
+
+/// Says how the run ended; gives the exit code.
+async fn finish(
+    session: &Session,
+    pipeline: &Pipeline,
+    teller: &Teller,
+    end: &RunEnd,
+) -> Result<u8, Failure> {
+    let jobs = pipeline
+        .queue
+        .read(|reader: &Reader<'_>| reader.scoped_jobs(None))
+        .await
+        .map_err(PipelineError::from)?;
+    let count = |state: State| jobs.iter().filter(|job| job.stage.state() == state).count();
+    let told = teller.told();
+    let newly_done: Vec<JobId> = jobs
+        .iter()
+        .filter(|job| matches!(job.stage, Stage::Done { .. }) && told.states.contains_key(&job.id))
+        .map(|job| job.id)
+        .collect();
+    let stuck = jobs
+        .iter()
+        .filter(|job| matches!(job.stage, Stage::Received { .. } | Stage::Awaiting { .. }))
+        .count();
+    let unreadable = told.skipped.iter().filter(|(_, reason)| is_a_loss(reason)).count();
+    let failed = count(State::Failed) + count(State::InDoubt) + stuck + unreadable + end.missing;
+    let summary = Summary {
+        done: newly_done.len(),
+        done_before: count(State::Done).saturating_sub(newly_done.len()),
+        failed: count(State::Failed),
+        in_doubt: count(State::InDoubt),
+        waiting: count(State::Waiting) + count(State::Queued),
+        told: &told,
+    };
+    summary.say(session, end)?;
+    Ok(match &end.ended {
+        Ended::Paused(pause) => match pause.reason {
+            PauseReason::Key => exit::KEY,
+            PauseReason::Balance | PauseReason::Budget => exit::MONEY,
+            PauseReason::Offline | PauseReason::RateLimit => exit::OUT_OF_REACH,
+            PauseReason::Operator => exit::DONE,
+            PauseReason::Disk => exit::UNEXPECTED,
+        },
+        Ended::Finished | Ended::Stopped if failed > 0 => exit::SOME_FAILED,
+        Ended::Finished | Ended::Stopped => exit::DONE,
+    })
+}
+
+struct Summary<'a> {
+    done: usize,
+    done_before: usize,
+    failed: usize,
+    in_doubt: usize,
+    waiting: usize,
+    told: &'a Told,
+}
+
+impl Summary<'_> {
+    fn say(&self, session: &Session, end: &RunEnd) -> io::Result<()> {
+        if session.output.json() {
+            let (state, pause) = match &end.ended {
+                Ended::Finished => ("finished", None),
+                Ended::Stopped => ("stopped", None),
+                Ended::Paused(pause) => ("paused", Some(pause)),
+            };
+            return session.output.line(&json!({
+                "type": "summary", "ended": state, "done": self.done,
+                "done_before": self.done_before, "failed": self.failed,
+                "in_doubt": self.in_doubt, "waiting": self.waiting,
+                "skipped": self.told.skipped_count,
+                "paused": pause.map(|pause| json!({
+                    "reason": pause.reason.as_str(), "message": pause.text,
+                    "until": pause.until.map(rfc3339),
+                })),
+            }));
+        }
+        session.output.say(&self.line())?;
+        match &end.ended {
+            Ended::Paused(pause) => session.output.say(&format!(
+                "stopped: {}; the work is kept, and the same command goes on with it",
+                clean(&pause.text)
+            )),
+            Ended::Finished | Ended::Stopped if self.failed + self.in_doubt > 0 => {
+                session.output.say("see `stenod list --state failed` and `stenod show ID`; `stenod retry --failed` tries again")
+            }
+            Ended::Finished | Ended::Stopped => Ok(()),
+        }
+    }
+
+    fn line(&self) -> String {
+        let parts = [
+            (self.done, "done"),
+            (self.failed, "failed"),
+            (self.in_doubt, "in doubt"),
+            (self.waiting, "waiting"),
+            (self.told.skipped_count, "skipped"),
+            (self.done_before, "done before"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, name)| format!("{count} {name}"))
+            .collect();
+        let nothing_new = self.done + self.failed + self.in_doubt + self.waiting == 0;
+        match (nothing_new, parts.is_empty()) {
+            (true, true) => "nothing to do: no recordings found".to_owned(),
+            (true, false) => format!("nothing to do: {}", parts.join(", ")),
+            (false, _) => parts.join(", "),
+        }
+    }
+}
+
+/// Whether a file that was passed over may have been a recording that somebody misses.
+fn is_a_loss(reason: &crate::domain::job::Reason) -> bool {
+    matches!(
+        reason.code.as_str(),
+        "permission_denied" | "unreadable" | "damaged" | "cut_short" | "decoder_failed" | "growing"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_says_that_nothing_is_to_do() {
+        let told = Told::default();
+        let summary =
+            Summary { done: 0, done_before: 7, failed: 0, in_doubt: 0, waiting: 0, told: &told };
+        assert_eq!(summary.line(), "nothing to do: 7 done before");
+    }
+}

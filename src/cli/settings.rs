@@ -1,0 +1,66 @@
+//! `stenod config`: the effective settings, and what is wrong with them.
+
+use serde_json::json;
+
+use super::output::shown;
+use super::{ConfigCommand, Failure, Session, exit, view};
+use crate::config::{Config, EXAMPLE};
+
+pub(super) fn execute(session: &Session, command: &ConfigCommand) -> Result<u8, Failure> {
+    match command {
+        ConfigCommand::Show => show(session),
+        ConfigCommand::Check => check(session),
+        ConfigCommand::Path => path(session),
+        ConfigCommand::Example => {
+            session.output.data(EXAMPLE)?;
+            Ok(exit::DONE)
+        }
+    }
+}
+
+fn show(session: &Session) -> Result<u8, Failure> {
+    let config = session.config()?;
+    if session.output.json() {
+        let settings: serde_json::Map<_, _> = config
+            .settings()
+            .iter()
+            .map(|setting| {
+                let origin = setting.origin.to_string();
+                (setting.key.clone(), json!({"value": setting.value, "origin": origin}))
+            })
+            .collect();
+        let file = config.file.as_deref().map(view::path);
+        session.output.document(&json!({"file": file, "settings": settings}))?;
+        return Ok(exit::DONE);
+    }
+    let lines: String = config
+        .settings()
+        .iter()
+        .map(|setting| format!("{} = {}  # {}\n", setting.key, setting.value, setting.origin))
+        .collect();
+    session.output.data(&lines)?;
+    Ok(exit::DONE)
+}
+
+fn check(session: &Session) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let text = match &config.file {
+        Some(file) => format!("{} is right", shown(file)),
+        None => "there is no configuration file; the defaults apply".to_owned(),
+    };
+    session.output.say(&text)?;
+    Ok(exit::DONE)
+}
+
+fn path(session: &Session) -> Result<u8, Failure> {
+    match Config::locate(&session.environment, session.config_file.as_deref())? {
+        Some(file) => {
+            session.output.data(&format!("{}\n", file.display()))?;
+            Ok(exit::DONE)
+        }
+        None => {
+            session.output.say("there is no configuration file; the defaults apply")?;
+            Ok(exit::CONFIGURATION)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `stenod show`: everything on one job.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use super::{Failure, Session, ShowArguments, exit, view};
+use crate::clock::rfc3339;
+use crate::domain::job::{Job, JobId};
+use crate::domain::route;
+use crate::queue::{Attempt, LedgerEntry, Output, Reader};
+
+struct Everything {
+    job: Job,
+    outputs: Vec<Output>,
+    attempts: Vec<Attempt>,
+    ledger: Vec<LedgerEntry>,
+    direct_limit: u64,
+}
+
+pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let Some(reader) = Reader::open(&config.state_dir)? else {
+        return Err(unknown(&arguments.job));
+    };
+    let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
+    let everything = Everything {
+        outputs: reader.outputs(job.id)?,
+        attempts: reader.attempts(job.id)?,
+        ledger: reader.ledger(job.id)?,
+        job,
+        direct_limit: config.large.direct_limit,
+    };
+    if session.output.json() {
+        session.output.document(&everything.json())?;
+    } else {
+        session.output.data(&everything.text())?;
+    }
+    Ok(exit::DONE)
+}
+
+/// The job with this number, else the latest of the recording at this path.
+///
+/// # Errors
+/// Any error of the table.
+pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Failure> {
+    if let Some(number) = named.to_str().and_then(|text| text.parse().ok())
+        && let Some(job) = reader.job(JobId(number))?
+    {
+        return Ok(Some(job));
+    }
+    let absolute = std::path::absolute(named)?;
+    if let Some(job) = reader.job_at(&absolute)? {
+        return Ok(Some(job));
+    }
+    match named.canonicalize() {
+        Ok(real) => Ok(reader.job_at(&real)?),
+        // It need not be there any more to have had a job.
+        Err(_) => Ok(None),
+    }
+}
+
+/// The failure for what names no job.
+pub(super) fn unknown(named: &Path) -> Failure {
+    let error = anyhow::anyhow!("there is no job for {}", shown(named));
+    Failure::new(exit::UNEXPECTED, error).hint("`stenod list` shows every job")
+}
+
+impl Everything {
+    fn json(&self) -> Value {
+        let mut value = view::job(&self.job, &self.outputs, self.direct_limit);
+        value["hash"] = json!(self.job.hash.to_string());
+        value["bytes"] = json!(self.job.size);
+        value["format"] = json!(self.job.format.name());
+        value["settings"] = json!(self.job.settings);
+        value["formats"] = json!(self.job.publication.formats);
+        value["request_id"] = json!(self.job.request_id);
+        value["events"] = self.attempts.iter().map(event).collect();
+        value["ledger"] = self.ledger.iter().map(entry).collect();
+        value["output_files"] = self.outputs.iter().map(output).collect();
+        value
+    }
+
+    fn text(&self) -> String {
+        let job = &self.job;
+        let mut lines = vec![
+            field("job", &job.id.to_string()),
+            field("source", &shown(&job.source)),
+            field("state", &format!("{} ({})", job.stage.state(), job.stage.name().as_str())),
+        ];
+        if let Some(reason) = job.stage.reason() {
+            lines.push(field("reason", &format!("{}: {}", reason.code, clean(&reason.text))));
+        }
+        if let Some(at) = view::next_attempt(&job.stage) {
+            lines.push(field("next", &rfc3339(at)));
+        }
+        let duration = job.duration.map_or("unknown".to_owned(), |duration| duration.to_string());
+        lines.push(field("audio", &format!("{}, {duration}, {}", job.format, route::bytes(job.size))));
+        lines.push(field("hash", &job.hash.to_string()));
+        let settings = &job.settings;
+        lines.push(field(
+            "settings",
+            &format!(
+                "{} {}, language {}, diarize {}, audio events {}",
+                settings.provider.name(),
+                clean(&settings.model),
+                clean(&settings.language),
+                settings.diarize,
+                settings.tag_audio_events
+            ),
+        ));
+        let optional = [("run", &job.run_id), ("request", &job.request_id)];
+        lines.extend(
+            optional.iter().filter_map(|(name, id)| Some(field(name, &clean(id.as_ref()?)))),
+        );
+        if let Some(cost) = &job.cost {
+            lines.push(field("cost", &cost.to_string()));
+        }
+        self.lists(&mut lines);
+        lines.join("\n") + "\n"
+    }
+
+    fn lists(&self, lines: &mut Vec<String>) {
+        for output in &self.outputs {
+            let note = output.note.as_ref().map(|note| format!(" ({})", clean(note)));
+            lines.push(field("output", &(shown(&output.path) + &note.unwrap_or_default())));
+        }
+        for attempt in &self.attempts {
+            let text = format!("{} {}: {}", rfc3339(attempt.at), attempt.event, clean(&attempt.text));
+            lines.push(field("event", &text));
+        }
+        for entry in &self.ledger {
+            let text = format!(
+                "{} {} {} {} ({})",
+                rfc3339(entry.at),
+                entry.kind,
+                entry.amount,
+                entry.currency,
+                clean(&entry.note)
+            );
+            lines.push(field("ledger", &text));
+        }
+    }
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("{name:<9} {value}")
+}
+
+fn event(attempt: &Attempt) -> Value {
+    json!({
+        "at": rfc3339(attempt.at), "event": attempt.event, "message": attempt.text,
+        "request_id": attempt.request_id,
+    })
+}
+
+fn entry(entry: &LedgerEntry) -> Value {
+    json!({
+        "at": rfc3339(entry.at), "kind": entry.kind, "amount": entry.amount,
+        "currency": entry.currency, "note": entry.note,
+    })
+}
+
+fn output(output: &Output) -> Value {
+    json!({
+        "path": view::path(&output.path), "format": output.format, "note": output.note,
+        "hash": output.hash.to_string(), "written_at": rfc3339(output.written_at),
+    })
+}

@@ -1,0 +1,198 @@
+//! `stenod status`: one screen on what is going on, whether the daemon runs or not.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use super::{Failure, Session, exit, view};
+use crate::clock::{Calendar, rfc3339};
+use crate::config::Config;
+use crate::domain::job::State;
+use crate::domain::money::{Amount, Currency};
+use crate::queue::{FolderRow, Instance, Pause, Reader, Spend, running_instance};
+
+struct Status {
+    instance: Option<Instance>,
+    counts: HashMap<State, u64>,
+    pauses: Vec<Pause>,
+    spend: Vec<Spend>,
+    folders: Vec<(FolderRow, HashMap<String, u64>)>,
+    failures: Vec<(String, u64)>,
+    skipped: usize,
+}
+
+pub(super) fn execute(session: &Session) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let status = Status::read(session, &config)?;
+    if session.output.json() {
+        session.output.document(&status.json())?;
+    } else {
+        session.output.data(&status.text(&config))?;
+    }
+    Ok(exit::DONE)
+}
+
+impl Status {
+    fn read(session: &Session, config: &Config) -> Result<Self, Failure> {
+        let instance = running_instance(&config.state_dir)?;
+        let reader = Reader::open(&config.state_dir)?;
+        let configured = config.folders.iter().map(|folder| FolderRow {
+            path: folder.path.clone(),
+            mode: None,
+            mode_reason: None,
+            trouble: (!folder.path.exists()).then(|| "it is not there".to_owned()),
+            scanned_at: None,
+        });
+        let mut status = Self {
+            instance,
+            counts: HashMap::new(),
+            pauses: Vec::new(),
+            spend: Vec::new(),
+            folders: configured.map(|folder| (folder, HashMap::new())).collect(),
+            failures: Vec::new(),
+            skipped: 0,
+        };
+        if let Some(reader) = reader {
+            let now = session.clock.now();
+            status.counts = reader.counts()?;
+            status.pauses = reader.pauses()?;
+            status.spend = reader.spend(Calendar::around(now))?;
+            status.failures = reader.failures()?;
+            status.skipped = reader.skipped()?.len();
+            status.read_folders(&reader)?;
+        }
+        Ok(status)
+    }
+
+    /// What the table knows of a folder is said of it; folders that only runs have seen are added.
+    fn read_folders(&mut self, reader: &Reader<'_>) -> Result<(), Failure> {
+        for known in reader.folders()? {
+            let counts = reader.folder_counts(&known.path)?;
+            match self.folders.iter_mut().find(|(folder, _)| folder.path == known.path) {
+                Some(entry) => *entry = (known, counts),
+                None => self.folders.push((known, counts)),
+            }
+        }
+        if self.instance.is_none() {
+            // How it was watched says nothing while nobody watches.
+            for (folder, _) in &mut self.folders {
+                folder.mode = None;
+                folder.mode_reason = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let jobs: serde_json::Map<String, Value> = State::ALL
+            .into_iter()
+            .map(|state| (state.as_str().to_owned(), json!(self.count(state))))
+            .collect();
+        json!({
+            "running": self.instance.is_some(),
+            "instance": self.instance.as_ref().map(|instance| {
+                json!({"pid": instance.pid.parse::<u32>().ok(), "since": instance.since})
+            }),
+            "jobs": jobs,
+            "paused": self.pauses.first().map(pause),
+            "pauses": self.pauses.iter().map(pause).collect::<Vec<_>>(),
+            "spent": self.spent(),
+            "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
+            "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count})).collect::<Vec<_>>(),
+            "skipped": self.skipped,
+        })
+    }
+
+    fn count(&self, state: State) -> u64 {
+        self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    fn spent(&self) -> Value {
+        let mut spent = serde_json::Map::new();
+        let nothing =
+            json!({"today": "0", "month": "0", "total": "0", "in_doubt": "0"});
+        spent.insert(Currency::usd().code().to_owned(), nothing);
+        for spend in &self.spend {
+            let text = |amount: rust_decimal::Decimal| amount.normalize().to_string();
+            let value = json!({
+                "today": text(spend.today), "month": text(spend.month),
+                "total": text(spend.total), "in_doubt": text(spend.in_doubt),
+            });
+            spent.insert(spend.currency.code().to_owned(), value);
+        }
+        Value::Object(spent)
+    }
+
+    fn text(&self, config: &Config) -> String {
+        let mut lines = vec![match &self.instance {
+            Some(instance) => format!("running since {} (process {})", instance.since, instance.pid),
+            None => "not running".to_owned(),
+        }];
+        lines.push(format!("state     {}", shown(&config.state_dir)));
+        let counts: Vec<String> = State::ALL
+            .into_iter()
+            .map(|state| format!("{} {}", self.count(state), state.as_str().replace('_', " ")))
+            .collect();
+        lines.push(format!("jobs      {}", counts.join(", ")));
+        for pause in &self.pauses {
+            let until = pause.until.map(|until| format!(" until {}", rfc3339(until)));
+            lines.push(format!(
+                "paused    {} since {}{}: {}",
+                pause.reason.as_str(),
+                rfc3339(pause.since),
+                until.unwrap_or_default(),
+                clean(&pause.text)
+            ));
+        }
+        for spend in &self.spend {
+            let amount = |value| Amount { value, currency: spend.currency.clone() }.to_string();
+            let mut line = format!(
+                "spent     {} today, {} this month, {} in all",
+                amount(spend.today),
+                amount(spend.month),
+                amount(spend.total)
+            );
+            if !spend.in_doubt.is_zero() {
+                line.push_str(&format!(", {} in doubt", amount(spend.in_doubt)));
+            }
+            lines.push(line);
+        }
+        lines.extend(self.folders.iter().map(|(folder, counts)| folder_line(folder, counts)));
+        for (code, count) in &self.failures {
+            lines.push(format!("failed    {count} {code}"));
+        }
+        if self.skipped > 0 {
+            lines.push(format!("skipped   {} files that are no recordings", self.skipped));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+fn pause(pause: &Pause) -> Value {
+    json!({
+        "reason": pause.reason.as_str(), "since": rfc3339(pause.since),
+        "until": pause.until.map(rfc3339), "message": pause.text,
+    })
+}
+
+fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {
+    json!({
+        "path": view::path(&folder.path), "watch": folder.mode, "watch_reason": folder.mode_reason,
+        "trouble": folder.trouble, "scanned_at": folder.scanned_at.map(rfc3339), "jobs": counts,
+    })
+}
+
+fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
+    let mut line = format!("folder    {}", shown(&folder.path));
+    let total: u64 = counts.values().sum();
+    line.push_str(&format!(": {} of {total} done", counts.get("done").copied().unwrap_or(0)));
+    if let Some(mode) = &folder.mode {
+        let reason = folder.mode_reason.as_deref().unwrap_or_default();
+        line.push_str(&format!(", watched by {mode} ({})", clean(reason)));
+    }
+    if let Some(trouble) = &folder.trouble {
+        line.push_str(&format!(", {}", clean(trouble)));
+    }
+    line
+}
