@@ -18,12 +18,13 @@ const ADAPTERS: [&str; 6] = [
 ];
 
 /// Who stands above the adapters, and what of each other they may know.
-const ABOVE: [(&str, &[&str]); 5] = [
+const ABOVE: [(&str, &[&str]); 6] = [
     ("config", &[]),
     ("pipeline", &["config"]),
-    ("daemon", &["config", "pipeline"]),
-    ("batch", &["config", "pipeline"]),
-    ("cli", &["config", "pipeline", "daemon", "batch"]),
+    ("session", &["config", "pipeline"]),
+    ("daemon", &["config", "pipeline", "session"]),
+    ("batch", &["config", "pipeline", "session"]),
+    ("cli", &["config", "pipeline", "session", "daemon", "batch"]),
 ];
 
 /// Crates with one place each, and that place.

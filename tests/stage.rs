@@ -28,7 +28,6 @@ fn nothing_of_the_machine_leaks_into_the_environment() {
         "LC_ALL",
         "NANOGPT_API_KEY",
         "PATH",
-        "RUST_BACKTRACE",
         "STENOD_CONFIG",
         "TMPDIR",
         "TZ",

@@ -55,7 +55,6 @@ impl Call {
         call.env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
-            .env("RUST_BACKTRACE", "1")
     }
 
     /// Sets a variable of the environment.
@@ -177,9 +176,9 @@ impl Running {
         }
     }
 
-    /// Sends a signal.
+    /// Sends a signal; one that comes too late is no mistake.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.called));
+        kill_process(self.pid, signal).ok();
     }
 
     /// Asks it to stop, as service managers do.
@@ -189,8 +188,7 @@ impl Running {
 
     /// Kills it on the spot and waits until it is gone.
     pub fn kill(self) -> Outcome {
-        // It may have ended by itself a moment before: then there is nothing to kill.
-        kill_process(self.pid, Signal::KILL).ok();
+        self.signal(Signal::KILL);
         self.outcome()
     }
 
@@ -242,7 +240,7 @@ impl Running {
                 Ok(status) => status,
                 Err(RecvTimeoutError::Timeout) => {
                     let told = self.tell();
-                    kill_process(self.pid, Signal::KILL).ok();
+                    self.signal(Signal::KILL);
                     panic!("it did not end in {:?}\n{told}", self.patience);
                 }
                 Err(RecvTimeoutError::Disconnected) => panic!("nobody waited for {}", self.called),
@@ -273,7 +271,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.has_ended() {
-            kill_process(self.pid, Signal::KILL).ok();
+            self.signal(Signal::KILL);
             self.ended.recv_timeout(self.patience).ok();
         }
     }
