@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::pipeline::{
-    Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive,
-};
+use crate::pipeline::{Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive};
 
 /// Takes in what lies in `places`, waiting for what is about to be complete.
 ///
@@ -19,7 +17,9 @@ pub async fn take_in(
     options: IntakeOptions,
 ) -> Result<Intake, PipelineError> {
     let looked = Arc::new(AtomicBool::new(false));
-    Intake::new(pipeline.clone(), places, options).run_once(looked).await
+    Intake::new(pipeline.clone(), places, options)
+        .run_once(looked)
+        .await
 }
 
 /// Works on what was taken in until nothing moves any more.
@@ -27,5 +27,11 @@ pub async fn take_in(
 /// # Errors
 /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
 pub async fn work(pipeline: Arc<Pipeline>) -> Result<Ended, PipelineError> {
-    drive(pipeline, Mode::Run { looked: Arc::new(AtomicBool::new(true)) }).await
+    drive(
+        pipeline,
+        Mode::Run {
+            looked: Arc::new(AtomicBool::new(true)),
+        },
+    )
+    .await
 }

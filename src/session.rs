@@ -38,7 +38,9 @@ pub enum SetupError {
     #[error("no key for NanoGPT was found, and this stenod was built without the recogniser")]
     NothingRecognises,
     /// The provider is not built yet.
-    #[error("service.provider = \"openai\" is not built into this version: use \"nanogpt\" or \"local\"")]
+    #[error(
+        "service.provider = \"openai\" is not built into this version: use \"nanogpt\" or \"local\""
+    )]
     NotBuilt,
     /// The model cannot transcribe.
     #[error("`{model}` clones voices and is paid by the run: it transcribes nothing")]
@@ -104,9 +106,9 @@ pub fn provider(config: &Config) -> Result<Provider, SetupError> {
         config::Provider::Auto if has_key => Ok(Provider::NanoGpt),
         config::Provider::Auto if !local::is_built_in() => Err(SetupError::NothingRecognises),
         config::Provider::Auto => match config.origin_of("transcribe.model") {
-            Some(Origin::Flag(_)) => {
-                Err(SetupError::ModelNeedsKey { model: config.transcribe.model.clone() })
-            }
+            Some(Origin::Flag(_)) => Err(SetupError::ModelNeedsKey {
+                model: config.transcribe.model.clone(),
+            }),
             _ => Ok(Provider::Local),
         },
         config::Provider::Local if !local::is_built_in() => Err(SetupError::NothingRecognises),
@@ -125,9 +127,16 @@ pub fn places(
     provider: Provider,
 ) -> Result<Places, SetupError> {
     let folders: Vec<(PathBuf, Folder)> = if paths.is_empty() {
-        config.folders.iter().map(|folder| (folder.path.clone(), folder.clone())).collect()
+        config
+            .folders
+            .iter()
+            .map(|folder| (folder.path.clone(), folder.clone()))
+            .collect()
     } else {
-        paths.iter().map(|path| given(config, path)).collect::<Result<_, _>>()?
+        paths
+            .iter()
+            .map(|path| given(config, path))
+            .collect::<Result<_, _>>()?
     };
     if folders.is_empty() {
         return Err(SetupError::NothingToLookAt);
@@ -139,7 +148,9 @@ pub fn places(
     let roots = Roots::new(roots)?;
     let mut places = Vec::new();
     for root in roots.iter() {
-        let folder = folders.iter().find(|(path, _)| same_place(path, root.path()));
+        let folder = folders
+            .iter()
+            .find(|(path, _)| same_place(path, root.path()));
         if let Some((_, folder)) = folder {
             places.push(place(config, root.clone(), folder, provider)?);
         }
@@ -182,7 +193,9 @@ fn place(
 ) -> Result<Place, SetupError> {
     let transcribe = &folder.transcribe;
     if provider.is_paid() && money::is_not_transcription(&transcribe.model) {
-        return Err(SetupError::NoTranscription { model: transcribe.model.clone() });
+        return Err(SetupError::NoTranscription {
+            model: transcribe.model.clone(),
+        });
     }
     let paid = provider.is_paid();
     let settings = Settings {
@@ -199,7 +212,9 @@ fn place(
     Ok(Place {
         root,
         settings,
-        publication: Publication { formats: transcribe.formats.clone() },
+        publication: Publication {
+            formats: transcribe.formats.clone(),
+        },
         output_dir: transcribe.output_dir.clone(),
         settle: folder.settle,
         leave_existing: !folder.existing,
@@ -232,12 +247,21 @@ pub async fn open(
         config::InDoubt::RetryOnce => DoubtPolicy::RetryOnce,
         config::InDoubt::Hold => DoubtPolicy::Hold,
     };
-    let recovered = queue.recover(doubt, now).await.map_err(PipelineError::from)?;
+    let recovered = queue
+        .recover(doubt, now)
+        .await
+        .map_err(PipelineError::from)?;
     for id in &recovered.queued {
-        tracing::info!(job = id.0, "it was being sent when stenod ended: sent again, free of charge");
+        tracing::info!(
+            job = id.0,
+            "it was being sent when stenod ended: sent again, free of charge"
+        );
     }
     for id in &recovered.in_doubt {
-        tracing::warn!(job = id.0, "stenod ended before its answer was stored: nobody knows whether it was billed");
+        tracing::warn!(
+            job = id.0,
+            "stenod ended before its answer was stored: nobody knows whether it was billed"
+        );
     }
     queue.reconsider(now).await.map_err(PipelineError::from)?;
     queue.resume_at_start().await.map_err(PipelineError::from)?;
@@ -290,16 +314,15 @@ fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timesta
 }
 
 /// The paid service, if there is a key for it and the configuration does not rule it out.
-fn service(
-    config: &Config,
-    clock: SharedClock,
-) -> Result<Option<Arc<dyn Service>>, SetupError> {
+fn service(config: &Config, clock: SharedClock) -> Result<Option<Arc<dyn Service>>, SetupError> {
     match config.service.provider {
         config::Provider::OpenAi => return Err(SetupError::NotBuilt),
         config::Provider::Local => return Ok(None),
         config::Provider::Auto | config::Provider::NanoGpt => {}
     }
-    let Some(key) = &config.service.key else { return Ok(None) };
+    let Some(key) = &config.service.key else {
+        return Ok(None);
+    };
     let service = NanoGpt::new(&config.service.base_url, key.secret(), clock)?;
     Ok(Some(Arc::new(service)))
 }

@@ -1,7 +1,9 @@
 //! Transcribes the recordings of a folder and reports word errors, CPU time and memory (Linux):
 //! `measure FOLDER [THREADS] [MODEL-FOLDER]`; the folder's `manifest.tsv` has files, seconds and texts.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/support/source.rs"]
+mod source;
+#[path = "../tests/support/speech.rs"]
 mod support;
 
 use std::error::Error;
@@ -90,7 +92,7 @@ impl Sum {
     ) -> Result<String, Box<dyn Error>> {
         let before = cpu_seconds()?;
         let mut go_on = |_| ControlFlow::Continue(());
-        let mut source = support::source(samples);
+        let mut source = source::source(samples);
         let recognition = recogniser.transcribe(&mut source, options, &mut go_on)?;
         let spent = cpu_seconds()? - before;
         let segments = recognition.segments;

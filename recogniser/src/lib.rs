@@ -20,6 +20,8 @@ mod random;
 mod repetition;
 mod rules;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod weights;
 mod windows;

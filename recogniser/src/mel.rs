@@ -159,3 +159,67 @@ fn hertz_of(mel: f64) -> f64 {
 fn narrow(value: f64) -> f32 {
     value as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bins, bin, first frequency that it reaches, weights.
+    const FILTERS: [(usize, usize, usize, &[f32]); 6] = [
+        (80, 0, 1, &[0.024_862_595]),
+        (80, 30, 29, &[0.015_856_039, 0.008_962_771]),
+        (
+            80,
+            60,
+            90,
+            &[
+                0.001_434_534_3,
+                0.003_441_219_2,
+                0.005_447_903_7,
+                0.006_591_093,
+                0.004_660_012,
+                0.002_728_930_4,
+                0.000_797_849_15,
+            ],
+        ),
+        (128, 0, 1, &[0.012_373_986]),
+        (128, 5, 3, &[0.005_644_592, 0.006_729_394]),
+        (
+            128,
+            127,
+            191,
+            &[
+                0.000_475_695_08,
+                0.001_617_171_7,
+                0.002_758_648_4,
+                0.003_900_125,
+                0.005_041_601_7,
+                0.004_457_121,
+                0.003_342_840_6,
+                0.002_228_560_4,
+                0.001_114_280_2,
+            ],
+        ),
+    ];
+
+    /// The values for 80 bins are those of the file that OpenAI publishes, those for 128 bins were made
+    /// with NumPy after librosa's `filters.mel(sr=16000, n_fft=400)`.
+    #[test]
+    fn filters_have_the_values_of_librosa() {
+        for (bins, bin, first, weights) in FILTERS {
+            let filters = filters(bins);
+            let filter = &filters[bin];
+            assert_eq!(
+                (filter.first, filter.weights.len()),
+                (first, weights.len()),
+                "{bins} {bin}"
+            );
+            for (got, wanted) in filter.weights.iter().zip(weights) {
+                assert!(
+                    (got - wanted).abs() < 1e-7,
+                    "{bins} {bin}: {got}, not {wanted}"
+                );
+            }
+        }
+    }
+}

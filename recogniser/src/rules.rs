@@ -80,16 +80,14 @@ impl Rules {
 
     /// A segment may begin where the last one ended, but it must not end where it began.
     fn forbid_going_back(&self, said: &[Token], scores: &mut [f32]) {
-        let is_timestamp = |token: &&Token| self.specials.is_timestamp(**token);
-        let Some(&latest) = said.iter().rev().find(is_timestamp) else {
+        let is_timestamp = |token: Token| self.specials.is_timestamp(token);
+        let Some(&latest) = said.iter().rfind(|&&token| is_timestamp(token)) else {
             return;
         };
-        let ended = said.last() == Some(&latest)
-            && said
-                .iter()
-                .rev()
-                .nth(1)
-                .is_some_and(|token| !is_timestamp(&token));
+        let ended = match *said {
+            [.., before, last] => is_timestamp(last) && !is_timestamp(before),
+            _ => false,
+        };
         let least = if ended { latest } else { latest + 1 };
         forbid(scores, place(self.specials.first_timestamp())..place(least));
     }
@@ -109,5 +107,93 @@ fn forbid(scores: &mut [f32], range: Range<usize>) {
 fn forbid_one(scores: &mut [f32], token: Token) {
     if let Some(score) = scores.get_mut(place(token)) {
         *score = NEVER;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text 0 to 9, end of text 10, steering 11 to 15, timestamps from 16 on.
+    const END: Token = 10;
+    const FIRST: Token = 16;
+    const BEHIND: Token = FIRST + 1501;
+    const SIZE: usize = BEHIND as usize;
+
+    fn rules() -> Rules {
+        let specials = Specials {
+            end_of_text: END,
+            start: 11,
+            transcribe: 12,
+            no_speech: 14,
+            no_timestamps: 15,
+            languages: vec![("en".to_owned(), 13)],
+        };
+        Rules {
+            specials,
+            never: vec![3],
+            never_first: vec![2, END],
+        }
+    }
+
+    /// The tokens that may follow, when all are equally likely but text is ahead of any one timestamp.
+    fn allowed(said: &[Token]) -> Vec<Token> {
+        let mut scores = vec![0.0; SIZE];
+        scores[..FIRST as usize].fill(20.0);
+        rules().apply(said, &mut scores);
+        (0..BEHIND)
+            .filter(|&token| scores[token as usize] > NEVER)
+            .collect()
+    }
+
+    #[test]
+    fn the_first_token_is_a_timestamp_of_at_most_one_second() {
+        assert_eq!(allowed(&[]), (FIRST..=FIRST + 50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn text_follows_the_start_of_a_segment_without_suppressed_and_steering_tokens() {
+        assert_eq!(allowed(&[FIRST]), [0, 1, 2, 4, 5, 6, 7, 8, 9, END]);
+    }
+
+    #[test]
+    fn a_segment_must_not_end_where_it_began() {
+        let allowed = allowed(&[FIRST + 7, 1]);
+        assert!(allowed.contains(&5) && allowed.contains(&END));
+        assert!(!allowed.contains(&(FIRST + 7)) && allowed.contains(&(FIRST + 8)));
+    }
+
+    #[test]
+    fn after_the_end_of_a_segment_the_next_begins_there_or_later_or_all_ends() {
+        let wanted: Vec<Token> = [END].into_iter().chain(FIRST + 9..BEHIND).collect();
+        assert_eq!(allowed(&[FIRST, 1, FIRST + 9]), wanted);
+    }
+
+    #[test]
+    fn after_a_pair_of_timestamps_text_follows() {
+        assert_eq!(
+            allowed(&[FIRST, 1, FIRST + 9, FIRST + 9]),
+            [0, 1, 2, 4, 5, 6, 7, 8, 9, END]
+        );
+    }
+
+    #[test]
+    fn timestamps_that_are_together_likelier_than_any_text_are_said() {
+        let mut scores = vec![0.0; SIZE];
+        scores[5] = 7.0;
+        rules().apply(&[FIRST, 1], &mut scores);
+        assert_eq!(scores[5], NEVER, "ln 1500 is 7.3, which is over 7.0");
+        let mut scores = vec![0.0; SIZE];
+        scores[5] = 7.5;
+        rules().apply(&[FIRST, 1], &mut scores);
+        assert!(scores[5] > NEVER);
+    }
+
+    #[test]
+    fn scores_of_another_size_do_no_harm() {
+        for size in [0, 1, 12, 20] {
+            rules().apply(&[FIRST, 1, FIRST + 9], &mut vec![0.0; size]);
+            rules().apply(&[], &mut vec![0.0; size]);
+        }
     }
 }

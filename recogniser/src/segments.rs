@@ -77,3 +77,116 @@ fn piece(tokens: &[Token], specials: &Specials, content: usize) -> Option<Piece>
         tokens: text,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mel::{RATE, WINDOW};
+
+    const T: Token = 16;
+
+    fn specials() -> Specials {
+        Specials {
+            end_of_text: 10,
+            start: 11,
+            transcribe: 12,
+            no_speech: 14,
+            no_timestamps: 15,
+            languages: Vec::new(),
+        }
+    }
+
+    fn cut_window(tokens: &[Token]) -> Cut {
+        cut(tokens, &specials(), WINDOW)
+    }
+
+    fn piece(start: usize, end: usize, tokens: &[Token]) -> Piece {
+        Piece {
+            start: start * STEP,
+            end: end * STEP,
+            tokens: tokens.to_vec(),
+        }
+    }
+
+    #[test]
+    fn an_unfinished_segment_is_left_to_the_next_window() {
+        let cut = cut_window(&[T, 1, 2, T + 100, T + 100, 3, T + 250, T + 260, 4]);
+        let segments = vec![piece(0, 100, &[1, 2]), piece(100, 250, &[3])];
+        assert_eq!(
+            cut,
+            Cut {
+                segments,
+                advance: 250 * STEP
+            }
+        );
+    }
+
+    #[test]
+    fn a_segment_that_closes_at_the_very_end_finishes_the_window() {
+        let cut = cut_window(&[T, 1, T + 100, T + 120, 2, T + 300]);
+        let segments = vec![piece(0, 100, &[1]), piece(120, 300, &[2])];
+        assert_eq!(
+            cut,
+            Cut {
+                segments,
+                advance: WINDOW
+            }
+        );
+    }
+
+    #[test]
+    fn a_window_that_ends_on_a_pair_goes_on_from_there() {
+        let cut = cut_window(&[T, 1, T + 100, T + 100]);
+        assert_eq!(
+            cut,
+            Cut {
+                segments: vec![piece(0, 100, &[1])],
+                advance: 100 * STEP
+            }
+        );
+    }
+
+    #[test]
+    fn text_without_an_end_reaches_to_the_end_of_the_content() {
+        let cut = cut(&[T + 10, 1, 2], &specials(), 4 * RATE);
+        assert_eq!(
+            cut,
+            Cut {
+                segments: vec![piece(10, 200, &[1, 2])],
+                advance: 4 * RATE
+            }
+        );
+    }
+
+    #[test]
+    fn times_beyond_the_content_are_brought_back_to_its_end() {
+        let cut = cut(
+            &[T, 1, T + 1000, T + 1000, 2, T + 1200],
+            &specials(),
+            4 * RATE,
+        );
+        assert_eq!(cut.segments, [piece(0, 200, &[1]), piece(200, 200, &[2])]);
+        assert_eq!(cut.advance, 4 * RATE);
+    }
+
+    #[test]
+    fn segments_without_text_are_left_out() {
+        assert_eq!(
+            cut_window(&[T, T + 50, 1, T + 70]).segments,
+            [piece(50, 70, &[1])]
+        );
+        assert_eq!(
+            cut_window(&[T]),
+            Cut {
+                segments: Vec::new(),
+                advance: WINDOW
+            }
+        );
+    }
+
+    #[test]
+    fn every_window_goes_on_by_at_least_a_step() {
+        assert_eq!(cut_window(&[T, T, 1]).advance, WINDOW);
+        assert_eq!(cut(&[], &specials(), 0).advance, STEP);
+    }
+}

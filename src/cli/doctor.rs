@@ -21,8 +21,13 @@ const LITTLE_ROOM: u64 = 1 << 30;
 /// How long the service may take to answer.
 const NETWORK_LIMIT: Duration = Duration::from_secs(20);
 /// File systems of the network, by the magic numbers of `statfs(2)`, on which SQLite's locks do not hold.
-const NETWORK_FILE_SYSTEMS: &[(i64, &str)] =
-    &[(0x6969, "NFS"), (0xFF53_4D42, "SMB"), (0xFE53_4D42, "SMB"), (0x517B, "SMB"), (0x0102_1997, "9p")];
+const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
+    (0x6969, "NFS"),
+    (0xFF53_4D42, "SMB"),
+    (0xFE53_4D42, "SMB"),
+    (0x517B, "SMB"),
+    (0x0102_1997, "9p"),
+];
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +48,30 @@ struct Check {
 
 impl Check {
     fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, grade: Grade::Ok, text: text.into(), mend: None }
+        Self {
+            name,
+            grade: Grade::Ok,
+            text: text.into(),
+            mend: None,
+        }
     }
 
     fn note(name: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, grade: Grade::Note, text: text.into(), mend: Some(mend.into()) }
+        Self {
+            name,
+            grade: Grade::Note,
+            text: text.into(),
+            mend: Some(mend.into()),
+        }
     }
 
     fn problem(name: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, grade: Grade::Problem, text: text.into(), mend: Some(mend.into()) }
+        Self {
+            name,
+            grade: Grade::Problem,
+            text: text.into(),
+            mend: Some(mend.into()),
+        }
     }
 
     fn json(&self) -> Value {
@@ -61,7 +81,12 @@ impl Check {
     }
 
     fn line(&self) -> String {
-        let mut line = format!("{:<8} {:<8} {}", self.grade.name(), self.name, clean(&self.text));
+        let mut line = format!(
+            "{:<8} {:<8} {}",
+            self.grade.name(),
+            self.name,
+            clean(&self.text)
+        );
         if let Some(mend) = &self.mend {
             line.push_str(&format!("\n                  fix: {}", clean(mend)));
         }
@@ -79,11 +104,12 @@ impl Grade {
     }
 }
 
-pub(super) async fn execute(
-    session: &Session,
-    arguments: &DoctorArguments,
-) -> Result<u8, Failure> {
-    let loaded = Config::load(&session.environment, session.config_file.as_deref(), &session.overrides);
+pub(super) async fn execute(session: &Session, arguments: &DoctorArguments) -> Result<u8, Failure> {
+    let loaded = Config::load(
+        &session.environment,
+        session.config_file.as_deref(),
+        &session.overrides,
+    );
     let checks = match loaded {
         Ok(config) => check_all(&config, arguments.offline).await,
         Err(errors) => {
@@ -94,7 +120,9 @@ pub(super) async fn execute(
     let failed = checks.iter().any(|check| check.grade == Grade::Problem);
     if session.output.json() {
         let list: Vec<Value> = checks.iter().map(Check::json).collect();
-        session.output.document(&json!({"ok": !failed, "checks": list}))?;
+        session
+            .output
+            .document(&json!({"ok": !failed, "checks": list}))?;
     } else {
         let lines: String = checks.iter().map(|check| check.line() + "\n").collect();
         session.output.data(&lines)?;
@@ -104,13 +132,21 @@ pub(super) async fn execute(
 
 async fn check_all(config: &Config, offline: bool) -> Vec<Check> {
     let mut checks = vec![check_config(config)];
-    checks.extend(config.warnings.iter().map(|warning| {
-        Check::note("config", warning.as_str(), "see the configuration")
-    }));
+    checks.extend(
+        config
+            .warnings
+            .iter()
+            .map(|warning| Check::note("config", warning.as_str(), "see the configuration")),
+    );
     checks.push(check_provider(config));
     checks.push(check_key(config));
     checks.extend(check_state(&config.state_dir));
-    checks.extend(config.folders.iter().map(|folder| check_folder(&folder.path)));
+    checks.extend(
+        config
+            .folders
+            .iter()
+            .map(|folder| check_folder(&folder.path)),
+    );
     if config.folders.is_empty() {
         let mend = "add [[folders]] to the configuration, or name folders on the command line";
         checks.push(Check::note("folders", "no folder is configured", mend));
@@ -165,12 +201,18 @@ fn check_state(state_dir: &Path) -> Vec<Check> {
     match running_instance(state_dir) {
         Ok(Some(instance)) => checks.push(Check::ok(
             "instance",
-            format!("running since {} (process {})", instance.since, instance.pid),
+            format!(
+                "running since {} (process {})",
+                instance.since, instance.pid
+            ),
         )),
         Ok(None) => checks.push(Check::ok("instance", "not running")),
         Err(error) => {
             let text = format!("the lock of {} cannot be read: {error}", shown(state_dir));
-            let mend = format!("give it to the user that runs stenod: chown -R USER {}", shown(state_dir));
+            let mend = format!(
+                "give it to the user that runs stenod: chown -R USER {}",
+                shown(state_dir)
+            );
             checks.push(Check::problem("state", text, mend));
         }
     }
@@ -183,13 +225,26 @@ fn check_table(state_dir: &Path) -> Check {
     let path = state_dir.join(DATABASE);
     match Reader::open(state_dir).and_then(|reader| reader.map(|r| r.quick_check()).transpose()) {
         Ok(None) => Check::ok("table", "no job table yet"),
-        Ok(Some(verdict)) if verdict == "ok" => Check::ok("table", format!("{} is sound", shown(&path))),
+        Ok(Some(verdict)) if verdict == "ok" => {
+            Check::ok("table", format!("{} is sound", shown(&path)))
+        }
         Ok(Some(verdict)) => {
-            let mend = format!("stop stenod and move {} aside; transcripts stay", shown(&path));
-            Check::problem("table", format!("{} is damaged: {verdict}", shown(&path)), mend)
+            let mend = format!(
+                "stop stenod and move {} aside; transcripts stay",
+                shown(&path)
+            );
+            Check::problem(
+                "table",
+                format!("{} is damaged: {verdict}", shown(&path)),
+                mend,
+            )
         }
         Err(error) => {
-            let text = format!("{} cannot be read: {:#}", shown(&path), anyhow::Error::new(error));
+            let text = format!(
+                "{} cannot be read: {:#}",
+                shown(&path),
+                anyhow::Error::new(error)
+            );
             Check::problem("table", text, "run doctor as the user that runs stenod")
         }
     }
@@ -198,7 +253,11 @@ fn check_table(state_dir: &Path) -> Check {
 /// Room and kind of the file system that holds the state, or will hold it.
 fn check_disk(state_dir: &Path) -> Check {
     let Some(there) = state_dir.ancestors().find(|path| path.exists()) else {
-        return Check::problem("disk", "no part of the state directory's path exists", "make it");
+        return Check::problem(
+            "disk",
+            "no part of the state directory's path exists",
+            "make it",
+        );
     };
     let stat = match rustix::fs::statfs(there) {
         Ok(stat) => stat,
@@ -207,13 +266,24 @@ fn check_disk(state_dir: &Path) -> Check {
             return Check::problem("disk", text, "choose another state_dir");
         }
     };
-    #[expect(clippy::useless_conversion, reason = "the type differs between platforms")]
+    #[expect(
+        clippy::useless_conversion,
+        reason = "the type differs between platforms"
+    )]
     let kind = i64::from(stat.f_type) & 0xFFFF_FFFF;
-    if let Some((_, name)) = NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind) {
-        let text = format!("{} lies on {name}, where the table's locks do not hold", shown(there));
+    if let Some((_, name)) = NETWORK_FILE_SYSTEMS
+        .iter()
+        .find(|(magic, _)| *magic == kind)
+    {
+        let text = format!(
+            "{} lies on {name}, where the table's locks do not hold",
+            shown(there)
+        );
         return Check::problem("disk", text, "set state_dir to a local disk");
     }
-    let room = stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0));
+    let room = stat
+        .f_bavail
+        .saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0));
     let text = format!("{} free at {}", bytes(room), shown(there));
     if room < LITTLE_ROOM {
         Check::note("disk", text, "make room, or set state_dir to another disk")
@@ -227,7 +297,11 @@ fn check_folder(path: &Path) -> Check {
     let name = shown(path);
     if let Err(error) = std::fs::read_dir(path) {
         let text = format!("{name} cannot be read: {error}");
-        return Check::problem("folder", text, "make it, mount it, or give stenod's user the right to read it");
+        return Check::problem(
+            "folder",
+            text,
+            "make it, mount it, or give stenod's user the right to read it",
+        );
     }
     if rustix::fs::access(path, Access::WRITE_OK).is_err() {
         let mend = "give stenod's user the right to write there, or set output_dir";
@@ -251,7 +325,10 @@ async fn check_network(config: &Config) -> Check {
     match tokio::time::timeout(NETWORK_LIMIT, service.balance()).await {
         Ok(Ok(balance)) => {
             let balance = balance.0.round_dp(2);
-            Check::ok("network", format!("{base_url} answers; the balance is ${balance}"))
+            Check::ok(
+                "network",
+                format!("{base_url} answers; the balance is ${balance}"),
+            )
         }
         Ok(Err(error)) => Check::problem(
             "network",
@@ -260,7 +337,10 @@ async fn check_network(config: &Config) -> Check {
         ),
         Err(_) => Check::problem(
             "network",
-            format!("{base_url} did not answer within {} s", NETWORK_LIMIT.as_secs()),
+            format!(
+                "{base_url} did not answer within {} s",
+                NETWORK_LIMIT.as_secs()
+            ),
             "check service.base_url and the connection",
         ),
     }

@@ -19,7 +19,11 @@ pub struct Failure {
 impl Failure {
     /// A failure with its exit code.
     pub fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
-        Self { code, error: error.into(), hint: None }
+        Self {
+            code,
+            error: error.into(),
+            hint: None,
+        }
     }
 
     /// The same with a way to mend it.
@@ -76,9 +80,11 @@ impl From<ConfigErrors> for Failure {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
-        let code = match &error {
-            QueueError::AlreadyHeld { .. } => exit::HELD,
-            _ => exit::UNEXPECTED,
+        let is_held = matches!(error, QueueError::AlreadyHeld { .. });
+        let code = if is_held {
+            exit::HELD
+        } else {
+            exit::UNEXPECTED
         };
         Self::new(code, error)
     }
@@ -99,9 +105,10 @@ impl From<SetupError> for Failure {
             SetupError::Client(_) => exit::UNEXPECTED,
             SetupError::Queue(_) => exit::UNEXPECTED,
         };
-        let failure = match error {
-            SetupError::Queue(error) => Self::from(error),
-            other => Self::new(code, other),
+        let failure = if let SetupError::Queue(error) = error {
+            Self::from(error)
+        } else {
+            Self::new(code, error)
         };
         match hint {
             Some(hint) => failure.hint(hint),

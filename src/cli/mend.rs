@@ -41,7 +41,11 @@ pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Re
 
 fn named(reader: &Reader<'_>, jobs: &[PathBuf]) -> Result<Vec<JobId>, Failure> {
     jobs.iter()
-        .map(|job| show::find(reader, job)?.map(|job| job.id).ok_or_else(|| show::unknown(job)))
+        .map(|job| {
+            show::find(reader, job)?
+                .map(|job| job.id)
+                .ok_or_else(|| show::unknown(job))
+        })
         .collect()
 }
 
@@ -56,10 +60,19 @@ fn chosen(reader: &Reader<'_>, arguments: &RetryArguments) -> Result<Vec<JobId>,
     }
     let mut ids = Vec::new();
     for state in states {
-        ids.extend(reader.jobs(Some(state), MOST_JOBS)?.iter().map(|job| job.id));
+        ids.extend(
+            reader
+                .jobs(Some(state), MOST_JOBS)?
+                .iter()
+                .map(|job| job.id),
+        );
     }
     if let Some(code) = &arguments.reason {
-        let has_code = |job: &Job| job.stage.reason().is_some_and(|reason| reason.code == *code);
+        let has_code = |job: &Job| {
+            job.stage
+                .reason()
+                .is_some_and(|reason| reason.code == *code)
+        };
         for state in [State::Failed, State::Waiting, State::InDoubt] {
             let jobs = reader.jobs(Some(state), MOST_JOBS)?;
             ids.extend(jobs.iter().filter(|job| has_code(job)).map(|job| job.id));
@@ -68,21 +81,24 @@ fn chosen(reader: &Reader<'_>, arguments: &RetryArguments) -> Result<Vec<JobId>,
     Ok(ids)
 }
 
-fn say(
-    session: &Session,
-    what: &str,
-    asked: &[JobId],
-    done: &[JobId],
-) -> Result<u8, Failure> {
+fn say(session: &Session, what: &str, asked: &[JobId], done: &[JobId]) -> Result<u8, Failure> {
     if session.output.json() {
         let ids = |ids: &[JobId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
-        let left: Vec<JobId> = asked.iter().filter(|id| !done.contains(id)).copied().collect();
-        session.output.document(&serde_json::json!({"changed": ids(done), "left": ids(&left)}))?;
+        let left: Vec<JobId> = asked
+            .iter()
+            .filter(|id| !done.contains(id))
+            .copied()
+            .collect();
+        session
+            .output
+            .document(&serde_json::json!({"changed": ids(done), "left": ids(&left)}))?;
         return Ok(exit::DONE);
     }
     session.output.say(&format!("{} {what}", done.len()))?;
     for id in asked.iter().filter(|id| !done.contains(id)) {
-        session.output.say(&format!("job {id} is left as it is: it is done, or on its way"))?;
+        session.output.say(&format!(
+            "job {id} is left as it is: it is done, or on its way"
+        ))?;
     }
     Ok(exit::DONE)
 }

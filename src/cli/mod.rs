@@ -294,10 +294,14 @@ pub fn parse() -> Result<CommandLine, u8> {
         .try_get_matches()
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     parsed.map_err(|error| {
-        let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
+        let code = if error.use_stderr() {
+            exit::USAGE
+        } else {
+            exit::DONE
+        };
         match error.print() {
-            Ok(()) => code,
-            Err(_) => code.max(exit::DONE),
+            // With the terminal gone there is nobody left to tell.
+            Ok(()) | Err(_) => code,
         }
     })
 }
@@ -313,7 +317,11 @@ struct Session {
 
 impl Session {
     fn config(&self) -> Result<Config, Failure> {
-        let config = Config::load(&self.environment, self.config_file.as_deref(), &self.overrides)?;
+        let config = Config::load(
+            &self.environment,
+            self.config_file.as_deref(),
+            &self.overrides,
+        )?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -329,7 +337,13 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     let CommandLine { global, command } = command_line;
     let is_daemon = matches!(command, Command::Watch(_));
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let output = Output::new(global.json, global.quiet, global.color, global.progress, no_colour);
+    let output = Output::new(
+        global.json,
+        global.quiet,
+        global.color,
+        global.progress,
+        no_colour,
+    );
     telemetry::start(
         Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json),
         output.colours_errors(),
@@ -337,7 +351,10 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     let mut session = Session {
         environment: Environment::of_process(),
         config_file: global.config,
-        overrides: Overrides { state_dir: global.state_dir, ..Overrides::default() },
+        overrides: Overrides {
+            state_dir: global.state_dir,
+            ..Overrides::default()
+        },
         output,
         clock: Arc::new(SystemClock),
     };
@@ -351,7 +368,9 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
 async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) if !arguments.dry_run => run::execute(session, arguments).await,
-        Command::Run(arguments) | Command::Plan(arguments) => plan::execute(session, arguments).await,
+        Command::Run(arguments) | Command::Plan(arguments) => {
+            plan::execute(session, arguments).await
+        }
         Command::Watch(arguments) => watch::execute(session, arguments).await,
         Command::Status => status::execute(session),
         Command::List(arguments) => list::execute(session, &arguments),

@@ -26,7 +26,12 @@ impl Output {
     ) -> Self {
         let on_terminal = io::stderr().is_terminal();
         let colour = colour.applies(on_terminal && !no_colour);
-        Self { json, quiet, colour, progress: progress.applies(on_terminal) && !quiet && !json }
+        Self {
+            json,
+            quiet,
+            colour,
+            progress: progress.applies(on_terminal) && !quiet && !json,
+        }
     }
 
     /// Whether JSON is wanted.
@@ -82,7 +87,11 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 fn escaped(c: char) -> impl Iterator<Item = char> {
-    let text = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let text = if c.is_control() {
+        c.escape_default().to_string()
+    } else {
+        c.to_string()
+    };
     text.chars().collect::<Vec<_>>().into_iter()
 }
 

@@ -26,14 +26,20 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         limit: arguments.limit,
     };
     let state_dir = config.state_dir.clone();
-    let model = places.places.first().map(|place| place.settings.model.clone()).unwrap_or_default();
+    let model = places
+        .places
+        .first()
+        .map(|place| place.settings.model.clone())
+        .unwrap_or_default();
     let plan = supervise::blocking(move || {
         let reader = Reader::open(&state_dir)?;
         plan(&places.places, reader.as_ref(), terms)
     })
     .await??;
     if session.output.json() {
-        session.output.document(&document(&plan, provider.name(), &model))?;
+        session
+            .output
+            .document(&document(&plan, provider.name(), &model))?;
     } else {
         session.output.data(&text(&plan, provider.name(), &model))?;
     }
@@ -51,7 +57,12 @@ struct Sum {
 
 impl Default for Sum {
     fn default() -> Self {
-        Self { recordings: 0, micros: 0, bytes: 0, cost: Some(Decimal::ZERO) }
+        Self {
+            recordings: 0,
+            micros: 0,
+            bytes: 0,
+            cost: Some(Decimal::ZERO),
+        }
     }
 }
 
@@ -87,7 +98,10 @@ impl Sum {
             None => "price unknown".to_owned(),
         };
         let bytes = crate::domain::route::bytes(self.bytes);
-        format!("{} recordings, {duration}, {bytes}, {cost}", self.recordings)
+        format!(
+            "{} recordings, {duration}, {bytes}, {cost}",
+            self.recordings
+        )
     }
 }
 
@@ -187,16 +201,29 @@ fn text(plan: &Plan, provider: &str, model: &str) -> String {
     if roots.len() > 1 {
         text.push('\n');
         for (root, items) in roots {
-            text.push_str(&format!("{}: {}\n", shown(root), Sum::of(items.into_iter()).text()));
+            text.push_str(&format!(
+                "{}: {}\n",
+                shown(root),
+                Sum::of(items.into_iter()).text()
+            ));
         }
     }
-    text.push_str(&format!("\nto send: {}, by {provider} ({model})\n", Sum::of(plan.items.iter()).text()));
+    text.push_str(&format!(
+        "\nto send: {}, by {provider} ({model})\n",
+        Sum::of(plan.items.iter()).text()
+    ));
     let others = [
         ("done", count(plan, |fate| *fate == Fate::Done)),
-        ("duplicates, free", count(plan, |fate| matches!(fate, Fate::Duplicate { .. }))),
+        (
+            "duplicates, free",
+            count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
+        ),
         ("under way", count(plan, |fate| *fate == Fate::UnderWay)),
         ("waiting", count(plan, |fate| matches!(fate, Fate::Wait(_)))),
-        ("ended without a transcript", count(plan, |fate| matches!(fate, Fate::Ended(_)))),
+        (
+            "ended without a transcript",
+            count(plan, |fate| matches!(fate, Fate::Ended(_))),
+        ),
         ("skipped", count(plan, |fate| matches!(fate, Fate::Skip(_)))),
     ];
     let others: Vec<String> = others
@@ -211,11 +238,16 @@ fn text(plan: &Plan, provider: &str, model: &str) -> String {
 }
 
 fn line(item: &Planned) -> String {
-    let duration = item.duration.map(|duration| duration.to_string()).unwrap_or_default();
+    let duration = item
+        .duration
+        .map(|duration| duration.to_string())
+        .unwrap_or_default();
     let source = shown(&item.source);
     let start = format!("{:<9}  {duration:>8}", action(&item.fate));
     match &item.fate {
-        Fate::Send { cost: Some(cost), .. } if !cost.is_zero() => {
+        Fate::Send {
+            cost: Some(cost), ..
+        } if !cost.is_zero() => {
             format!("{start}  {source}  {}", Amount::usd(*cost))
         }
         Fate::Send { .. } | Fate::Done | Fate::UnderWay => format!("{start}  {source}"),

@@ -40,17 +40,19 @@ pub(super) struct Told {
 
 impl Teller {
     pub(super) fn new(output: Output, direct_limit: u64) -> Self {
-        Self { output, direct_limit, state: Mutex::default() }
+        Self {
+            output,
+            direct_limit,
+            state: Mutex::default(),
+        }
     }
 
     /// What has been told so far.
     pub(super) fn told(&self) -> Told {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether standard output was closed.
-    pub(super) fn is_broken(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).broken
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn tell(&self, told: &mut Told, event: &Event) -> io::Result<()> {
@@ -77,7 +79,9 @@ impl Teller {
             return self.output.line(&line);
         }
         match line(job, outputs) {
-            Some(line) if before != Some(job.stage.state()) || job.stage.state() != State::Active => {
+            Some(line)
+                if before != Some(job.stage.state()) || job.stage.state() != State::Active =>
+            {
                 self.say(told, &line)
             }
             _ => Ok(()),
@@ -94,7 +98,10 @@ impl Teller {
         }
         told.progress_shown = true;
         // Overwrites itself, and is cleared before anything else is said.
-        write!(io::stderr().lock(), "\r\x1b[Kjob {id}: {seconds:.0} s of audio done")
+        write!(
+            io::stderr().lock(),
+            "\r\x1b[Kjob {id}: {seconds:.0} s of audio done"
+        )
     }
 
     fn skipped(&self, told: &mut Told, path: &Path, reason: &Reason) -> io::Result<()> {
@@ -108,7 +115,10 @@ impl Teller {
                 "message": reason.text, "skipped": true,
             }));
         }
-        self.say(told, &format!("skipped   {}: {}", shown(path), clean(&reason.text)))
+        self.say(
+            told,
+            &format!("skipped   {}: {}", shown(path), clean(&reason.text)),
+        )
     }
 
     fn paused(&self, told: &mut Told, pause: &Pause) -> io::Result<()> {
@@ -118,7 +128,14 @@ impl Teller {
                 "until": pause.until.map(rfc3339), "skipped": false,
             }));
         }
-        self.say(told, &format!("paused    {}: {}", pause.reason.as_str(), clean(&pause.text)))
+        self.say(
+            told,
+            &format!(
+                "paused    {}: {}",
+                pause.reason.as_str(),
+                clean(&pause.text)
+            ),
+        )
     }
 
     fn say(&self, told: &mut Told, text: &str) -> io::Result<()> {
@@ -147,21 +164,43 @@ impl Reporter for Teller {
 /// The line of a change, for the changes that a person wants to see.
 fn line(job: &Job, outputs: &[Written]) -> Option<String> {
     let source = shown(&job.source);
-    let reason = || job.stage.reason().map(|reason| clean(&reason.text)).unwrap_or_default();
+    let reason = || {
+        job.stage
+            .reason()
+            .map(|reason| clean(&reason.text))
+            .unwrap_or_default()
+    };
     match &job.stage {
-        Stage::Queued { reason: None, .. } | Stage::Received { trouble: None, .. } | Stage::Committing => {
-            None
-        }
+        Stage::Queued { reason: None, .. }
+        | Stage::Received { trouble: None, .. }
+        | Stage::Committing => None,
         Stage::Submitting => Some(format!("started   {source}{}", length(job))),
         Stage::Awaiting { overdue: None, .. } => Some(format!("accepted  {source}")),
-        Stage::Queued { reason: Some(_), .. }
+        Stage::Queued {
+            reason: Some(_), ..
+        }
         | Stage::Waiting { .. }
-        | Stage::Awaiting { overdue: Some(_), .. }
-        | Stage::Received { trouble: Some(_), .. } => Some(format!("waiting   {source}: {}", reason())),
+        | Stage::Awaiting {
+            overdue: Some(_), ..
+        }
+        | Stage::Received {
+            trouble: Some(_), ..
+        } => Some(format!("waiting   {source}: {}", reason())),
         Stage::Done { .. } => {
-            let names: Vec<String> = outputs.iter().filter_map(|output| name(&output.path)).collect();
-            let cost = job.cost.as_ref().map(|cost| format!(", {cost}")).unwrap_or_default();
-            Some(format!("done      {source}{}{cost} -> {}", length(job), names.join(" ")))
+            let names: Vec<String> = outputs
+                .iter()
+                .filter_map(|output| name(&output.path))
+                .collect();
+            let cost = job
+                .cost
+                .as_ref()
+                .map(|cost| format!(", {cost}"))
+                .unwrap_or_default();
+            Some(format!(
+                "done      {source}{}{cost} -> {}",
+                length(job),
+                names.join(" ")
+            ))
         }
         Stage::Failed { .. } => Some(format!("failed    {source}: {}", reason())),
         Stage::InDoubt { .. } => Some(format!("in doubt  {source}: {}", reason())),
@@ -170,7 +209,9 @@ fn line(job: &Job, outputs: &[Written]) -> Option<String> {
 }
 
 fn length(job: &Job) -> String {
-    job.duration.map(|duration| format!(" ({duration})")).unwrap_or_default()
+    job.duration
+        .map(|duration| format!(" ({duration})"))
+        .unwrap_or_default()
 }
 
 fn name(path: &Path) -> Option<String> {

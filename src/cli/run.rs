@@ -32,7 +32,10 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         force: arguments.force,
         limit: arguments.limit,
     };
-    let extras = Extras { max_cost: arguments.max_cost, scoped: true };
+    let extras = Extras {
+        max_cost: arguments.max_cost,
+        scoped: true,
+    };
     arguments.transcribe.override_in(&mut session.overrides);
     let config = session.config()?;
     let provider = session::provider(&config)?;
@@ -41,12 +44,20 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let teller = Arc::new(Teller::new(session.output, config.large.direct_limit));
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
-    let pipeline =
-        session::open(&config, &extras, session.clock.clone(), teller.clone(), stop.clone()).await?;
+    let pipeline = session::open(
+        &config,
+        &extras,
+        session.clock.clone(),
+        teller.clone(),
+        stop.clone(),
+    )
+    .await?;
     let output = session.output;
     let asked = || {
         // Nobody may be reading any more; the stop goes on all the same.
-        drop(output.say("stopping: what is handed over is finished, the rest is kept; once more stops at once"));
+        drop(output.say(
+            "stopping: what is handed over is finished, the rest is kept; once more stops at once",
+        ));
     };
     let work = run(session, &pipeline, places, options, arguments.yes);
     match under_signals(signals, &stop, asked, work).await {
@@ -72,14 +83,23 @@ async fn run(
     let missing = intake.troubles.len();
     drop(intake);
     if missing == roots {
-        return Err(Failure::new(exit::UNEXPECTED, anyhow::anyhow!("no folder could be read")));
+        return Err(Failure::new(
+            exit::UNEXPECTED,
+            anyhow::anyhow!("no folder could be read"),
+        ));
     }
     let outlook = look_ahead(pipeline).await?;
     show_plan(session, &outlook)?;
     if !yes && !agreed(session, &outlook)? {
-        return Ok(RunEnd { ended: Ended::Stopped, missing });
+        return Ok(RunEnd {
+            ended: Ended::Stopped,
+            missing,
+        });
     }
-    Ok(RunEnd { ended: batch::work(pipeline.clone()).await?, missing })
+    Ok(RunEnd {
+        ended: batch::work(pipeline.clone()).await?,
+        missing,
+    })
 }
 
 /// What lies ahead of a run, by the table.
@@ -95,7 +115,11 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
         .read(|reader| reader.scoped_jobs(Some(State::Queued)))
         .await
         .map_err(PipelineError::from)?;
-    let mut ahead = Ahead { recordings: jobs.len(), micros: 0, cost: Some(Decimal::ZERO) };
+    let mut ahead = Ahead {
+        recordings: jobs.len(),
+        micros: 0,
+        cost: Some(Decimal::ZERO),
+    };
     for job in jobs {
         let micros = job.duration.map_or(0, |duration| duration.micros());
         ahead.micros = ahead.micros.saturating_add(micros);
@@ -111,7 +135,9 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
                 .await
                 .map_err(PipelineError::from)?,
         };
-        let cost = price.zip(job.duration).map(|(price, duration)| estimate(duration, price));
+        let cost = price
+            .zip(job.duration)
+            .map(|(price, duration)| estimate(duration, price));
         ahead.cost = ahead.cost.zip(cost).map(|(sum, cost)| sum + cost);
     }
     Ok(ahead)
@@ -134,7 +160,9 @@ fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
         None => "at a price that is not known".to_owned(),
     };
     let recordings = ahead.recordings;
-    session.output.say(&format!("{recordings} to transcribe, {duration} of audio, {cost}"))
+    session.output.say(&format!(
+        "{recordings} to transcribe, {duration} of audio, {cost}"
+    ))
 }
 
 /// Asks before money is spent, on a terminal.
@@ -147,7 +175,10 @@ fn agreed(session: &Session, ahead: &Ahead) -> io::Result<bool> {
     write!(io::stderr().lock(), "Go on? [y/N] ")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
 }
 
 fn say_who_recognises(session: &Session, config: &Config, provider: Provider) -> io::Result<()> {
@@ -158,13 +189,17 @@ fn say_who_recognises(session: &Session, config: &Config, provider: Provider) ->
         "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)",
     )?;
     if config.transcribe.diarize {
-        session.output.say("the built-in recogniser does not tell speakers apart: --diarize has no effect")?;
+        session
+            .output
+            .say("the built-in recogniser does not tell speakers apart: --diarize has no effect")?;
     }
     Ok(())
 }
 
 fn say_how_to_go_on(session: &Session) -> io::Result<()> {
-    session.output.say("stopped: nothing is lost; run the same command to go on")
+    session
+        .output
+        .say("stopped: nothing is lost; run the same command to go on")
 }
 
 /// Says how the run ended; gives the exit code.
@@ -190,7 +225,11 @@ async fn finish(
         .iter()
         .filter(|job| matches!(job.stage, Stage::Received { .. } | Stage::Awaiting { .. }))
         .count();
-    let unreadable = told.skipped.iter().filter(|(_, reason)| is_a_loss(reason)).count();
+    let unreadable = told
+        .skipped
+        .iter()
+        .filter(|(_, reason)| is_a_loss(reason))
+        .count();
     let failed = count(State::Failed) + count(State::InDoubt) + stuck + unreadable + end.missing;
     let summary = Summary {
         done: newly_done.len(),
@@ -293,8 +332,14 @@ mod tests {
     #[test]
     fn a_second_run_says_that_nothing_is_to_do() {
         let told = Told::default();
-        let summary =
-            Summary { done: 0, done_before: 7, failed: 0, in_doubt: 0, waiting: 0, told: &told };
+        let summary = Summary {
+            done: 0,
+            done_before: 7,
+            failed: 0,
+            in_doubt: 0,
+            waiting: 0,
+            told: &told,
+        };
         assert_eq!(summary.line(), "nothing to do: 7 done before");
     }
 }

@@ -26,17 +26,27 @@ fn show(session: &Session) -> Result<u8, Failure> {
             .iter()
             .map(|setting| {
                 let origin = setting.origin.to_string();
-                (setting.key.clone(), json!({"value": setting.value, "origin": origin}))
+                (
+                    setting.key.clone(),
+                    json!({"value": setting.value, "origin": origin}),
+                )
             })
             .collect();
         let file = config.file.as_deref().map(view::path);
-        session.output.document(&json!({"file": file, "settings": settings}))?;
+        session
+            .output
+            .document(&json!({"file": file, "settings": settings}))?;
         return Ok(exit::DONE);
     }
     let lines: String = config
         .settings()
         .iter()
-        .map(|setting| format!("{} = {}  # {}\n", setting.key, setting.value, setting.origin))
+        .map(|setting| {
+            format!(
+                "{} = {}  # {}\n",
+                setting.key, setting.value, setting.origin
+            )
+        })
         .collect();
     session.output.data(&lines)?;
     Ok(exit::DONE)
@@ -59,7 +69,9 @@ fn path(session: &Session) -> Result<u8, Failure> {
             Ok(exit::DONE)
         }
         None => {
-            session.output.say("there is no configuration file; the defaults apply")?;
+            session
+                .output
+                .say("there is no configuration file; the defaults apply")?;
             Ok(exit::CONFIGURATION)
         }
     }

@@ -87,16 +87,27 @@ impl Everything {
         let mut lines = vec![
             field("job", &job.id.to_string()),
             field("source", &shown(&job.source)),
-            field("state", &format!("{} ({})", job.stage.state(), job.stage.name().as_str())),
+            field(
+                "state",
+                &format!("{} ({})", job.stage.state(), job.stage.name().as_str()),
+            ),
         ];
         if let Some(reason) = job.stage.reason() {
-            lines.push(field("reason", &format!("{}: {}", reason.code, clean(&reason.text))));
+            lines.push(field(
+                "reason",
+                &format!("{}: {}", reason.code, clean(&reason.text)),
+            ));
         }
         if let Some(at) = view::next_attempt(&job.stage) {
             lines.push(field("next", &rfc3339(at)));
         }
-        let duration = job.duration.map_or("unknown".to_owned(), |duration| duration.to_string());
-        lines.push(field("audio", &format!("{}, {duration}, {}", job.format, route::bytes(job.size))));
+        let duration = job
+            .duration
+            .map_or("unknown".to_owned(), |duration| duration.to_string());
+        lines.push(field(
+            "audio",
+            &format!("{}, {duration}, {}", job.format, route::bytes(job.size)),
+        ));
         lines.push(field("hash", &job.hash.to_string()));
         let settings = &job.settings;
         lines.push(field(
@@ -112,7 +123,9 @@ impl Everything {
         ));
         let optional = [("run", &job.run_id), ("request", &job.request_id)];
         lines.extend(
-            optional.iter().filter_map(|(name, id)| Some(field(name, &clean(id.as_ref()?)))),
+            optional
+                .iter()
+                .filter_map(|(name, id)| Some(field(name, &clean(id.as_ref()?)))),
         );
         if let Some(cost) = &job.cost {
             lines.push(field("cost", &cost.to_string()));
@@ -123,11 +136,22 @@ impl Everything {
 
     fn lists(&self, lines: &mut Vec<String>) {
         for output in &self.outputs {
-            let note = output.note.as_ref().map(|note| format!(" ({})", clean(note)));
-            lines.push(field("output", &(shown(&output.path) + &note.unwrap_or_default())));
+            let note = output
+                .note
+                .as_ref()
+                .map(|note| format!(" ({})", clean(note)));
+            lines.push(field(
+                "output",
+                &(shown(&output.path) + &note.unwrap_or_default()),
+            ));
         }
         for attempt in &self.attempts {
-            let text = format!("{} {}: {}", rfc3339(attempt.at), attempt.event, clean(&attempt.text));
+            let text = format!(
+                "{} {}: {}",
+                rfc3339(attempt.at),
+                attempt.event,
+                clean(&attempt.text)
+            );
             lines.push(field("event", &text));
         }
         for entry in &self.ledger {

@@ -69,7 +69,11 @@ impl Status {
     fn read_folders(&mut self, reader: &Reader<'_>) -> Result<(), Failure> {
         for known in reader.folders()? {
             let counts = reader.folder_counts(&known.path)?;
-            match self.folders.iter_mut().find(|(folder, _)| folder.path == known.path) {
+            match self
+                .folders
+                .iter_mut()
+                .find(|(folder, _)| folder.path == known.path)
+            {
                 Some(entry) => *entry = (known, counts),
                 None => self.folders.push((known, counts)),
             }
@@ -110,8 +114,7 @@ impl Status {
 
     fn spent(&self) -> Value {
         let mut spent = serde_json::Map::new();
-        let nothing =
-            json!({"today": "0", "month": "0", "total": "0", "in_doubt": "0"});
+        let nothing = json!({"today": "0", "month": "0", "total": "0", "in_doubt": "0"});
         spent.insert(Currency::usd().code().to_owned(), nothing);
         for spend in &self.spend {
             let text = |amount: rust_decimal::Decimal| amount.normalize().to_string();
@@ -126,7 +129,10 @@ impl Status {
 
     fn text(&self, config: &Config) -> String {
         let mut lines = vec![match &self.instance {
-            Some(instance) => format!("running since {} (process {})", instance.since, instance.pid),
+            Some(instance) => format!(
+                "running since {} (process {})",
+                instance.since, instance.pid
+            ),
             None => "not running".to_owned(),
         }];
         lines.push(format!("state     {}", shown(&config.state_dir)));
@@ -136,7 +142,9 @@ impl Status {
             .collect();
         lines.push(format!("jobs      {}", counts.join(", ")));
         for pause in &self.pauses {
-            let until = pause.until.map(|until| format!(" until {}", rfc3339(until)));
+            let until = pause
+                .until
+                .map(|until| format!(" until {}", rfc3339(until)));
             lines.push(format!(
                 "paused    {} since {}{}: {}",
                 pause.reason.as_str(),
@@ -146,7 +154,13 @@ impl Status {
             ));
         }
         for spend in &self.spend {
-            let amount = |value| Amount { value, currency: spend.currency.clone() }.to_string();
+            let amount = |value| {
+                Amount {
+                    value,
+                    currency: spend.currency.clone(),
+                }
+                .to_string()
+            };
             let mut line = format!(
                 "spent     {} today, {} this month, {} in all",
                 amount(spend.today),
@@ -158,12 +172,19 @@ impl Status {
             }
             lines.push(line);
         }
-        lines.extend(self.folders.iter().map(|(folder, counts)| folder_line(folder, counts)));
+        lines.extend(
+            self.folders
+                .iter()
+                .map(|(folder, counts)| folder_line(folder, counts)),
+        );
         for (code, count) in &self.failures {
             lines.push(format!("failed    {count} {code}"));
         }
         if self.skipped > 0 {
-            lines.push(format!("skipped   {} files that are no recordings", self.skipped));
+            lines.push(format!(
+                "skipped   {} files that are no recordings",
+                self.skipped
+            ));
         }
         lines.join("\n") + "\n"
     }
@@ -186,7 +207,10 @@ fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {
 fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
     let mut line = format!("folder    {}", shown(&folder.path));
     let total: u64 = counts.values().sum();
-    line.push_str(&format!(": {} of {total} done", counts.get("done").copied().unwrap_or(0)));
+    line.push_str(&format!(
+        ": {} of {total} done",
+        counts.get("done").copied().unwrap_or(0)
+    ));
     if let Some(mode) = &folder.mode {
         let reason = folder.mode_reason.as_deref().unwrap_or_default();
         line.push_str(&format!(", watched by {mode} ({})", clean(reason)));

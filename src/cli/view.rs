@@ -48,8 +48,15 @@ pub(super) fn next_attempt(stage: &Stage) -> Option<Timestamp> {
 
 /// A job on one line: state, length, cost, recording, reason.
 pub(super) fn line(job: &Job) -> String {
-    let duration = job.duration.map(|duration| duration.to_string()).unwrap_or_default();
-    let cost = job.cost.as_ref().map(ToString::to_string).unwrap_or_default();
+    let duration = job
+        .duration
+        .map(|duration| duration.to_string())
+        .unwrap_or_default();
+    let cost = job
+        .cost
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let mut line = format!(
         "{:>6}  {:<9}  {duration:>8}  {cost:>9}  {}",
         job.id,
@@ -57,7 +64,11 @@ pub(super) fn line(job: &Job) -> String {
         shown(&job.source)
     );
     if let Some(reason) = job.stage.reason() {
-        line.push_str(&format!("\n        {}: {}", reason.code, clean(&reason.text)));
+        line.push_str(&format!(
+            "\n        {}: {}",
+            reason.code,
+            clean(&reason.text)
+        ));
     }
     line
 }

@@ -25,9 +25,18 @@ pub(super) async fn execute(
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
     let extras = Extras::default();
-    let pipeline =
-        session::open(&config, &extras, session.clock.clone(), teller, stop.clone()).await?;
-    let recogniser = places.places.first().map(|place| place.settings.model.clone());
+    let pipeline = session::open(
+        &config,
+        &extras,
+        session.clock.clone(),
+        teller,
+        stop.clone(),
+    )
+    .await?;
+    let recogniser = places
+        .places
+        .first()
+        .map(|place| place.settings.model.clone());
     tracing::info!(
         provider = provider.name(),
         model = recogniser.unwrap_or_default(),

@@ -46,11 +46,7 @@ struct Reading {
 ///
 /// # Errors
 /// Any error of opening it.
-pub async fn open(
-    path: &Path,
-    size: u64,
-    hash: ContentHash,
-) -> io::Result<(Chunks, Unchanged)> {
+pub async fn open(path: &Path, size: u64, hash: ContentHash) -> io::Result<(Chunks, Unchanged)> {
     let opening = path.to_owned();
     let (file, opened) = blocking(move || {
         let file = open_file(&opening)?;
@@ -59,8 +55,18 @@ pub async fn open(
     })
     .await?;
     let read = Arc::new(Mutex::new(None));
-    let reading = Reading { file, left: size, hasher: blake3::Hasher::new(), read: read.clone() };
-    let unchanged = Unchanged { path: path.to_owned(), opened, hash, read };
+    let reading = Reading {
+        file,
+        left: size,
+        hasher: blake3::Hasher::new(),
+        read: read.clone(),
+    };
+    let unchanged = Unchanged {
+        path: path.to_owned(),
+        opened,
+        hash,
+        read,
+    };
     Ok((try_unfold(reading, next_chunk).boxed(), unchanged))
 }
 
@@ -94,7 +100,10 @@ fn open_file(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
     }
     Ok(file)
 }
@@ -147,10 +156,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_byte_is_read_and_proven() {
-        let bytes: Vec<u8> = (0..CHUNK * 2 + 17).map(|index| (index % 251) as u8).collect();
+        let bytes: Vec<u8> = (0_u8..251).cycle().take(CHUNK * 2 + 17).collect();
         let (_folder, path, hash) = recording(&bytes);
         let (chunks, unchanged) = open(&path, bytes.len() as u64, hash).await.unwrap();
-        assert!(!unchanged.holds().await.unwrap(), "nothing is proven before it was read");
+        assert!(
+            !unchanged.holds().await.unwrap(),
+            "nothing is proven before it was read"
+        );
         assert_eq!(read_all(chunks).await.unwrap(), bytes);
         assert!(unchanged.holds().await.unwrap());
     }

@@ -10,6 +10,7 @@ mod lookout;
 mod mailbox;
 mod mode;
 mod pending;
+mod post;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};

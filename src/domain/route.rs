@@ -56,7 +56,10 @@ pub fn choose(
         let text = format!(
             "waiting for a route: the service does not promise to read {format}; convert it to MP3, M4A, Ogg or WAV"
         );
-        return Err(NoRoute { obstacle: Obstacle::ForeignFormat, text });
+        return Err(NoRoute {
+            obstacle: Obstacle::ForeignFormat,
+            text,
+        });
     }
     if size > direct_limit {
         let text = format!(
@@ -64,7 +67,10 @@ pub fn choose(
             bytes(size),
             bytes(direct_limit)
         );
-        return Err(NoRoute { obstacle: Obstacle::TooLarge, text });
+        return Err(NoRoute {
+            obstacle: Obstacle::TooLarge,
+            text,
+        });
     }
     Ok(Route::Direct)
 }
@@ -81,7 +87,12 @@ pub fn bytes(count: u64) -> String {
         tenths /= 1024;
         unit += 1;
     }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(unit).unwrap_or(&"TiB"))
+    format!(
+        "{}.{} {}",
+        tenths / 10,
+        tenths % 10,
+        UNITS.get(unit).unwrap_or(&"TiB")
+    )
 }
 
 #[cfg(test)]
@@ -92,8 +103,16 @@ mod tests {
 
     #[test]
     fn what_fits_and_is_accepted_goes_directly() {
-        for format in [AudioFormat::Mp3, AudioFormat::Wav, AudioFormat::M4a, AudioFormat::Ogg] {
-            assert_eq!(choose(Provider::NanoGpt, format, LIMIT, LIMIT), Ok(Route::Direct));
+        for format in [
+            AudioFormat::Mp3,
+            AudioFormat::Wav,
+            AudioFormat::M4a,
+            AudioFormat::Ogg,
+        ] {
+            assert_eq!(
+                choose(Provider::NanoGpt, format, LIMIT, LIMIT),
+                Ok(Route::Direct)
+            );
         }
     }
 
@@ -107,7 +126,10 @@ mod tests {
 
     #[test]
     fn the_built_in_recogniser_takes_everything() {
-        assert_eq!(choose(Provider::Local, AudioFormat::Flac, 1 << 40, LIMIT), Ok(Route::Local));
+        assert_eq!(
+            choose(Provider::Local, AudioFormat::Flac, 1 << 40, LIMIT),
+            Ok(Route::Local)
+        );
     }
 
     #[test]

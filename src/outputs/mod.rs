@@ -35,7 +35,10 @@ pub struct WriteError {
 impl WriteError {
     /// Whether the reason is that there is no room.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self.error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        matches!(
+            self.error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
     }
 }
 
@@ -102,7 +105,9 @@ fn look(
     }
     let mut hasher = blake3::Hasher::new();
     match std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(drop)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(Standing::Foreign),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Ok(Standing::Foreign);
+        }
         other => other?,
     }
     let found = ContentHash(*hasher.finalize().as_bytes());
@@ -135,7 +140,10 @@ mod tests {
         let written = write(&base, "txt", b"transcript", &|_| None).unwrap();
         assert_eq!(written.path, folder.path().join("talk.2.txt"));
         assert!(written.note.is_some());
-        assert_eq!(std::fs::read(folder.path().join("talk.txt")).unwrap(), b"my notes");
+        assert_eq!(
+            std::fs::read(folder.path().join("talk.txt")).unwrap(),
+            b"my notes"
+        );
     }
 
     #[test]

@@ -11,9 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{
-    MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK,
-};
+use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK};
 use crate::domain::job::{Job, JobId, Provider, StageName};
 use crate::domain::step::{Action, next_action};
 use crate::domain::timing::{after, age};
@@ -98,7 +96,10 @@ impl Driver {
             self.poll_tickets().await?;
             self.repeat_doubtful().await?;
             self.submit_queued().await?;
-            let outlook = pipeline.queue.outlook(self.terms(&[Provider::NanoGpt, Provider::Local])).await?;
+            let outlook = pipeline
+                .queue
+                .outlook(self.terms(&[Provider::NanoGpt, Provider::Local]))
+                .await?;
             if let Some(ended) = self.ended(&outlook).await? {
                 return Ok(ended);
             }
@@ -154,10 +155,15 @@ impl Driver {
     }
 
     async fn publish_received(&mut self) -> Result<(), PipelineError> {
-        for job in self.due(StageName::Received, Work::Publish, MOST_PUBLISHING).await? {
+        for job in self
+            .due(StageName::Received, Work::Publish, MOST_PUBLISHING)
+            .await?
+        {
             if let Action::Interpret { reply } = next_action(&job.stage, self.pipeline.now()) {
                 let pipeline = self.pipeline.clone();
-                self.start(job.id, Work::Publish, async move { pipeline.interpret(job, reply).await });
+                self.start(job.id, Work::Publish, async move {
+                    pipeline.interpret(job, reply).await
+                });
             }
         }
         Ok(())
@@ -175,8 +181,14 @@ impl Driver {
         if silenced || self.pipeline.service.is_none() {
             return Ok(());
         }
-        for job in self.due(StageName::Awaiting, Work::Poll, MOST_POLLS).await? {
-            if let Action::Poll { ticket, submitted_at } = next_action(&job.stage, self.pipeline.now())
+        for job in self
+            .due(StageName::Awaiting, Work::Poll, MOST_POLLS)
+            .await?
+        {
+            if let Action::Poll {
+                ticket,
+                submitted_at,
+            } = next_action(&job.stage, self.pipeline.now())
             {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Poll, async move {
@@ -189,7 +201,12 @@ impl Driver {
 
     async fn repeat_doubtful(&mut self) -> Result<(), PipelineError> {
         let now = self.pipeline.now();
-        for job in self.pipeline.queue.due(StageName::InDoubt, MOST_OUTSTANDING, now).await? {
+        for job in self
+            .pipeline
+            .queue
+            .due(StageName::InDoubt, MOST_OUTSTANDING, now)
+            .await?
+        {
             if next_action(&job.stage, now) == Action::Repeat {
                 tracing::warn!(
                     job = job.id.0,
@@ -212,7 +229,11 @@ impl Driver {
         if room == 0 {
             return Ok(Vec::new());
         }
-        let mut jobs = self.pipeline.queue.due(stage, room + self.in_hand.len(), self.pipeline.now()).await?;
+        let mut jobs = self
+            .pipeline
+            .queue
+            .due(stage, room + self.in_hand.len(), self.pipeline.now())
+            .await?;
         jobs.retain(|job| !self.in_hand.contains(&job.id));
         jobs.truncate(room);
         Ok(jobs)
@@ -227,10 +248,17 @@ impl Driver {
             }
             let pipeline = self.pipeline.clone();
             self.load_prices(&providers).await?;
-            match pipeline.queue.claim(self.terms(&providers), pipeline.now()).await? {
+            match pipeline
+                .queue
+                .claim(self.terms(&providers), pipeline.now())
+                .await?
+            {
                 Claimed::Submit(job) => {
-                    let work =
-                        if job.settings.provider.is_paid() { Work::Paid } else { Work::Local };
+                    let work = if job.settings.provider.is_paid() {
+                        Work::Paid
+                    } else {
+                        Work::Local
+                    };
                     self.start(job.id, work, async move { pipeline.submit(*job).await });
                 }
                 Claimed::Moved(id) => pipeline.tell(id).await?,
@@ -262,7 +290,11 @@ impl Driver {
             return Ok(false);
         }
         self.end_pauses_that_time_ends().await?;
-        let most = if pipeline.pauses.any() { 1 } else { pipeline.pace.jobs };
+        let most = if pipeline.pauses.any() {
+            1
+        } else {
+            pipeline.pace.jobs
+        };
         let room = self.room(Work::Paid, most) > 0;
         Ok(room && pipeline.queue.count(StageName::Awaiting).await? < MOST_OUTSTANDING)
     }
@@ -283,8 +315,14 @@ impl Driver {
         if self.prices.is_some() || !providers.contains(&Provider::NanoGpt) {
             return Ok(());
         }
-        let Some(service) = self.pipeline.service.clone() else { return Ok(()) };
-        let outlook = self.pipeline.queue.outlook(self.terms(&[Provider::NanoGpt])).await?;
+        let Some(service) = self.pipeline.service.clone() else {
+            return Ok(());
+        };
+        let outlook = self
+            .pipeline
+            .queue
+            .outlook(self.terms(&[Provider::NanoGpt]))
+            .await?;
         if outlook.queued > 0 {
             self.pipeline.limiter.turn().await;
             self.prices = Some(service.prices().await);
@@ -304,7 +342,9 @@ impl Driver {
     /// Whether a run is over; the daemon never is.
     async fn ended(&mut self, outlook: &Outlook) -> Result<Option<Ended>, PipelineError> {
         self.unload_recogniser(outlook);
-        let Mode::Run { looked } = &self.mode else { return Ok(None) };
+        let Mode::Run { looked } = &self.mode else {
+            return Ok(None);
+        };
         if !self.tasks.is_empty() || !looked.load(Ordering::SeqCst) {
             return Ok(None);
         }
@@ -319,7 +359,9 @@ impl Driver {
         if self.pipeline.service.is_none() {
             return Ok(Some(Ended::Finished));
         }
-        let Some(pause) = self.pipeline.pauses.all().into_iter().next() else { return Ok(None) };
+        let Some(pause) = self.pipeline.pauses.all().into_iter().next() else {
+            return Ok(None);
+        };
         Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
     }
 
@@ -338,7 +380,11 @@ impl Driver {
         let now = self.pipeline.now();
         let pauses = self.pipeline.pauses.all();
         let pause_ends = pauses.iter().filter_map(|pause| pause.until);
-        let times = outlook.next_due.into_iter().chain(pause_ends).filter(|at| *at > now);
+        let times = outlook
+            .next_due
+            .into_iter()
+            .chain(pause_ends)
+            .filter(|at| *at > now);
         let next = times.min().unwrap_or(Timestamp::MAX);
         age(now, next.min(after(now, SLOW_TICK)))
     }
@@ -352,11 +398,15 @@ fn is_too_long(pause: &Pause, outlook: &Outlook, now: Timestamp) -> bool {
         PauseReason::Balance | PauseReason::Budget => outlook.accepted == 0,
         PauseReason::RateLimit => {
             outlook.accepted == 0
-                && pause.until.is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
+                && pause
+                    .until
+                    .is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
         }
         PauseReason::Offline => {
             age(pause.since, now) > RUN_PATIENCE_OFFLINE
-                || pause.until.is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
+                || pause
+                    .until
+                    .is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
         }
     }
 }

@@ -77,7 +77,15 @@ pub enum Examined {
     Changed,
 }
 
-type Examining = BoxFuture<'static, (Arc<Place>, PathBuf, Fingerprint, Result<Examined, TaskPanicked>)>;
+type Examining = BoxFuture<
+    'static,
+    (
+        Arc<Place>,
+        PathBuf,
+        Fingerprint,
+        Result<Examined, TaskPanicked>,
+    ),
+>;
 
 impl Intake {
     /// Takes in what lies in `places`.
@@ -134,7 +142,11 @@ impl Intake {
     }
 
     async fn follow(&mut self, hint: &Hint) -> Result<(), PipelineError> {
-        let place = self.places.iter().find(|place| Arc::ptr_eq(&place.root, &hint.root)).cloned();
+        let place = self
+            .places
+            .iter()
+            .find(|place| Arc::ptr_eq(&place.root, &hint.root))
+            .cloned();
         match place {
             Some(place) => self.scan(&place, hint.scope.clone()).await,
             None => Ok(()),
@@ -161,7 +173,10 @@ impl Intake {
                 trouble,
                 scanned_at: None,
             };
-            self.pipeline.queue.remember_folder(row, self.pipeline.now()).await?;
+            self.pipeline
+                .queue
+                .remember_folder(row, self.pipeline.now())
+                .await?;
         }
         self.shown_modes = modes;
         Ok(())
@@ -173,10 +188,14 @@ impl Intake {
         let (sender, mut found) = mpsc::channel(FOUND_AHEAD);
         let root = place.root.clone();
         let scanning = blocking(move || {
-            scan(&root, &scope, &mut |found| match sender.blocking_send(found) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            })
+            scan(
+                &root,
+                &scope,
+                &mut |found| match sender.blocking_send(found) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                },
+            )
         });
         tokio::pin!(scanning);
         let mut report = None;
@@ -206,7 +225,9 @@ impl Intake {
 
     async fn is_new_folder(&self, place: &Place) -> Result<bool, PipelineError> {
         let folders = self.pipeline.queue.read(|reader| reader.folders()).await?;
-        let known = folders.iter().find(|folder| folder.path == place.root.path());
+        let known = folders
+            .iter()
+            .find(|folder| folder.path == place.root.path());
         Ok(known.is_none_or(|folder| folder.scanned_at.is_none()))
     }
 
@@ -220,9 +241,10 @@ impl Intake {
         let trouble = match report.root {
             RootState::Present | RootState::SameAs(_) => None,
             RootState::Missing => Some(Reason::new("missing", "it is not there")),
-            RootState::Unreadable(error) => {
-                Some(Reason::new(io_code(&error), format!("it cannot be read: {error}")))
-            }
+            RootState::Unreadable(error) => Some(Reason::new(
+                io_code(&error),
+                format!("it cannot be read: {error}"),
+            )),
         };
         if let Some(reason) = trouble {
             tracing::warn!(folder = %path.display(), "{}", reason.text);
@@ -239,7 +261,10 @@ impl Intake {
                 trouble: None,
                 scanned_at: Some(self.pipeline.now()),
             };
-            self.pipeline.queue.remember_folder(row, self.pipeline.now()).await?;
+            self.pipeline
+                .queue
+                .remember_folder(row, self.pipeline.now())
+                .await?;
         }
         Ok(())
     }
@@ -271,7 +296,8 @@ impl Intake {
             }
             None if leave => {
                 let reason = Reason::new("existing", "it was there before the first start");
-                self.remember(place, &path, fingerprint, Known::Skipped(reason)).await?;
+                self.remember(place, &path, fingerprint, Known::Skipped(reason))
+                    .await?;
                 Ok(None)
             }
             Some(Known::Skipped(_)) | None => Ok(self.settle(place, path, fingerprint)),
@@ -280,7 +306,8 @@ impl Intake {
 
     /// Whether a person who names a place wants what was passed over for being there already.
     fn asks_again(&self, reason: &Reason) -> bool {
-        self.options.force || (self.options.one_shot && reason.code == "existing" && self.pipeline.pace.scoped)
+        self.options.force
+            || (self.options.one_shot && reason.code == "existing" && self.pipeline.pace.scoped)
     }
 
     fn settle(
@@ -289,9 +316,15 @@ impl Intake {
         path: PathBuf,
         fingerprint: Fingerprint,
     ) -> Option<Examining> {
-        let settle =
-            if self.options.one_shot { one_shot(place.settle) } else { place.settle };
-        match self.book.observe(&path, settle, fingerprint, self.pipeline.now()) {
+        let settle = if self.options.one_shot {
+            one_shot(place.settle)
+        } else {
+            place.settle
+        };
+        match self
+            .book
+            .observe(&path, settle, fingerprint, self.pipeline.now())
+        {
             Settling::Wait { reason, .. } => {
                 tracing::debug!(source = %path.display(), "waiting: {reason}");
                 None
@@ -315,7 +348,8 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         match examined {
             Examined::Recording(known) => {
-                self.remember(place, &path, fingerprint, known.clone()).await?;
+                self.remember(place, &path, fingerprint, known.clone())
+                    .await?;
                 self.enqueue(place, path, &fingerprint, &known).await
             }
             Examined::Skipped { reason, lasting } => {
@@ -327,7 +361,8 @@ impl Intake {
                 Ok(())
             }
             Examined::Changed => {
-                self.book.observe(&path, place.settle, fingerprint, self.pipeline.now());
+                self.book
+                    .observe(&path, place.settle, fingerprint, self.pipeline.now());
                 Ok(())
             }
         }
@@ -342,7 +377,11 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         let root = place.root.path().to_owned();
         let now = self.pipeline.now();
-        Ok(self.pipeline.queue.remember(path.to_owned(), root, fingerprint, known, now).await?)
+        Ok(self
+            .pipeline
+            .queue
+            .remember(path.to_owned(), root, fingerprint, known, now)
+            .await?)
     }
 
     async fn enqueue(
@@ -352,7 +391,14 @@ impl Intake {
         fingerprint: &Fingerprint,
         known: &Known,
     ) -> Result<(), PipelineError> {
-        let Known::Recording { hash, duration, format } = known else { return Ok(()) };
+        let Known::Recording {
+            hash,
+            duration,
+            format,
+        } = known
+        else {
+            return Ok(());
+        };
         let gone = self.gone_twin(place, &source, *hash).await?;
         let candidate = Candidate {
             source,
@@ -369,21 +415,26 @@ impl Intake {
             return Ok(());
         }
         let (force, now) = (self.options.force, self.pipeline.now());
-        let enqueued = self.pipeline.queue.enqueue(candidate, gone, force, now).await?;
+        let enqueued = self
+            .pipeline
+            .queue
+            .enqueue(candidate, gone, force, now)
+            .await?;
         self.take_up(enqueued).await
     }
 
     /// Whether a new recording would be one too many for `--limit`.
     async fn is_over_limit(&self, candidate: &Candidate) -> Result<bool, PipelineError> {
-        let Some(limit) = self.options.limit else { return Ok(false) };
+        let Some(limit) = self.options.limit else {
+            return Ok(false);
+        };
         if self.queued < limit {
             return Ok(false);
         }
         let (hash, settings) = (candidate.hash, candidate.settings.clone());
         let twins = self.pipeline.queue.twins(hash, settings).await?;
-        let is_done = |job: &Job| {
-            job.source == candidate.source && matches!(job.stage, Stage::Done { .. })
-        };
+        let is_done =
+            |job: &Job| job.source == candidate.source && matches!(job.stage, Stage::Done { .. });
         Ok(self.options.force || !twins.iter().any(is_done))
     }
 
@@ -416,33 +467,39 @@ impl Intake {
         source: &Path,
         hash: ContentHash,
     ) -> Result<Option<JobId>, PipelineError> {
-        let twins = self.pipeline.queue.twins(hash, place.settings.clone()).await?;
+        let twins = self
+            .pipeline
+            .queue
+            .twins(hash, place.settings.clone())
+            .await?;
         if twins.is_empty() || twins.iter().any(|twin| twin.source == source) {
             return Ok(None);
         }
         let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
-        let places: Vec<(JobId, PathBuf, PathBuf)> =
-            candidates.map(|twin| (twin.id, twin.source, twin.root)).collect();
+        let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
+            .map(|twin| (twin.id, twin.source, twin.root))
+            .collect();
         let gone = blocking(move || {
-            places.into_iter().find(|(_, source, root)| root.exists() && is_gone(source))
+            places
+                .into_iter()
+                .find(|(_, source, root)| root.exists() && is_gone(source))
         })
         .await?;
         Ok(gone.map(|(id, ..)| id))
     }
 
     fn skipped(&self, path: PathBuf, reason: Reason) {
-        self.pipeline.reporter.report(&Event::Skipped { path, reason });
+        self.pipeline
+            .reporter
+            .report(&Event::Skipped { path, reason });
     }
 
     async fn look_again(&mut self) -> Result<(), PipelineError> {
         for path in self.book.due(self.pipeline.now(), LOOKS_AT_ONCE) {
             let looked = path.clone();
-            let fingerprint = match blocking(move || sample(&looked)).await? {
-                Ok(Some(fingerprint)) => fingerprint,
-                Ok(None) | Err(_) => {
-                    self.book.forget(&path);
-                    continue;
-                }
+            let Ok(Some(fingerprint)) = blocking(move || sample(&looked)).await? else {
+                self.book.forget(&path);
+                continue;
             };
             let Some(place) = self.place_of(&path) else {
                 self.book.forget(&path);
@@ -463,8 +520,13 @@ impl Intake {
 
     /// The innermost place that a path lies in.
     fn place_of(&self, path: &Path) -> Option<Arc<Place>> {
-        let holding = self.places.iter().filter(|place| path.starts_with(place.root.path()));
-        holding.max_by_key(|place| place.root.path().as_os_str().len()).cloned()
+        let holding = self
+            .places
+            .iter()
+            .filter(|place| path.starts_with(place.root.path()));
+        holding
+            .max_by_key(|place| place.root.path().as_os_str().len())
+            .cloned()
     }
 
     /// Passes over what a run does not wait for; says whether anything is left to wait for.
@@ -474,7 +536,9 @@ impl Intake {
             .book
             .waiting()
             .filter(|(_, reason, _)| match reason {
-                Unsettled::Empty | Unsettled::TemporaryName { .. } | Unsettled::CutShort { .. } => true,
+                Unsettled::Empty | Unsettled::TemporaryName { .. } | Unsettled::CutShort { .. } => {
+                    true
+                }
                 Unsettled::Growing | Unsettled::TooYoung => late,
             })
             .map(|(path, reason, _)| (path.to_owned(), reason))
@@ -496,7 +560,10 @@ impl Intake {
 
     fn until_next_look(&self) -> Duration {
         let now = self.pipeline.now();
-        let next = self.book.next_look().unwrap_or_else(|| after(now, super::SLOW_TICK));
+        let next = self
+            .book
+            .next_look()
+            .unwrap_or_else(|| after(now, super::SLOW_TICK));
         age(now, next)
     }
 }
@@ -508,7 +575,9 @@ pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
         let mut hasher = blake3::Hasher::new();
         let mut reader = &file;
         io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
-        hasher.update_reader(reader).map_err(ProbeError::Unreadable)?;
+        hasher
+            .update_reader(reader)
+            .map_err(ProbeError::Unreadable)?;
         Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
     });
     match sample(path) {
@@ -551,7 +620,10 @@ fn open(path: &Path) -> Result<File, ProbeError> {
 fn skipped_by(error: &ProbeError) -> Examined {
     // A file that cannot be read today may be readable tomorrow without having changed.
     let lasting = !matches!(error, ProbeError::Unreadable(_));
-    Examined::Skipped { reason: Reason::new(error.code(), error.to_string()), lasting }
+    Examined::Skipped {
+        reason: Reason::new(error.code(), error.to_string()),
+        lasting,
+    }
 }
 
 fn unsettled_reason(reason: &Unsettled) -> Reason {
@@ -586,10 +658,13 @@ fn is_gone(path: &Path) -> bool {
 }
 
 fn io_code(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "permission_denied",
-        io::ErrorKind::NotFound => "vanished",
-        _ => "unreadable",
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied {
+        "permission_denied"
+    } else if kind == io::ErrorKind::NotFound {
+        "vanished"
+    } else {
+        "unreadable"
     }
 }
 

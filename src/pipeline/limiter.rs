@@ -16,7 +16,10 @@ pub struct Limiter {
 impl Limiter {
     /// At most `per_second` requests in any second.
     pub fn new(per_second: NonZeroU32) -> Self {
-        Self { space: Duration::from_secs(1) / per_second.get(), next: Mutex::new(None) }
+        Self {
+            space: Duration::from_secs(1) / per_second.get(),
+            next: Mutex::new(None),
+        }
     }
 
     /// Comes back when the next request may leave.

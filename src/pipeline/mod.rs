@@ -128,7 +128,10 @@ impl Pipeline {
     async fn tell(&self, id: crate::domain::job::JobId) -> Result<(), PipelineError> {
         let job = self.queue.job(id).await?;
         let outputs = self.queue.outputs(id).await?;
-        self.reporter.report(&Event::Job { job: Box::new(job), outputs });
+        self.reporter.report(&Event::Job {
+            job: Box::new(job),
+            outputs,
+        });
         Ok(())
     }
 }

@@ -21,7 +21,10 @@ pub struct Pauses(Mutex<Vec<Pause>>);
 impl Pauses {
     /// The pauses, those that a person has to mend first.
     pub fn all(&self) -> Vec<Pause> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set(&self, pauses: Vec<Pause>) {
@@ -35,11 +38,18 @@ impl Pauses {
 
     /// Whether there is any pause, though it may be due to be tried.
     pub fn any(&self) -> bool {
-        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     fn tries(&self, reason: PauseReason) -> u32 {
-        self.all().iter().find(|pause| pause.reason == reason).map_or(0, |pause| pause.tries)
+        self.all()
+            .iter()
+            .find(|pause| pause.reason == reason)
+            .map_or(0, |pause| pause.tries)
     }
 }
 
@@ -81,7 +91,9 @@ impl Pipeline {
         text: &str,
     ) -> Result<(), PipelineError> {
         let is_new = self.pauses.tries(reason) == 0;
-        self.queue.pause(reason, until, text.to_owned(), self.now()).await?;
+        self.queue
+            .pause(reason, until, text.to_owned(), self.now())
+            .await?;
         self.load_pauses().await?;
         if is_new && let Some(pause) = self.pauses.all().into_iter().find(|p| p.reason == reason) {
             self.reporter.report(&Event::Paused(pause));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rust_decimal::Decimal;
 
-use super::intake::{Examined, consider_skip, examine};
 use super::Place;
+use super::intake::{Examined, consider_skip, examine};
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
@@ -95,8 +95,13 @@ pub fn plan(
     reader: Option<&Reader<'static>>,
     terms: PlanTerms,
 ) -> Result<Plan, QueueError> {
-    let mut planner =
-        Planner { reader, terms, plan: Plan::default(), first: HashMap::new(), sent: 0 };
+    let mut planner = Planner {
+        reader,
+        terms,
+        plan: Plan::default(),
+        first: HashMap::new(),
+        sent: 0,
+    };
     for place in places {
         planner.scan(place)?;
     }
@@ -106,21 +111,27 @@ pub fn plan(
 impl Planner<'_> {
     fn scan(&mut self, place: &Place) -> Result<(), QueueError> {
         let mut failed = None;
-        let report = scan(&place.root, &Scope::Root, &mut |found| {
-            match self.consider(place, found) {
+        let report = scan(
+            &place.root,
+            &Scope::Root,
+            &mut |found| match self.consider(place, found) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        });
+            },
+        );
         let root = place.root.path().to_owned();
         match report.root {
             RootState::Present | RootState::SameAs(_) => {}
             RootState::Missing => drop(self.plan.troubles.insert(root, "it is not there".into())),
             RootState::Unreadable(error) => {
-                drop(self.plan.troubles.insert(root, format!("it cannot be read: {error}")));
+                drop(
+                    self.plan
+                        .troubles
+                        .insert(root, format!("it cannot be read: {error}")),
+                );
             }
         }
         failed.map_or(Ok(()), Err)
@@ -154,9 +165,11 @@ impl Planner<'_> {
             None => examine(&path, fingerprint),
         };
         let (hash, duration, format) = match known {
-            Examined::Recording(Known::Recording { hash, duration, format }) => {
-                (hash, duration, format)
-            }
+            Examined::Recording(Known::Recording {
+                hash,
+                duration,
+                format,
+            }) => (hash, duration, format),
             Examined::Recording(Known::Skipped(reason)) | Examined::Skipped { reason, .. } => {
                 self.add(place, path, size, None, Fate::Skip(reason));
                 return Ok(());
@@ -196,7 +209,8 @@ impl Planner<'_> {
             return Ok(Fate::Wait(reason));
         }
         self.sent += 1;
-        self.first.insert((hash, place.settings.clone()), path.to_owned());
+        self.first
+            .insert((hash, place.settings.clone()), path.to_owned());
         let cost = if provider.is_paid() {
             self.cost(&place.settings.model, duration)?
         } else {
@@ -219,7 +233,9 @@ impl Planner<'_> {
         if let Some(job) = twins.iter().find(|twin| twin.source == path) {
             return Ok(by_state(job));
         }
-        let done = twins.iter().find(|twin| matches!(twin.stage, Stage::Done { .. }));
+        let done = twins
+            .iter()
+            .find(|twin| matches!(twin.stage, Stage::Done { .. }));
         let planned = self.first.get(&(hash, place.settings.clone()));
         let of = done.map(|twin| &twin.source).or(planned);
         Ok(of.map(|of| Fate::Duplicate { of: of.clone() }))
@@ -235,7 +251,9 @@ impl Planner<'_> {
             (None, Some(reader)) => reader.learnt_price(model)?,
             (None, None) => None,
         };
-        Ok(price.zip(duration).map(|(price, duration)| money::estimate(duration, price)))
+        Ok(price
+            .zip(duration)
+            .map(|(price, duration)| money::estimate(duration, price)))
     }
 
     fn add(
@@ -247,13 +265,21 @@ impl Planner<'_> {
         fate: Fate,
     ) {
         let root = place.root.path().to_owned();
-        self.plan.items.push(Planned { source, root, size, duration, fate });
+        self.plan.items.push(Planned {
+            source,
+            root,
+            size,
+            duration,
+            fate,
+        });
     }
 }
 
 fn by_state(job: &Job) -> Option<Fate> {
     let reason = || {
-        job.stage.reason().unwrap_or_else(|| Reason::new("cancelled", "it was stopped by hand"))
+        job.stage
+            .reason()
+            .unwrap_or_else(|| Reason::new("cancelled", "it was stopped by hand"))
     };
     match job.stage.state() {
         State::Done => Some(Fate::Done),

@@ -32,7 +32,8 @@ impl Pipeline {
             Ok(answer) => self.record_poll(&job, submitted_at, answer).await,
             Err(NoAnswer::Unreachable(text)) => {
                 let text = format!("the service cannot be reached: {text}");
-                self.halt(Halt::Offline, None, &Reason::new("offline", text)).await?;
+                self.halt(Halt::Offline, None, &Reason::new("offline", text))
+                    .await?;
                 self.poll_later(&job, submitted_at, None).await
             }
             Err(error) => {
@@ -69,10 +70,13 @@ impl Pipeline {
                 self.poll_later(job, submitted_at, None).await
             }
             PollVerdict::Unknown => {
-                self.poll_later(job, submitted_at, Some(Overdue::RunUnknown)).await
+                self.poll_later(job, submitted_at, Some(Overdue::RunUnknown))
+                    .await
             }
             PollVerdict::Failed(reason) => {
-                self.queue.fail(job.id, reason, answer.request_id, self.now()).await?;
+                self.queue
+                    .fail(job.id, reason, answer.request_id, self.now())
+                    .await?;
                 self.tell(job.id).await
             }
             PollVerdict::Halt(halt, reason) => {
@@ -97,7 +101,9 @@ impl Pipeline {
                 poll_wait(age, self.pace.poll_interval, self.chance.fraction())
             }
         };
-        self.queue.poll_next(job.id, after(now, wait), overdue, now).await?;
+        self.queue
+            .poll_next(job.id, after(now, wait), overdue, now)
+            .await?;
         if overdue.is_some() && job.stage.reason().is_none() {
             self.tell(job.id).await?;
         }

@@ -39,7 +39,9 @@ impl Pipeline {
             let now = self.now();
             let cost = replies.cost(&stored.body);
             let poll_at = after(now, self.pace.poll_interval);
-            self.queue.await_ticket(job.id, ticket, cost, poll_at, now).await?;
+            self.queue
+                .await_ticket(job.id, ticket, cost, poll_at, now)
+                .await?;
             return self.tell(job.id).await;
         }
         let id = job.id;
@@ -64,19 +66,16 @@ impl Pipeline {
                 (Amount::usd(reserved), "estimated: the reply names no cost")
             }
         };
-        Ok(self.queue.charge(job.id, cost, note.to_owned(), self.now()).await?)
+        Ok(self
+            .queue
+            .charge(job.id, cost, note.to_owned(), self.now())
+            .await?)
     }
 
-    async fn publish(
-        &self,
-        job: Job,
-        reply: ReplyId,
-        body: Vec<u8>,
-    ) -> Result<(), PipelineError> {
+    async fn publish(&self, job: Job, reply: ReplyId, body: Vec<u8>) -> Result<(), PipelineError> {
         let ours = self.queue.written_under(job.base.clone()).await?;
         let writing = job.clone();
-        let written =
-            supervise::blocking(move || write_all(&writing, body, &ours)).await?;
+        let written = supervise::blocking(move || write_all(&writing, body, &ours)).await?;
         let (written, error) = match written {
             Ok(written) => (written, None),
             Err((written, error)) => (written, Some(error)),
@@ -103,11 +102,23 @@ impl Pipeline {
         reply: ReplyId,
         error: WriteError,
     ) -> Result<(), PipelineError> {
-        let code = if error.is_disk_full() { "disk_full" } else { "output_unwritable" };
-        let text = format!("{:#}: the transcript is kept and written later", anyhow::Error::new(error));
-        let tries = match &job.stage {
-            Stage::Received { trouble: Some(trouble), .. } => trouble.tries,
-            _ => 0,
+        let code = if error.is_disk_full() {
+            "disk_full"
+        } else {
+            "output_unwritable"
+        };
+        let text = format!(
+            "{:#}: the transcript is kept and written later",
+            anyhow::Error::new(error)
+        );
+        let tries = if let Stage::Received {
+            trouble: Some(trouble),
+            ..
+        } = &job.stage
+        {
+            trouble.tries
+        } else {
+            0
         };
         let trouble = Trouble {
             reason: Reason::new(code, text),
@@ -115,7 +126,10 @@ impl Pipeline {
             tries: tries + 1,
         };
         tracing::warn!(job = job.id.0, "{}", trouble.reason.text);
-        Ok(self.queue.trouble(job.id, reply, trouble, self.now()).await?)
+        Ok(self
+            .queue
+            .trouble(job.id, reply, trouble, self.now())
+            .await?)
     }
 }
 
@@ -130,7 +144,9 @@ fn write_all(
     let document = document(job, body);
     let mut written = Vec::new();
     for format in formats(job, &document.transcript) {
-        let Some(bytes) = render::render(format, &document) else { continue };
+        let Some(bytes) = render::render(format, &document) else {
+            continue;
+        };
         let known = |path: &Path| ours.get(path).copied();
         match outputs::write(&job.base, format.suffix(), &bytes, &known) {
             Ok(one) => written.push((format, one)),
@@ -153,10 +169,15 @@ fn formats(job: &Job, transcript: &Transcript) -> Vec<Format> {
 
 fn document(job: &Job, raw: Vec<u8>) -> Document {
     let heard = replies_of(job.settings.provider).heard(&raw);
-    let seconds = job.duration.map(crate::domain::audio::AudioDuration::seconds);
+    let seconds = job
+        .duration
+        .map(crate::domain::audio::AudioDuration::seconds);
     let name = job.source.file_name().unwrap_or_default();
     let paid = job.settings.provider.is_paid();
-    let free = || Cost { amount: Decimal::ZERO, currency: "USD".to_owned() };
+    let free = || Cost {
+        amount: Decimal::ZERO,
+        currency: "USD".to_owned(),
+    };
     let cost = job.cost.as_ref().map(|cost| Cost {
         amount: cost.value,
         currency: cost.currency.code().to_owned(),
@@ -179,7 +200,11 @@ fn document(job: &Job, raw: Vec<u8>) -> Document {
                 tag_audio_events: job.settings.tag_audio_events,
             },
         },
-        cost: if paid && job.attempts > 0 { cost } else { Some(free()) },
+        cost: if paid && job.attempts > 0 {
+            cost
+        } else {
+            Some(free())
+        },
         raw,
     }
 }

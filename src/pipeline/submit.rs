@@ -29,7 +29,10 @@ impl Pipeline {
         };
         let limit = self.pace.direct_limit;
         if let Err(none) = choose(job.settings.provider, job.format, job.size, limit) {
-            let stage = Stage::Waiting { obstacle: none.obstacle, text: none.text };
+            let stage = Stage::Waiting {
+                obstacle: none.obstacle,
+                text: none.text,
+            };
             return Ok(self.queue.park(job.id, stage, self.now()).await?);
         }
         self.tell(job.id).await?;
@@ -45,7 +48,9 @@ impl Pipeline {
                     gate: self.gate(&job, unchanged, committed.clone()),
                 };
                 self.limiter.turn().await;
-                let answer = self.unless_stopped(service.as_ref(), submission, &committed).await;
+                let answer = self
+                    .unless_stopped(service.as_ref(), submission, &committed)
+                    .await;
                 self.record(&job, answer).await
             }
             Err(error) => self.source_failed(&job, &error).await,
@@ -54,8 +59,12 @@ impl Pipeline {
 
     /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.
     fn gate(&self, job: &Job, unchanged: Unchanged, committed: Arc<AtomicBool>) -> Gate {
-        let (queue, clock, stop, id) =
-            (self.queue.clone(), self.clock.clone(), self.stop.clone(), job.id);
+        let (queue, clock, stop, id) = (
+            self.queue.clone(),
+            self.clock.clone(),
+            self.stop.clone(),
+            job.id,
+        );
         Box::new(move || {
             Box::pin(async move {
                 match unchanged.holds().await {
@@ -103,14 +112,21 @@ impl Pipeline {
         match answer {
             Ok(answer) => self.record_answer(job, answer).await,
             Err(NoAnswer::Unreachable(text)) => {
-                let reason = Reason::new("offline", format!("the service cannot be reached: {text}"));
+                let reason =
+                    Reason::new("offline", format!("the service cannot be reached: {text}"));
                 self.put_back(job, Halt::Offline, None, reason).await
             }
-            Err(NoAnswer::Broken { phase: Phase::AfterCommit, text }) => {
+            Err(NoAnswer::Broken {
+                phase: Phase::AfterCommit,
+                text,
+            }) => {
                 let text = format!("the recording was sent and its answer was lost: {text}");
                 self.doubt(job, Reason::new("reply_lost", text)).await
             }
-            Err(NoAnswer::Broken { phase: Phase::BeforeCommit, text }) => {
+            Err(NoAnswer::Broken {
+                phase: Phase::BeforeCommit,
+                text,
+            }) => {
                 let reason = Reason::new("upload_broken", format!("the upload broke off: {text}"));
                 self.retry_later(job, reason).await
             }
@@ -119,18 +135,17 @@ impl Pipeline {
                 Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
             }
             Err(NoAnswer::Withheld(Withheld::NotRecorded(text))) => {
-                tracing::error!(job = job.id.0, "nothing was sent, because it could not be recorded: {text}");
+                tracing::error!(
+                    job = job.id.0,
+                    "nothing was sent, because it could not be recorded: {text}"
+                );
                 Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
             }
             Err(NoAnswer::Source(error)) => self.source_failed(job, &error).await,
         }
     }
 
-    async fn record_answer(
-        &self,
-        job: &Job,
-        answer: Answer,
-    ) -> Result<(), PipelineError> {
+    async fn record_answer(&self, job: &Job, answer: Answer) -> Result<(), PipelineError> {
         let shape = replies_of(job.settings.provider).shape(&answer.body);
         let has_retry_after = answer.retry_after.is_some();
         match submit_verdict(answer.status, answer.phase, &shape, has_retry_after) {
@@ -149,9 +164,10 @@ impl Pipeline {
                 self.put_back(job, halt, answer.retry_after, reason).await
             }
             Verdict::InDoubt(reason) => self.doubt(job, reason).await,
-            Verdict::Reject(reason) => {
-                Ok(self.queue.fail(job.id, reason, answer.request_id, self.now()).await?)
-            }
+            Verdict::Reject(reason) => Ok(self
+                .queue
+                .fail(job.id, reason, answer.request_id, self.now())
+                .await?),
         }
     }
 
@@ -164,13 +180,18 @@ impl Pipeline {
         reason: Reason,
     ) -> Result<(), PipelineError> {
         self.halt(halt, retry_after, &reason).await?;
-        Ok(self.queue.requeue(job.id, None, Some(reason), self.now()).await?)
+        Ok(self
+            .queue
+            .requeue(job.id, None, Some(reason), self.now())
+            .await?)
     }
 
     async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
         let wait = backoff(job.failures + 1, None, self.chance.fraction());
         let not_before = after(self.now(), wait);
-        self.queue.retry_later(job.id, not_before, reason, self.now()).await?;
+        self.queue
+            .retry_later(job.id, not_before, reason, self.now())
+            .await?;
         Ok(())
     }
 
@@ -179,7 +200,10 @@ impl Pipeline {
         let retry_at = after(self.now(), wait);
         let policy = self.pace.doubt;
         tracing::warn!(job = job.id.0, source = %job.source.display(), "in doubt: {}", reason.text);
-        Ok(self.queue.doubt(job.id, reason, policy, retry_at, self.now()).await?)
+        Ok(self
+            .queue
+            .doubt(job.id, reason, policy, retry_at, self.now())
+            .await?)
     }
 
     async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
@@ -193,17 +217,17 @@ impl Pipeline {
         job: &Job,
         error: &std::io::Error,
     ) -> Result<(), PipelineError> {
-        match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                let reason = Reason::new("source_vanished", "the recording is not there any more");
-                Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
-            }
-            std::io::ErrorKind::UnexpectedEof => self.source_changed(job).await,
-            _ => {
-                let text = format!("the recording cannot be read: {error}");
-                self.retry_later(job, Reason::new("source_unreadable", text)).await
-            }
+        let kind = error.kind();
+        if kind == std::io::ErrorKind::NotFound {
+            let reason = Reason::new("source_vanished", "the recording is not there any more");
+            return Ok(self.queue.fail(job.id, reason, None, self.now()).await?);
         }
+        if kind == std::io::ErrorKind::UnexpectedEof {
+            return self.source_changed(job).await;
+        }
+        let text = format!("the recording cannot be read: {error}");
+        self.retry_later(job, Reason::new("source_unreadable", text))
+            .await
     }
 
     /// Keeps the reply of the built-in recogniser like that of any service.
@@ -216,7 +240,10 @@ impl Pipeline {
         let (pipeline, claimed) = (self.clone(), job.clone());
         let heard = crate::supervise::blocking(move || {
             let progress = |seconds| {
-                pipeline.reporter.report(&Event::Progress { id: claimed.id, seconds });
+                pipeline.reporter.report(&Event::Progress {
+                    id: claimed.id,
+                    seconds,
+                });
                 !pipeline.stop.is_cancelled()
             };
             recognise(&pipeline, &claimed, &progress)
@@ -224,7 +251,11 @@ impl Pipeline {
         .await?;
         match heard {
             Ok(body) => {
-                let reply = RawReply { status: 200, body, request_id: None };
+                let reply = RawReply {
+                    status: 200,
+                    body,
+                    request_id: None,
+                };
                 self.queue.store_reply(job.id, reply, self.now()).await?;
                 self.bell.notify_one();
                 Ok(())
@@ -243,7 +274,8 @@ impl Pipeline {
 
     #[cfg(not(feature = "local"))]
     async fn submit_local(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
-        let text = "this stenod was built without the recogniser: build it with the feature `local`";
+        let text =
+            "this stenod was built without the recogniser: build it with the feature `local`";
         let reason = Reason::new("no_recogniser", text);
         Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
     }
@@ -266,12 +298,17 @@ fn recognise(
 ) -> Result<Vec<u8>, Unheard> {
     use crate::media::decode::Samples;
 
-    let size = std::fs::metadata(&job.source).map_err(Unheard::Source)?.len();
+    let size = std::fs::metadata(&job.source)
+        .map_err(Unheard::Source)?
+        .len();
     if size != job.size {
         return Err(Unheard::Changed);
     }
-    let mut samples = Samples::open(&job.source)
-        .map_err(|error| Unheard::Local(crate::speech::local::LocalError::Undecodable(Box::new(error))))?;
+    let mut samples = Samples::open(&job.source).map_err(|error| {
+        Unheard::Local(crate::speech::local::LocalError::Undecodable(Box::new(
+            error,
+        )))
+    })?;
     let language = job.settings.language.as_str();
     pipeline
         .local

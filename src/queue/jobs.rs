@@ -331,7 +331,13 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
         StageName::Failed,
         StageName::InDoubt,
     ];
-    note(connection, id, &Reason::new("cancelled", "stopped by hand"), None, now)?;
+    note(
+        connection,
+        id,
+        &Reason::new("cancelled", "stopped by hand"),
+        None,
+        now,
+    )?;
     advance(connection, id, &from, &Stage::Cancelled, now)
 }
 

@@ -58,7 +58,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let instance = read_note(&mut file).map_err(failed(path.clone()))?;
+                let instance = read_note(&mut file).map_err(failed(path))?;
                 return Err(QueueError::AlreadyHeld {
                     state_dir: state_dir.to_owned(),
                     instance,

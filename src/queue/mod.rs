@@ -130,10 +130,12 @@ pub enum QueueError {
 impl QueueError {
     /// Whether the reason is that there is no room on the disk.
     pub fn is_disk_full(&self) -> bool {
-        let code = match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
-            Self::Commit(error) => error.sqlite_error_code(),
-            _ => None,
+        let code = if let Self::Sqlite(error) = self {
+            error.sqlite_error_code()
+        } else if let Self::Commit(error) = self {
+            error.sqlite_error_code()
+        } else {
+            None
         };
         code == Some(rusqlite::ErrorCode::DiskFull)
     }
@@ -520,24 +522,26 @@ impl Queue {
         now: Timestamp,
     ) -> Result<(), QueueError> {
         self.writer
-            .run(move |connection| match jobs::get(connection, id)?.stage {
-                Stage::Awaiting {
+            .run(move |connection| {
+                let stage = jobs::get(connection, id)?.stage;
+                let Stage::Awaiting {
                     ticket,
                     submitted_at,
                     ..
-                } => {
-                    let stage = Stage::Awaiting {
-                        ticket,
-                        submitted_at,
-                        poll_at,
-                        overdue,
-                    };
-                    jobs::advance(connection, id, &[StageName::Awaiting], &stage, now)
-                }
-                other => Err(QueueError::Elsewhere {
-                    id,
-                    stage: other.name(),
-                }),
+                } = stage
+                else {
+                    return Err(QueueError::Elsewhere {
+                        id,
+                        stage: stage.name(),
+                    });
+                };
+                let stage = Stage::Awaiting {
+                    ticket,
+                    submitted_at,
+                    poll_at,
+                    overdue,
+                };
+                jobs::advance(connection, id, &[StageName::Awaiting], &stage, now)
             })
             .await
     }
@@ -586,7 +590,9 @@ impl Queue {
         &self,
         base: PathBuf,
     ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
-        self.writer.run(move |connection| outputs::written_under(connection, &base)).await
+        self.writer
+            .run(move |connection| outputs::written_under(connection, &base))
+            .await
     }
 
     /// The files that were written for a job.
@@ -856,20 +862,16 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
 
 fn damaged(path: &Path, error: QueueError) -> QueueError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error {
-        QueueError::Sqlite(error)
-            if matches!(
-                error.sqlite_error_code(),
-                Some(DatabaseCorrupt | NotADatabase)
-            ) =>
-        {
-            QueueError::Corrupt {
+    if let QueueError::Sqlite(error) = error {
+        return match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => QueueError::Corrupt {
                 path: path.to_owned(),
                 error,
-            }
-        }
-        other => other,
+            },
+            _ => QueueError::Sqlite(error),
+        };
     }
+    error
 }
 
 fn recover(

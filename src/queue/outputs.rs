@@ -80,8 +80,8 @@ pub(super) fn written_under(
 ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
     // The byte after the dot is the slash: this range is every path that begins with the base and a dot.
     let bounds = [b'.', b'/'].map(|end| [path_bytes(base), &[end]].concat());
-    let mut statement =
-        connection.prepare_cached("SELECT path, hash FROM outputs WHERE path >= ?1 AND path < ?2")?;
+    let mut statement = connection
+        .prepare_cached("SELECT path, hash FROM outputs WHERE path >= ?1 AND path < ?2")?;
     let mut rows = statement.query(params![bounds[0], bounds[1]])?;
     let mut written = HashMap::new();
     while let Some(row) = rows.next()? {

@@ -160,7 +160,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Any error of the table, also that this is not the connection of a run.
     pub fn scoped_jobs(&self, state: Option<State>) -> Result<Vec<Job>, QueueError> {
-        let filter = if state.is_some() { "state = ?1" } else { "?1 IS NULL" };
+        let filter = if state.is_some() {
+            "state = ?1"
+        } else {
+            "?1 IS NULL"
+        };
         let sql = format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} AND id IN (SELECT id FROM temp.scope)
              ORDER BY id"

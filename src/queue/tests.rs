@@ -67,7 +67,7 @@ impl Table {
             .unwrap()
         {
             Enqueued::New(id) => id,
-            other => panic!("{other:?}"),
+            other @ (Enqueued::Known(_) | Enqueued::Moved(_)) => panic!("{other:?}"),
         }
     }
 
@@ -78,7 +78,9 @@ impl Table {
     async fn claim_job(&self) -> Job {
         match self.claim(terms()).await {
             Claimed::Submit(job) => *job,
-            other => panic!("{other:?}"),
+            other @ (Claimed::Moved(_) | Claimed::Nothing | Claimed::OverBudget { .. }) => {
+                panic!("{other:?}")
+            }
         }
     }
 

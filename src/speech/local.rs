@@ -16,9 +16,10 @@ pub const BUILT_IN_MODEL: &str = "whisper-tiny.en";
 
 /// The name of the model in `model_dir`, or of the built-in one.
 pub fn model_name(model_dir: Option<&Path>) -> String {
-    model_dir
-        .and_then(Path::file_name)
-        .map_or_else(|| BUILT_IN_MODEL.to_owned(), |name| name.to_string_lossy().into_owned())
+    model_dir.and_then(Path::file_name).map_or_else(
+        || BUILT_IN_MODEL.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// Whether a recogniser was built into this program.
@@ -121,7 +122,10 @@ mod recogniser {
     impl Local {
         /// Nothing is loaded yet.
         pub fn new(settings: LocalSettings) -> Self {
-            Self { settings, loaded: Mutex::new(None) }
+            Self {
+                settings,
+                loaded: Mutex::new(None),
+            }
         }
 
         /// Lets the weights go.
@@ -187,15 +191,21 @@ mod recogniser {
     }
 
     fn heard(recognition: Recognition) -> Heard {
-        let texts: Vec<&str> =
-            recognition.segments.iter().map(|segment| segment.text.as_str()).collect();
+        let texts: Vec<&str> = recognition
+            .segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .collect();
         let text = texts.join(" ");
-        let segments = recognition.segments.into_iter().map(|segment| HeardSegment {
-            start: Some(segment.start),
-            end: Some(segment.end),
-            text: segment.text,
-            speaker: None,
-        });
+        let segments = recognition
+            .segments
+            .into_iter()
+            .map(|segment| HeardSegment {
+                start: Some(segment.start),
+                end: Some(segment.end),
+                text: segment.text,
+                speaker: None,
+            });
         Heard {
             text,
             language: Some(recognition.language).filter(|language| !language.is_empty()),

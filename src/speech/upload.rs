@@ -67,10 +67,20 @@ pub(super) fn body(parts: Parts) -> (impl Stream<Item = Result<Bytes, Ended>> + 
         failure: Arc::default(),
         moved: receiver,
     };
-    let Parts { before, chunks, after, gate } = parts;
+    let Parts {
+        before,
+        chunks,
+        after,
+        gate,
+    } = parts;
     let no_gate: Gate = Box::new(|| Box::pin(async { Err(Withheld::Stopping) }));
     let sending = Sending {
-        parts: Parts { before, chunks, after, gate: no_gate },
+        parts: Parts {
+            before,
+            chunks,
+            after,
+            gate: no_gate,
+        },
         gate: Some(gate),
         held: None,
         step: Step::Before,
@@ -118,7 +128,10 @@ async fn next_of_file(mut sending: Sending) -> Result<(Bytes, Sending), Ended> {
 
 async fn pass_gate(sending: &mut Sending) -> Result<(), Ended> {
     let phase = &sending.watch.phase;
-    if phase.compare_exchange(OPEN, COMMITTING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+    if phase
+        .compare_exchange(OPEN, COMMITTING, Ordering::SeqCst, Ordering::SeqCst)
+        .is_err()
+    {
         return Err(Ended);
     }
     let passed = match sending.gate.take() {
@@ -134,7 +147,10 @@ async fn pass_gate(sending: &mut Sending) -> Result<(), Ended> {
 impl Watch {
     /// Closes the request unless its last chunk is on its way; says what the service can have seen.
     pub(super) fn close(&self) -> Phase {
-        match self.phase.compare_exchange(OPEN, CLOSED, Ordering::SeqCst, Ordering::SeqCst) {
+        match self
+            .phase
+            .compare_exchange(OPEN, CLOSED, Ordering::SeqCst, Ordering::SeqCst)
+        {
             Ok(_) | Err(CLOSED) => Phase::BeforeCommit,
             Err(_) => Phase::AfterCommit,
         }
@@ -142,7 +158,10 @@ impl Watch {
 
     /// Why the body ended before its last chunk, if it did so on purpose or by its source.
     pub(super) fn failure(&self) -> Option<NoAnswer> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Comes back when nothing has moved for too long: before the last chunk after [`STALL`], after it
@@ -151,7 +170,11 @@ impl Watch {
         let mut moved = self.moved.clone();
         loop {
             let committed = self.phase.load(Ordering::SeqCst) == COMMITTING;
-            let limit = if committed { patience.max(STALL) } else { STALL };
+            let limit = if committed {
+                patience.max(STALL)
+            } else {
+                STALL
+            };
             match tokio::time::timeout(limit, moved.changed()).await {
                 Ok(Ok(())) => {}
                 // The body is gone whole; only the answer is waited for now.
@@ -176,7 +199,10 @@ mod tests {
     use futures_util::stream;
 
     fn parts(gate: Gate) -> Parts {
-        let chunks = [Ok(Bytes::from_static(b"one")), Ok(Bytes::from_static(b"two"))];
+        let chunks = [
+            Ok(Bytes::from_static(b"one")),
+            Ok(Bytes::from_static(b"two")),
+        ];
         Parts {
             before: Bytes::from_static(b"<"),
             chunks: stream::iter(chunks).boxed(),
@@ -214,7 +240,10 @@ mod tests {
         assert!(sent.last().unwrap().is_err());
         assert_eq!(watch.close(), Phase::BeforeCommit);
         let failure = watch.failure();
-        assert!(matches!(failure, Some(NoAnswer::Withheld(Withheld::SourceChanged))));
+        assert!(matches!(
+            failure,
+            Some(NoAnswer::Withheld(Withheld::SourceChanged))
+        ));
     }
 
     #[tokio::test]
@@ -230,7 +259,10 @@ mod tests {
     async fn a_source_that_cannot_be_read_ends_the_body_before_anything_is_billed() {
         let gate: Gate = Box::new(|| Box::pin(async { panic!("the gate was passed") }));
         let broken = io::Error::from(io::ErrorKind::PermissionDenied);
-        let parts = Parts { chunks: stream::iter([Err(broken)]).boxed(), ..parts(gate) };
+        let parts = Parts {
+            chunks: stream::iter([Err(broken)]).boxed(),
+            ..parts(gate)
+        };
         let (body, watch) = body(parts);
         let sent: Vec<_> = body.collect().await;
         assert!(sent.last().unwrap().is_err());

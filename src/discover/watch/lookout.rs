@@ -4,24 +4,16 @@
 //! tells of a folder's coming, going or moving makes it be watched again, for the watch may have gone
 //! with the old one.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
-use std::io;
-use std::ops::Bound;
-use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{mounts_below, unreliable};
-use super::eyes::{Eyes, Watched};
+use super::eyes::Eyes;
 use super::mailbox::Look;
-use super::mode::{Mode, ModeReason, Presence, RootMode};
+use super::mode::{ModeReason, RootMode};
+use super::post::{Means, Post};
 use super::{Cause, Hint};
-use crate::discover::folder::{Identity, SkipReason, gone};
-use crate::discover::root::{Root, Roots, WatchMode};
+use crate::discover::root::{Root, Roots};
 use crate::discover::scan::Scope;
-use crate::discover::walk::{Visitor, walk};
-use crate::domain::settle::Fingerprint;
 
 /// Something to do outside.
 #[derive(Debug)]
@@ -48,14 +40,6 @@ pub(super) struct Lookout {
     eyes: Arc<Eyes>,
     /// The most watches of all roots together.
     watches: usize,
-}
-
-/// What there is to watch with.
-#[derive(Debug, Clone, Copy)]
-struct Means<'a> {
-    eyes: &'a Eyes,
-    /// How many folders of the one root may be watched, as the others stand.
-    most: usize,
 }
 
 impl Lookout {
@@ -143,256 +127,14 @@ impl Lookout {
     }
 }
 
-/// One root and what is watched of it.
-#[derive(Debug)]
-struct Post {
-    root: Arc<Root>,
-    mode: Mode,
-    reason: ModeReason,
-    presence: Presence,
-    identity: Option<Identity>,
-    /// A number for what is mounted in it.
-    mounts: u64,
-    watched: BTreeSet<PathBuf>,
-    /// Folders in it that are polled, each with its file system.
-    polled_inside: BTreeMap<PathBuf, &'static str>,
-}
-
-impl Post {
-    fn new(root: &Arc<Root>) -> Self {
-        Self {
-            root: Arc::clone(root),
-            mode: Mode::Poll,
-            reason: ModeReason::Absent,
-            presence: Presence::Missing,
-            identity: None,
-            mounts: 0,
-            watched: BTreeSet::new(),
-            polled_inside: BTreeMap::new(),
-        }
-    }
-
-    fn holds(&self, path: &Path) -> bool {
-        path.starts_with(self.root.path())
-    }
-
-    fn mode(&self) -> RootMode {
-        RootMode {
-            path: self.root.path().to_owned(),
-            mode: self.mode,
-            reason: self.reason.clone(),
-            presence: self.presence,
-            watched_folders: self.watched.len(),
-            polled_inside: self
-                .polled_inside
-                .iter()
-                .map(|(path, fs)| (path.clone(), *fs))
-                .collect(),
-        }
-    }
-
-    /// A hint to scan all of this root, if it is one of its own.
-    fn hint(&self, cause: Cause) -> Option<Hint> {
-        let own = self.root.same_as().is_none();
-        own.then(|| Hint {
-            root: Arc::clone(&self.root),
-            scope: Scope::Root,
-            cause,
-        })
-    }
-
-    fn polled(&self) -> Vec<(Arc<Root>, Scope)> {
-        let scopes = match (self.mode, &self.reason) {
-            (Mode::Poll, ModeReason::Absent | ModeReason::SameAs(_)) => Vec::new(),
-            (Mode::Poll, _) => vec![Scope::Root],
-            (Mode::Events, _) => self
-                .polled_inside
-                .keys()
-                .cloned()
-                .map(Scope::Tree)
-                .collect(),
-        };
-        scopes
-            .into_iter()
-            .map(|scope| (Arc::clone(&self.root), scope))
-            .collect()
-    }
-
-    /// Decides how to watch the root as it is now, and watches it.
-    fn place(&mut self, means: Means<'_>) {
-        let seen = Seen::of(&self.root);
-        if seen.identity != self.identity {
-            self.release(means.eyes);
-        }
-        (self.presence, self.identity, self.mounts) = (seen.presence, seen.identity, seen.mounts);
-        self.polled_inside.clear();
-        (self.mode, self.reason) = self.choose(&seen, means.eyes);
-        if self.mode == Mode::Events {
-            self.watch_below(Path::new(""), means);
-        } else {
-            self.release(means.eyes);
-        }
-    }
-
-    fn choose(&self, seen: &Seen, eyes: &Eyes) -> (Mode, ModeReason) {
-        if let Some(same) = self.root.same_as() {
-            return (Mode::Poll, ModeReason::SameAs(same.to_owned()));
-        }
-        if seen.presence == Presence::Missing {
-            return (Mode::Poll, ModeReason::Absent);
-        }
-        if seen.single_file {
-            return (Mode::Poll, ModeReason::SingleFile);
-        }
-        if let Some(error) = eyes.failure() {
-            return (
-                Mode::Poll,
-                ModeReason::NoEvents {
-                    error: error.to_owned(),
-                },
-            );
-        }
-        match self.root.rules().watch {
-            WatchMode::Poll => (Mode::Poll, ModeReason::Configured),
-            WatchMode::Events => (Mode::Events, ModeReason::Configured),
-            WatchMode::Auto => match unreliable(self.root.path()) {
-                Ok(Some(file_system)) => (Mode::Poll, ModeReason::RemoteDisk { file_system }),
-                Ok(None) | Err(_) => (Mode::Events, ModeReason::LocalDisk),
-            },
-        }
-    }
-
-    /// Watches the folder `within` (relative to the root) and all below it.
-    fn watch_below(&mut self, within: &Path, means: Means<'_>) {
-        let root = Arc::clone(&self.root);
-        let local = self
-            .identity
-            .iter()
-            .map(|identity| identity.device)
-            .collect();
-        let mut placing = Placing {
-            post: self,
-            means,
-            local,
-            limit: false,
-        };
-        if let Err(error) = walk(&root, within, true, &mut placing) {
-            tracing::debug!(folder = %root.path().join(within).display(), %error, "cannot be watched");
-        }
-        if placing.limit {
-            self.release(means.eyes);
-            self.polled_inside.clear();
-            (self.mode, self.reason) = (Mode::Poll, ModeReason::WatchLimit);
-            tracing::warn!(folder = %root.path().display(), reason = %self.reason, "polling");
-        }
-    }
-
-    /// Ends all watches of this root.
-    fn release(&mut self, eyes: &Eyes) {
-        for folder in std::mem::take(&mut self.watched) {
-            eyes.unwatch(&folder);
-        }
-    }
-
-    /// Watches anew, and hints at it, if the root is not the one it was.
-    fn check(&mut self, means: Means<'_>) -> Option<Hint> {
-        let seen = Seen::of(&self.root);
-        let same = seen.presence == self.presence
-            && seen.identity == self.identity
-            && seen.mounts == self.mounts;
-        if same {
-            return None;
-        }
-        tracing::info!(folder = %self.root.path().display(), presence = ?seen.presence, "changed");
-        self.place(means);
-        if self.presence == Presence::Present {
-            self.hint(Cause::Root)
-        } else {
-            None
-        }
-    }
-
-    fn look(&mut self, path: &Path, look: Look, means: Means<'_>, hints: &mut Hinted) {
-        if path == self.root.path() {
-            self.look_at_root(look, means, hints);
-        } else if self.mode == Mode::Events {
-            if look.files {
-                hints.add(&self.root, Scope::Folder(path.to_owned()));
-            }
-            if look.moved || (look.touched && !self.watched.contains(path)) {
-                self.look_at_moved(path, means, hints);
-            }
-        }
-    }
-
-    fn look_at_root(&mut self, look: Look, means: Means<'_>, hints: &mut Hinted) {
-        if let Some(hint) = self.check(means) {
-            hints.hints.push(hint);
-        } else if look.moved && self.mode == Mode::Events {
-            // Gone and back before anybody looked: the watches are those of the old one.
-            self.place(means);
-            hints.add(&self.root, Scope::Root);
-        } else if look.files {
-            hints.add(&self.root, Scope::Folder(self.root.path().to_owned()));
-        }
-    }
-
-    /// Looks at a path that something came to or went from.
-    fn look_at_moved(&mut self, path: &Path, means: Means<'_>, hints: &mut Hinted) {
-        match fs::symlink_metadata(path) {
-            Ok(there) if there.is_dir() => self.look_at_folder(path, means, hints),
-            Ok(_) => {
-                let recording = self
-                    .root
-                    .no_candidate(path.file_name().unwrap_or_default())
-                    .is_none();
-                if let Some(folder) = path.parent().filter(|_| recording) {
-                    hints.add(&self.root, Scope::Folder(folder.to_owned()));
-                }
-            }
-            Err(error) if gone(&error) => self.forget_below(path),
-            Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "cannot be looked at");
-            }
-        }
-    }
-
-    fn look_at_folder(&mut self, folder: &Path, means: Means<'_>, hints: &mut Hinted) {
-        let Ok(within) = folder.strip_prefix(self.root.path()) else {
-            return;
-        };
-        let within = within.to_owned();
-        if self.root.folders_left_out(&within).is_some() || hints.cover(&self.root, folder) {
-            return;
-        }
-        self.forget_below(folder);
-        self.watch_below(&within, means);
-        hints.add(&self.root, Scope::Tree(folder.to_owned()));
-    }
-
-    /// Drops what is known to be watched at and below `folder`: the kernel ended those watches.
-    fn forget_below(&mut self, folder: &Path) {
-        let from = (Bound::Included(folder.to_owned()), Bound::Unbounded);
-        let below: Vec<PathBuf> = self
-            .watched
-            .range(from)
-            .take_while(|path| path.starts_with(folder))
-            .cloned()
-            .collect();
-        for path in below {
-            self.watched.remove(&path);
-        }
-    }
-}
-
 /// Hints of one errand, none of them within another.
 #[derive(Debug, Default)]
-struct Hinted {
-    hints: Vec<Hint>,
+pub(super) struct Hinted {
+    pub(super) hints: Vec<Hint>,
 }
 
 impl Hinted {
-    fn add(&mut self, root: &Arc<Root>, scope: Scope) {
+    pub(super) fn add(&mut self, root: &Arc<Root>, scope: Scope) {
         let covered = match &scope {
             Scope::Root => false,
             Scope::Tree(folder) | Scope::Folder(folder) => self.cover(root, folder),
@@ -407,7 +149,7 @@ impl Hinted {
     }
 
     /// Whether a scan of `folder` and all below it is hinted at already.
-    fn cover(&self, root: &Arc<Root>, folder: &Path) -> bool {
+    pub(super) fn cover(&self, root: &Arc<Root>, folder: &Path) -> bool {
         // The paths come in order, so that only the last tree can hold this one.
         let last = self
             .hints
@@ -423,105 +165,4 @@ impl Hinted {
                 }
         })
     }
-}
-
-/// How a root looks at this moment.
-struct Seen {
-    presence: Presence,
-    identity: Option<Identity>,
-    single_file: bool,
-    mounts: u64,
-}
-
-impl Seen {
-    fn of(root: &Root) -> Self {
-        let looked = fs::metadata(root.path());
-        let identity = looked.as_ref().ok().map(Identity::of);
-        let single_file = looked.as_ref().is_ok_and(|metadata| !metadata.is_dir());
-        let read = looked.and_then(|metadata| {
-            if metadata.is_dir() {
-                fs::read_dir(root.path()).map(drop)
-            } else {
-                Ok(())
-            }
-        });
-        let mounts = mounts_below(root.real_path());
-        Self {
-            presence: presence(&read),
-            identity,
-            single_file,
-            mounts,
-        }
-    }
-}
-
-fn presence(read: &io::Result<()>) -> Presence {
-    match read {
-        Ok(()) => Presence::Present,
-        Err(error) if gone(error) => Presence::Missing,
-        Err(_) => Presence::Unreadable,
-    }
-}
-
-/// Places a watch on every folder that the walk enters.
-struct Placing<'a> {
-    post: &'a mut Post,
-    means: Means<'a>,
-    /// Devices on which events are to be relied on.
-    local: HashSet<u64>,
-    limit: bool,
-}
-
-impl Placing<'_> {
-    /// Whether `folder` is on another disk, one that must be polled.
-    fn is_polled(&mut self, folder: &Path, identity: Identity) -> bool {
-        if self.post.root.rules().watch != WatchMode::Auto || self.local.contains(&identity.device)
-        {
-            return false;
-        }
-        if let Ok(Some(file_system)) = unreliable(folder) {
-            self.post
-                .polled_inside
-                .insert(folder.to_owned(), file_system);
-            return true;
-        }
-        self.local.insert(identity.device);
-        false
-    }
-}
-
-impl Visitor for Placing<'_> {
-    const FILES: bool = false;
-
-    fn enter(&mut self, folder: &Path, identity: Identity) -> ControlFlow<(), bool> {
-        if self.is_polled(folder, identity) {
-            return Continue(false);
-        }
-        if self.post.watched.len() >= self.means.most && !self.post.watched.contains(folder) {
-            self.limit = true;
-            return Break(());
-        }
-        match self.means.eyes.watch(folder) {
-            Watched::Yes => {
-                self.post.watched.insert(folder.to_owned());
-                Continue(true)
-            }
-            Watched::No => Continue(true),
-            Watched::Limit => {
-                self.limit = true;
-                Break(())
-            }
-            Watched::Closed => Break(()),
-        }
-    }
-
-    fn file(&mut self, _: PathBuf, _: Fingerprint) -> ControlFlow<()> {
-        Continue(())
-    }
-
-    fn skipped(&mut self, _: PathBuf, _: SkipReason) -> ControlFlow<()> {
-        Continue(())
-    }
-
-    fn vanished(&mut self, _: u64) {}
 }

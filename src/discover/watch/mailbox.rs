@@ -198,3 +198,120 @@ fn interest(kind: EventKind) -> Interest {
         | EventKind::Other => Interest::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use notify::event::{DataChange, Flag, MetadataKind};
+
+    use super::*;
+    use crate::discover::root::{Root, RootRules};
+
+    fn candidate(extension: &OsStr) -> bool {
+        extension == "mp3"
+    }
+
+    fn roots() -> Roots {
+        let root = Root::new(Path::new("/in"), RootRules::default(), candidate).unwrap();
+        Roots::new(vec![root]).unwrap()
+    }
+
+    /// What is posted of an event about `path`.
+    fn posted(kind: EventKind, path: &str) -> Vec<(String, Look)> {
+        let mailbox = Mailbox::new(9);
+        mailbox.receive(Ok(Event::new(kind).add_path(path.into())), &roots());
+        let looks = mailbox.take().looks.into_iter();
+        looks
+            .map(|(path, look)| (path.display().to_string(), look))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_may_be_a_recording_is_a_look_at_its_folder() {
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let changed = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let allowed = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        for kind in [
+            EventKind::Create(CreateKind::File),
+            written,
+            changed,
+            allowed,
+        ] {
+            let folder = [("/in/deep".to_owned(), Look::FILES)];
+            assert_eq!(posted(kind, "/in/deep/a.mp3"), folder, "{kind:?}");
+            assert_eq!(posted(kind, "/elsewhere/a.mp3"), [], "{kind:?}");
+        }
+        for path in ["/in/a.txt", "/in/.a.mp3", "/in/a.mp3.part", "/in/~$a.mp3"] {
+            assert_eq!(posted(written, path), [], "{path}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_be_a_folder_that_came_or_went_is_looked_at() {
+        let renamed = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        let kinds = [
+            EventKind::Create(CreateKind::Folder),
+            EventKind::Remove(RemoveKind::Folder),
+            renamed(RenameMode::From),
+            renamed(RenameMode::To),
+        ];
+        for kind in kinds {
+            for path in ["/in/deep", "/in/a.mp3", "/in"] {
+                assert_eq!(
+                    posted(kind, path),
+                    [(path.to_owned(), Look::MOVED)],
+                    "{kind:?}"
+                );
+            }
+            assert_eq!(posted(kind, "/in/.stversions"), [], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn reading_a_file_is_of_no_interest() {
+        for access in [
+            AccessKind::Open(AccessMode::Any),
+            AccessKind::Close(AccessMode::Read),
+        ] {
+            assert_eq!(posted(EventKind::Access(access), "/in/a.mp3"), []);
+        }
+        assert_eq!(posted(EventKind::Remove(RemoveKind::File), "/in/a.mp3"), []);
+    }
+
+    #[test]
+    fn lost_events_and_errors_are_a_look_at_everything() {
+        let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        for event in [Ok(lost), Err(notify::Error::generic("broken"))] {
+            let mailbox = Mailbox::new(9);
+            mailbox.post(Path::new("/in"), Look::FILES);
+            mailbox.receive(event, &roots());
+            let letters = mailbox.take();
+            assert!(letters.everything && letters.looks.is_empty());
+            assert!(!mailbox.take().everything);
+        }
+    }
+
+    #[test]
+    fn more_paths_than_fit_are_a_look_at_everything() {
+        let mailbox = Mailbox::new(2);
+        for path in ["/in/a", "/in/b", "/in/a"] {
+            mailbox.post(Path::new(path), Look::FILES);
+        }
+        mailbox.post(Path::new("/in/a"), Look::MOVED);
+        let letters = mailbox.take();
+        assert!(!letters.everything);
+        let both = Look {
+            files: true,
+            moved: true,
+            touched: false,
+        };
+        assert_eq!(letters.looks.get(Path::new("/in/a")), Some(&both));
+
+        for path in ["/in/a", "/in/b", "/in/c", "/in/d"] {
+            mailbox.post(Path::new(path), Look::FILES);
+        }
+        let letters = mailbox.take();
+        assert!(letters.everything && letters.looks.is_empty());
+    }
+}

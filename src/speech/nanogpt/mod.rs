@@ -19,12 +19,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::upload::{self, Parts, Watch};
 use super::{Answer, Balance, NoAnswer, Replies, Service, Submission};
+use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::Ticket;
 use crate::domain::money::Amount;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
-use crate::clock::SharedClock;
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -70,8 +70,7 @@ impl NanoGpt {
         key: &SecretString,
         clock: SharedClock,
     ) -> Result<Self, ClientError> {
-        let mut value =
-            HeaderValue::from_str(key.expose_secret()).map_err(|_| ClientError::Key)?;
+        let mut value = HeaderValue::from_str(key.expose_secret()).map_err(|_| ClientError::Key)?;
         value.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", value);
@@ -90,7 +89,12 @@ impl NanoGpt {
         };
         let base_url = base_url.to_owned();
         // A submit never reuses a connection: one that the service is just closing would leave it in doubt.
-        Ok(Self { submits: client(0)?, questions: client(4)?, base_url, clock })
+        Ok(Self {
+            submits: client(0)?,
+            questions: client(4)?,
+            base_url,
+            clock,
+        })
     }
 
     fn url(&self, path: &str) -> String {
@@ -99,7 +103,9 @@ impl NanoGpt {
 
     async fn send(&self, submission: Submission) -> Result<Answer, NoAnswer> {
         let patience = ANSWER_LIMIT
-            + submission.duration.map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
+            + submission
+                .duration
+                .map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
         let form = Form::of(&submission);
         let length = form.before.len() as u64 + submission.length + form.after.len() as u64;
         let (body, watch) = upload::body(Parts {
@@ -131,7 +137,12 @@ impl NanoGpt {
             Ok(body) => body,
             // The status of a refusal says enough; a success without its body says nothing.
             Err(_) if answer.status >= 300 => Vec::new(),
-            Err(error) => return Err(NoAnswer::Broken { phase, text: cause(error) }),
+            Err(error) => {
+                return Err(NoAnswer::Broken {
+                    phase,
+                    text: cause(error),
+                });
+            }
         };
         Ok(answer)
     }
@@ -141,17 +152,29 @@ impl NanoGpt {
             if error.is_connect() {
                 NoAnswer::Unreachable(cause(error))
             } else {
-                NoAnswer::Broken { phase: Phase::BeforeCommit, text: cause(error) }
+                NoAnswer::Broken {
+                    phase: Phase::BeforeCommit,
+                    text: cause(error),
+                }
             }
         };
-        let response = request.timeout(QUESTION_LIMIT).send().await.map_err(failed)?;
+        let response = request
+            .timeout(QUESTION_LIMIT)
+            .send()
+            .await
+            .map_err(failed)?;
         let (mut answer, rest) = self.head(response, Phase::BeforeCommit);
         answer.body = read_body(rest, answer.status).await.map_err(failed)?;
         Ok(answer)
     }
 
     fn head(&self, response: Response, phase: Phase) -> (Answer, Response) {
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let answer = Answer {
             status: response.status().as_u16(),
             body: Vec::new(),
@@ -170,18 +193,25 @@ impl Service for NanoGpt {
     }
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>> {
-        let request =
-            self.questions.post(self.url("/transcribe/status")).json(&wire::status_call(ticket));
+        let request = self
+            .questions
+            .post(self.url("/transcribe/status"))
+            .json(&wire::status_call(ticket));
         Box::pin(self.ask(request))
     }
 
     fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>> {
         Box::pin(async {
-            let answer = self.ask(self.questions.post(self.url("/check-balance"))).await?;
+            let answer = self
+                .ask(self.questions.post(self.url("/check-balance")))
+                .await?;
             let balance = wire::balance(&answer.body).filter(|_| answer.status == 200);
             balance.map(Balance).ok_or_else(|| {
                 let text = format!("the balance was answered with status {}", answer.status);
-                NoAnswer::Broken { phase: Phase::BeforeCommit, text }
+                NoAnswer::Broken {
+                    phase: Phase::BeforeCommit,
+                    text,
+                }
             })
         })
     }
@@ -234,13 +264,17 @@ impl Form {
         // 122 random bits: no recording holds the boundary but by a chance that nobody will see.
         let boundary = format!("stenod-{:032x}", fastrand::u128(..));
         let settings = &submission.settings;
-        let mut fields = vec![("model", settings.model.clone()), ("language", settings.language.clone())];
+        let mut fields = vec![
+            ("model", settings.model.clone()),
+            ("language", settings.language.clone()),
+        ];
         if let Some(duration) = submission.duration {
             fields.push(("actualDuration", AudioDuration::minutes(duration)));
         }
-        for (name, wanted) in
-            [("diarize", settings.diarize), ("tagAudioEvents", settings.tag_audio_events)]
-        {
+        for (name, wanted) in [
+            ("diarize", settings.diarize),
+            ("tagAudioEvents", settings.tag_audio_events),
+        ] {
             if wanted {
                 fields.push((name, "true".to_owned()));
             }
@@ -268,7 +302,11 @@ impl Form {
 
 /// Reads a body up to its limit; what is longer is cut.
 async fn read_body(mut response: Response, status: u16) -> Result<Vec<u8>, reqwest::Error> {
-    let limit = if (200..300).contains(&status) { LARGEST_REPLY } else { LARGEST_ERROR };
+    let limit = if (200..300).contains(&status) {
+        LARGEST_REPLY
+    } else {
+        LARGEST_ERROR
+    };
     let mut body = Vec::new();
     while body.len() < limit
         && let Some(chunk) = response.chunk().await?
@@ -288,7 +326,10 @@ fn broken(error: reqwest::Error, watch: &Watch) -> NoAnswer {
     if error.is_connect() {
         return NoAnswer::Unreachable(cause(error));
     }
-    NoAnswer::Broken { phase, text: cause(error) }
+    NoAnswer::Broken {
+        phase,
+        text: cause(error),
+    }
 }
 
 /// The innermost cause, which says most, without the address, which may hold secrets.
@@ -309,7 +350,9 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
-    Duration::try_from(date.duration_since(now)).ok().or(Some(Duration::ZERO))
+    Duration::try_from(date.duration_since(now))
+        .ok()
+        .or(Some(Duration::ZERO))
 }
 
 #[cfg(test)]

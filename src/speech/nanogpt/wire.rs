@@ -26,13 +26,15 @@ pub(super) fn shape(body: &[u8]) -> Shape {
             text => Shape::Unreadable(tidy(text)),
         };
     };
-    let status = text(&fields, "status").unwrap_or_default().to_ascii_lowercase();
-    let has_text = fields.get("transcription").is_some_and(Value::is_string);
+    let status = text(&fields, "status")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let transcription = text(&fields, "transcription");
     if BAD_ENDS.contains(&status.as_str()) {
         Shape::Failure(words(&fields))
-    } else if GOOD_ENDS.contains(&status.as_str()) || (has_text && status.is_empty()) {
-        Shape::Transcript
-    } else if has_text && text(&fields, "transcription").is_some_and(|text| !text.is_empty()) {
+    } else if GOOD_ENDS.contains(&status.as_str())
+        || transcription.is_some_and(|text| status.is_empty() || !text.is_empty())
+    {
         Shape::Transcript
     } else if run_id(&fields).is_some() {
         Shape::Ticket
@@ -51,14 +53,19 @@ pub(super) fn shape(body: &[u8]) -> Shape {
 /// The ticket in a body, if it has a run id.
 pub(super) fn ticket(body: &[u8]) -> Option<Ticket> {
     let fields = object(body)?;
-    Some(Ticket { run_id: run_id(&fields)?, fields })
+    Some(Ticket {
+        run_id: run_id(&fields)?,
+        fields,
+    })
 }
 
 /// What a status call sends: every field of the ticket, none that is null, and `isApiRequest`.
 pub(super) fn status_call(ticket: &Ticket) -> Value {
     let mut fields = ticket.fields.clone();
     fields.retain(|_, value| !value.is_null());
-    fields.entry("runId").or_insert_with(|| Value::from(ticket.run_id.clone()));
+    fields
+        .entry("runId")
+        .or_insert_with(|| Value::from(ticket.run_id.clone()));
     fields.insert("isApiRequest".to_owned(), Value::Bool(true));
     Value::Object(fields)
 }
@@ -68,10 +75,16 @@ pub(super) fn cost(body: &[u8]) -> Option<Amount> {
     let fields = object(body)?;
     let metadata = fields.get("metadata").and_then(Value::as_object);
     let in_metadata = metadata.and_then(|metadata| {
-        Some(Amount { value: decimal(metadata.get("cost")?)?, currency: currency(metadata) })
+        Some(Amount {
+            value: decimal(metadata.get("cost")?)?,
+            currency: currency(metadata),
+        })
     });
     in_metadata.or_else(|| {
-        Some(Amount { value: decimal(fields.get("cost")?)?, currency: currency(&fields) })
+        Some(Amount {
+            value: decimal(fields.get("cost")?)?,
+            currency: currency(&fields),
+        })
     })
 }
 
@@ -82,8 +95,14 @@ pub(super) fn balance(body: &[u8]) -> Option<Decimal> {
 
 /// Dollars a minute by model, from the list of models.
 pub(super) fn prices(body: &[u8]) -> Vec<(String, Decimal)> {
-    let Some(fields) = object(body) else { return Vec::new() };
-    let models = fields.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(fields) = object(body) else {
+        return Vec::new();
+    };
+    let models = fields
+        .get("data")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     models.iter().filter_map(price).collect()
 }
 
@@ -99,23 +118,34 @@ fn price(model: &Value) -> Option<(String, Decimal)> {
 
 /// What was heard.
 pub(super) fn heard(body: &[u8]) -> Heard {
-    let Some(fields) = object(body) else { return Heard::default() };
+    let Some(fields) = object(body) else {
+        return Heard::default();
+    };
     let metadata = fields.get("metadata").and_then(Value::as_object);
     let in_metadata = |name: &str| metadata.and_then(|metadata| metadata.get(name));
     let language = in_metadata("language").or_else(|| fields.get("language"));
     Heard {
-        text: text(&fields, "transcription").unwrap_or_default().to_owned(),
+        text: text(&fields, "transcription")
+            .unwrap_or_default()
+            .to_owned(),
         language: language
             .and_then(Value::as_str)
             .filter(|language| !language.is_empty() && *language != "auto")
             .map(str::to_owned),
         pieces: false,
-        duration: in_metadata("actualDuration").and_then(Value::as_f64).map(|minutes| minutes * 60.0),
+        duration: in_metadata("actualDuration")
+            .and_then(Value::as_f64)
+            .map(|minutes| minutes * 60.0),
         segments: Vec::new(),
         words: list(fields.get("words")).iter().filter_map(word).collect(),
         turns: fields
             .get("diarization")
-            .map(|diarization| list(diarization.get("segments")).iter().filter_map(turn).collect())
+            .map(|diarization| {
+                list(diarization.get("segments"))
+                    .iter()
+                    .filter_map(turn)
+                    .collect()
+            })
             .unwrap_or_default(),
     }
 }
@@ -123,7 +153,9 @@ pub(super) fn heard(body: &[u8]) -> Heard {
 fn word(word: &Value) -> Option<HeardWord> {
     let fields = word.as_object()?;
     Some(HeardWord {
-        text: text(fields, "text").or_else(|| text(fields, "word"))?.to_owned(),
+        text: text(fields, "text")
+            .or_else(|| text(fields, "word"))?
+            .to_owned(),
         start: fields.get("start").and_then(Value::as_f64),
         end: fields.get("end").and_then(Value::as_f64),
         kind: text(fields, "type").map_or(WordKind::Word, WordKind::from_name),
@@ -161,7 +193,9 @@ fn label(fields: &Map<String, Value>, name: &str) -> Option<String> {
     match fields.get(name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     }
 }
 
@@ -176,7 +210,10 @@ fn decimal(value: &Value) -> Option<Decimal> {
         Value::Number(number) => number.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    digits.parse().ok().or_else(|| Decimal::from_scientific(&digits).ok())
+    digits
+        .parse()
+        .ok()
+        .or_else(|| Decimal::from_scientific(&digits).ok())
 }
 
 fn currency(fields: &Map<String, Value>) -> Currency {
@@ -188,7 +225,9 @@ fn currency(fields: &Map<String, Value>) -> Currency {
 /// The service's words in any of its error shapes.
 fn words(fields: &Map<String, Value>) -> String {
     let error = fields.get("error");
-    let inner = error.and_then(Value::as_object).and_then(|error| text(error, "message"));
+    let inner = error
+        .and_then(Value::as_object)
+        .and_then(|error| text(error, "message"));
     let words = inner
         .or_else(|| text(fields, "message"))
         .or_else(|| error.and_then(Value::as_str))
@@ -225,22 +264,41 @@ mod tests {
             r#"{"error": "no credit", "status": 402, "requiredBalance": 0.0035}"#,
             r#"{"error": {"message": "no credit", "type": "x", "code": "y"}}"#,
         ] {
-            assert_eq!(shape(body.as_bytes()), Shape::Error("no credit".into()), "{body}");
+            assert_eq!(
+                shape(body.as_bytes()),
+                Shape::Error("no credit".into()),
+                "{body}"
+            );
         }
         assert_eq!(shape(b""), Shape::Empty);
-        assert_eq!(shape(b"<html>\n\x1b[31mBad"), Shape::Unreadable("<html> [31mBad".into()));
+        assert_eq!(
+            shape(b"<html>\n\x1b[31mBad"),
+            Shape::Unreadable("<html> [31mBad".into())
+        );
     }
 
     #[test]
     fn a_reply_is_told_from_a_ticket_by_what_it_holds() {
         assert_eq!(shape(br#"{"transcription": ""}"#), Shape::Transcript);
-        assert_eq!(shape(br#"{"runId": "r", "status": "pending"}"#), Shape::Ticket);
-        assert_eq!(shape(br#"{"runId": "r", "transcription": "hi"}"#), Shape::Transcript);
+        assert_eq!(
+            shape(br#"{"runId": "r", "status": "pending"}"#),
+            Shape::Ticket
+        );
+        assert_eq!(
+            shape(br#"{"runId": "r", "transcription": "hi"}"#),
+            Shape::Transcript
+        );
         assert_eq!(shape(br#"{"status": "completed"}"#), Shape::Transcript);
         assert_eq!(shape(br#"{"status": "brewing"}"#), Shape::Running);
-        assert_eq!(shape(br#"{"status": "CANCELED"}"#), Shape::Failure(String::new()));
+        assert_eq!(
+            shape(br#"{"status": "CANCELED"}"#),
+            Shape::Failure(String::new())
+        );
         assert!(matches!(shape(b"{}"), Shape::Unreadable(_)));
-        assert!(matches!(shape(br#"{"transcription": "cut"#), Shape::Unreadable(_)));
+        assert!(matches!(
+            shape(br#"{"transcription": "cut"#),
+            Shape::Unreadable(_)
+        ));
     }
 
     #[test]

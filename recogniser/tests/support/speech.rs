@@ -23,17 +23,6 @@ pub(crate) fn read_wav(path: &Path) -> io::Result<Vec<f32>> {
     }
 }
 
-/// A source that hands out samples in blocks.
-pub(crate) fn source(samples: &[f32]) -> impl FnMut(&mut [f32]) -> Result<usize, io::Error> {
-    let mut rest = samples;
-    move |block| {
-        let (now, later) = rest.split_at(block.len().min(rest.len()));
-        rest = later;
-        block[..now.len()].copy_from_slice(now);
-        Ok(now.len())
-    }
-}
-
 /// The words of a text without case and punctuation, with abbreviations as they are read out.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let plain = text.to_lowercase().replace(['-', '—'], " ");

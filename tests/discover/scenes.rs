@@ -1,123 +1,20 @@
-//! Watching real folders: whatever happens in them, every recording is hinted at and found.
-//!
-//! Nothing here sleeps: a test acts, and then waits for the hint that must come.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on ends"
-)]
+//! One thing at a time.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::ops::ControlFlow::Continue;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use stenod::discover::{
-    Cause, Found, Hint, Hints, Mode, ModeReason, Presence, Root, RootRules, RootState, Roots,
-    Scope, Tuning, WatchMode, Watcher, scan,
+    Cause, Mode, ModeReason, Presence, RootRules, RootState, Scope, Tuning, WatchMode, scan,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// How long a hint may take at the most; a test that gets there has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn candidate(extension: &OsStr) -> bool {
-    extension == "mp3"
-}
-
-fn brisk() -> Tuning {
-    Tuning {
-        quiet: Duration::from_millis(50),
-        longest: Duration::from_millis(500),
-        check_every: Duration::from_millis(200),
-        ..Tuning::default()
-    }
-}
-
-fn put(path: &Path) {
-    let mut file = File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap();
-    file.write_all(b"speech").unwrap();
-}
-
-fn rename(from: &Path, to: &Path) {
-    rustix::fs::rename(from, to).unwrap();
-}
-
-/// What a program does that follows the hints.
-struct Follower {
-    watcher: Watcher,
-    hints: Hints,
-    found: BTreeSet<PathBuf>,
-    followed: Vec<Hint>,
-}
-
-impl Follower {
-    fn of(roots: Vec<Root>, tuning: Tuning) -> Self {
-        let (watcher, hints) = Watcher::start(&Roots::new(roots).unwrap(), tuning);
-        Self {
-            watcher,
-            hints,
-            found: BTreeSet::new(),
-            followed: Vec::new(),
-        }
-    }
-
-    /// Follows one folder, after its first scan.
-    async fn started(path: &Path, rules: RootRules, tuning: Tuning) -> Self {
-        let mut follower = Self::of(vec![root(path, rules)], tuning);
-        follower
-            .until(|follower| !follower.followed.is_empty())
-            .await;
-        follower
-    }
-
-    async fn follow(&mut self) {
-        let hint = timeout(PATIENCE, self.hints.next())
-            .await
-            .expect("a hint")
-            .expect("hints");
-        let found = &mut self.found;
-        scan(&hint.root, &hint.scope, &mut |one| {
-            if let Found::Recording { path, .. } = one {
-                found.insert(path);
-            }
-            Continue(())
-        });
-        self.followed.push(hint);
-    }
-
-    async fn until(&mut self, done: impl Fn(&Self) -> bool) {
-        while !done(self) {
-            self.follow().await;
-        }
-    }
-
-    async fn until_found(&mut self, paths: &[PathBuf]) {
-        self.until(|follower| paths.iter().all(|path| follower.found.contains(path)))
-            .await;
-    }
-}
-
-fn root(path: &Path, rules: RootRules) -> Root {
-    Root::new(path, rules, candidate).unwrap()
-}
-
-async fn follower(top: &TempDir) -> Follower {
-    Follower::started(top.path(), RootRules::default(), brisk()).await
-}
+use crate::follower::{Follower, PATIENCE, brisk, follower, put, rename, root};
 
 #[tokio::test]
 async fn watching_begins_with_a_scan_of_each_root() {
@@ -256,70 +153,6 @@ async fn temporary_and_foreign_files_cause_no_hint() {
     };
     assert!(scopes.iter().all(expected), "{scopes:?}");
     assert_eq!(follower.watcher.modes()[0].watched_folders, 2);
-}
-
-/// Writes 2,000 files into 300 new folders, nested up to ten deep, as fast as it can.
-fn storm(top: &Path) -> thread::JoinHandle<Vec<PathBuf>> {
-    let top = top.to_owned();
-    thread::spawn(move || {
-        let folder = |number: u32| {
-            let path = number
-                .to_string()
-                .chars()
-                .fold(top.clone(), |path, digit| path.join(format!("d{digit}")));
-            path.join(format!("n{number}"))
-        };
-        let mut files = Vec::new();
-        for number in 0..2000 {
-            let folder = folder(number % 300);
-            fs::create_dir_all(&folder).unwrap();
-            files.push(folder.join(format!("{number}.mp3")));
-            put(files.last().unwrap());
-        }
-        files
-    })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_files_in_new_folders_is_found_whole() {
-    let top = TempDir::new().unwrap();
-    let mut follower = follower(&top).await;
-    let storm = storm(top.path());
-    while !storm.is_finished() {
-        follower.follow().await;
-    }
-    follower.until_found(&storm.join().unwrap()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_beside_a_stalled_follower_is_found_whole() {
-    let top = TempDir::new().unwrap();
-    let mut follower = follower(&top).await;
-    let files = storm(top.path()).join().unwrap();
-    follower.until_found(&files).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_than_fits_is_scanned_all_over() {
-    let top = TempDir::new().unwrap();
-    let rules = RootRules::default();
-    let mut follower = Follower::started(
-        top.path(),
-        rules,
-        Tuning {
-            paths: 2,
-            ..brisk()
-        },
-    )
-    .await;
-    let files = storm(top.path()).join().unwrap();
-    follower.until_found(&files).await;
-    assert!(
-        follower
-            .followed
-            .iter()
-            .any(|hint| hint.cause == Cause::Overflow)
-    );
 }
 
 #[tokio::test]
@@ -550,83 +383,4 @@ async fn hints_end_with_the_watcher() {
     assert!(timeout(PATIENCE, hints.next()).await.unwrap().is_none());
     put(&top.path().join("a.mp3"));
     assert!(timeout(PATIENCE, hints.next()).await.unwrap().is_none());
-}
-
-/// Something that happens to a file or folder of a small tree.
-#[derive(Debug, Clone)]
-enum Act {
-    Folder(String),
-    File(String),
-    Move(String, String),
-    Remove(String),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let folder = || "[ab](/[ab]){0,3}";
-    let file = || "([ab]/){0,3}[xy]\\.mp3";
-    let any = prop_oneof![folder(), file()].boxed();
-    prop_oneof![
-        3 => folder().prop_map(Act::Folder),
-        4 => file().prop_map(Act::File),
-        3 => (any.clone(), any.clone()).prop_map(|(from, to)| Act::Move(from, to)),
-        1 => any.prop_map(Act::Remove),
-    ]
-}
-
-/// Does it if it can be done; what is in the way is left as it is.
-fn perform(top: &Path, act: &Act) {
-    match act {
-        Act::Folder(path) => drop(fs::create_dir_all(top.join(path))),
-        Act::File(path) => {
-            let file = File::options()
-                .create(true)
-                .append(true)
-                .open(top.join(path));
-            drop(file.map(|mut file| file.write_all(b"speech")));
-        }
-        Act::Move(from, to) => drop(rustix::fs::rename(top.join(from), top.join(to))),
-        Act::Remove(path) if path.ends_with(".mp3") => drop(fs::remove_file(top.join(path))),
-        Act::Remove(path) => drop(fs::remove_dir_all(top.join(path))),
-    }
-}
-
-fn there(top: &Path) -> Vec<PathBuf> {
-    let mut there = Vec::new();
-    let whole = root(top, RootRules::default());
-    scan(&whole, &Scope::Root, &mut |one| {
-        if let Found::Recording { path, .. } = one {
-            there.push(path);
-        }
-        Continue(())
-    });
-    there
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 16, failure_persistence: None, ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn whatever_happens_what_is_there_in_the_end_is_found(
-        rounds in prop::collection::vec(prop::collection::vec(act(), 1..40), 1..4),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let top = TempDir::new().unwrap();
-            let tuning = Tuning { check_every: Duration::from_secs(3600), ..brisk() };
-            let mut follower = Follower::started(top.path(), RootRules::default(), tuning).await;
-            for round in rounds {
-                for act in &round {
-                    perform(top.path(), act);
-                }
-                // What was found before may have been another file of that name.
-                follower.found.clear();
-                for path in there(top.path()) {
-                    put(&path);
-                }
-                follower.until_found(&there(top.path())).await;
-            }
-        });
-    }
 }
