@@ -74,7 +74,9 @@ impl From<serde_json::Error> for Failure {
 
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
-        let in_flags = |mistake: &Mistake| matches!(mistake.place, Place::Flag(_));
+        // A file that `--config` names and that is not there is a missing configuration.
+        let in_flags =
+            |mistake: &Mistake| matches!(&mistake.place, Place::Flag(flag) if flag != "--config");
         let all_in_flags = errors.mistakes().iter().all(in_flags);
         Self::new(
             if all_in_flags {
