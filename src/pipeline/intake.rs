@@ -4,7 +4,6 @@
 //! read again. Nothing here costs money, so everything may be repeated after a crash.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -28,6 +27,7 @@ use crate::domain::settle::{Fingerprint, SettleBook, Settling, Unsettled, one_sh
 use crate::domain::timing::{after, age};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::queue::{Enqueued, FolderRow, Known};
+use crate::source;
 use crate::supervise::{TaskPanicked, blocking};
 
 /// Files that are probed and hashed at once.
@@ -578,16 +578,18 @@ impl Intake {
 
 /// Probes and hashes a file that counts as complete; blocks for as long as reading it takes.
 pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
-    let examined = open(path).and_then(|file| {
-        let probe = probe_file(&file)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut reader = &file;
-        io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
-        hasher
-            .update_reader(reader)
-            .map_err(ProbeError::Unreadable)?;
-        Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
-    });
+    let examined = source::open(path)
+        .map_err(ProbeError::from)
+        .and_then(|file| {
+            let probe = probe_file(&file)?;
+            let mut hasher = blake3::Hasher::new();
+            let mut reader = &file;
+            io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
+            hasher
+                .update_reader(reader)
+                .map_err(ProbeError::Unreadable)?;
+            Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
+        });
     match sample(path) {
         Ok(Some(now)) if now == *fingerprint => {}
         Ok(_) => return Examined::Changed,
@@ -619,10 +621,6 @@ pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
 
 async fn examine_soon(path: PathBuf, fingerprint: Fingerprint) -> Result<Examined, TaskPanicked> {
     blocking(move || examine(&path, &fingerprint)).await
-}
-
-fn open(path: &Path) -> Result<File, ProbeError> {
-    crate::media::probe::open(path)
 }
 
 fn skipped_by(error: &ProbeError) -> Examined {

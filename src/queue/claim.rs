@@ -245,7 +245,8 @@ fn crossed(
     Ok(None)
 }
 
-/// Lets in again what waited for a route or a limit that the configuration may allow by now.
+/// Lets in again what waited for a route or a limit that the configuration may allow by now, or for
+/// outputs that could not be written.
 pub(super) fn reconsider(
     connection: &Connection,
     direct_limit: u64,
@@ -262,5 +263,26 @@ pub(super) fn reconsider(
         queued += usize::from(stage.name() == StageName::Queued);
         jobs::advance(connection, job.id, &[StageName::Waiting], &stage, now)?;
     }
-    Ok(queued)
+    Ok(queued + retry_outputs(connection, now)?)
+}
+
+/// Outputs that could not be written are tried again at once.
+fn retry_outputs(connection: &Connection, now: Timestamp) -> Result<usize, QueueError> {
+    let received = super::read::in_stages(connection, &[StageName::Received])?;
+    let mut retried = 0;
+    for job in received {
+        if let Stage::Received {
+            reply,
+            trouble: Some(_),
+        } = job.stage
+        {
+            let stage = Stage::Received {
+                reply,
+                trouble: None,
+            };
+            jobs::advance(connection, job.id, &[StageName::Received], &stage, now)?;
+            retried += 1;
+        }
+    }
+    Ok(retried)
 }

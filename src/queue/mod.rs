@@ -198,8 +198,8 @@ impl Queue {
             .await
     }
 
-    /// Lets in again what waited for a route or a limit that the configuration may allow by now;
-    /// `direct_limit` is the largest direct body, in bytes. Says how many.
+    /// Lets in again what waited for a route or a limit that the configuration may allow by now, or for
+    /// outputs that could not be written; `direct_limit` is the largest direct body, in bytes. Says how many.
     ///
     /// # Errors
     /// Any error of the table.
