@@ -53,9 +53,12 @@ enum Work {
     Poll,
     Paid,
     Local,
+    /// Looking whether a pause may end.
+    Look,
 }
 
-type Finished = (JobId, Work, Result<(), PipelineError>);
+/// The job that was worked on, if it was one.
+type Finished = (Option<JobId>, Work, Result<(), PipelineError>);
 
 struct Driver {
     pipeline: Arc<Pipeline>,
@@ -92,6 +95,7 @@ impl Driver {
             if pipeline.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
+            self.look_at_pauses().await?;
             self.publish_received().await?;
             self.poll_tickets().await?;
             self.repeat_doubtful().await?;
@@ -135,7 +139,9 @@ impl Driver {
     }
 
     fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
-        self.in_hand.remove(&id);
+        if let Some(id) = id {
+            self.in_hand.remove(&id);
+        }
         if let Some(busy) = self.busy.get_mut(&work) {
             *busy = busy.saturating_sub(1);
         }
@@ -153,8 +159,13 @@ impl Driver {
         task: impl Future<Output = Result<(), PipelineError>> + Send + 'static,
     ) {
         self.in_hand.insert(id);
+        self.count_in(work);
+        self.tasks
+            .start(async move { (Some(id), work, task.await) });
+    }
+
+    fn count_in(&mut self, work: Work) {
         *self.busy.entry(work).or_insert(0) += 1;
-        self.tasks.start(async move { (id, work, task.await) });
     }
 
     async fn publish_received(&mut self) -> Result<(), PipelineError> {
@@ -288,11 +299,11 @@ impl Driver {
     /// outstanding, and a pause that is due to be tried is tried by one submit alone.
     async fn paid_may_be_sent(&mut self) -> Result<bool, PipelineError> {
         let pipeline = self.pipeline.clone();
-        let now = pipeline.now();
-        if pipeline.service.is_none() || pipeline.pauses.holding(now).is_some() {
+        let is_held =
+            |pause: &Pause| pause.holds(pipeline.now()) || pause.reason == PauseReason::Balance;
+        if pipeline.service.is_none() || pipeline.pauses.all().iter().any(is_held) {
             return Ok(false);
         }
-        self.end_pauses_that_time_ends().await?;
         let most = if pipeline.pauses.any() {
             1
         } else {
@@ -302,12 +313,27 @@ impl Driver {
         Ok(room && pipeline.queue.count(StageName::Awaiting).await? < MOST_OUTSTANDING)
     }
 
-    /// A budget begins anew by the calendar; nothing needs to be tried for it.
-    async fn end_pauses_that_time_ends(&self) -> Result<(), PipelineError> {
+    /// Ends what ends without a submit being tried: a budget by the calendar, a refused key by another
+    /// key, an empty balance by a look at it.
+    async fn look_at_pauses(&mut self) -> Result<(), PipelineError> {
         let now = self.pipeline.now();
         for pause in self.pipeline.pauses.all() {
-            if pause.reason == PauseReason::Budget && !pause.holds(now) {
-                self.pipeline.resume(PauseReason::Budget).await?;
+            let is_due = !pause.holds(now);
+            match pause.reason {
+                PauseReason::Budget if is_due => self.pipeline.resume(PauseReason::Budget).await?,
+                PauseReason::Balance if is_due && self.room(Work::Look, 1) > 0 => {
+                    let pipeline = self.pipeline.clone();
+                    self.count_in(Work::Look);
+                    self.tasks
+                        .start(async move { (None, Work::Look, pipeline.look_at_balance().await) });
+                }
+                PauseReason::Key => self.pipeline.look_at_key().await?,
+                PauseReason::Budget
+                | PauseReason::Balance
+                | PauseReason::Disk
+                | PauseReason::Operator
+                | PauseReason::RateLimit
+                | PauseReason::Offline => {}
             }
         }
         Ok(())
