@@ -328,7 +328,7 @@ fn slow_and_large_replies_are_taken_or_refused_but_never_paid_again_and_again() 
     slow.stenod(["run"]).success();
     assert_eq!((slow.read("a.txt").trim(), paid(&slow)), ("slow", 1));
     let huge = self::stage();
-    let endless = Reply::text(200, "application/json", vec![b' '; 300 * 1024 * 1024]);
+    let endless = Reply::text(200, "application/json", vec![b' '; 80 * 1024 * 1024]);
     huge.service.script(submit().charged().answer(endless));
     huge.stenod(["run"]).no_panic();
     assert_eq!((submits(&huge), state(&huge).0.as_str()), (1, "in_doubt"));
@@ -451,6 +451,23 @@ fn the_service_may_come_up_later_than_the_program() {
     running.outcome().success();
     assert_eq!(late.look(|log| log.ledger().paid_for(&recording())), 1);
     assert_eq!(state(&stage).0, "done");
+}
+
+#[test]
+fn a_service_that_stays_out_of_reach_is_exit_code_5_and_keeps_the_work() {
+    let stage = stage();
+    let closed = Standin::start().url();
+    stage.set("service.base_url", closed);
+    stage.stenod(["run"]).code(5);
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(
+        (&jobs["failed"], &jobs["in_doubt"]),
+        (&json!(0), &json!(0)),
+        "{jobs}"
+    );
+    stage.set("service.base_url", stage.service.url());
+    stage.stenod(["run"]).success();
+    assert_eq!((paid(&stage), state(&stage).0.as_str()), (1, "done"));
 }
 
 #[test]
