@@ -23,6 +23,9 @@ const RUN_PATIENCE_OFFLINE: Duration = Duration::from_secs(30);
 /// How long a run waits for a service that asks to come back later.
 const RUN_PATIENCE_RATE_LIMIT: Duration = Duration::from_secs(300);
 
+/// How far a row's time may be ahead of the clock before the clock counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
 /// When the loop ends by itself.
 #[derive(Debug, Clone)]
 pub enum Mode {
@@ -173,7 +176,7 @@ impl Driver {
             .due(StageName::Received, Work::Publish, MOST_PUBLISHING)
             .await?
         {
-            if let Action::Interpret { reply } = next_action(&job.stage, self.pipeline.now()) {
+            if let Action::Interpret { reply } = next_action(&job.stage, self.time_for(&job)) {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Publish, async move {
                     pipeline.interpret(job, reply).await
@@ -202,7 +205,7 @@ impl Driver {
             if let Action::Poll {
                 ticket,
                 submitted_at,
-            } = next_action(&job.stage, self.pipeline.now())
+            } = next_action(&job.stage, self.time_for(&job))
             {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Poll, async move {
@@ -221,7 +224,7 @@ impl Driver {
             .due(StageName::InDoubt, MOST_OUTSTANDING, now)
             .await?
         {
-            if next_action(&job.stage, now) == Action::Repeat {
+            if next_action(&job.stage, self.time_for(&job)) == Action::Repeat {
                 tracing::warn!(
                     job = job.id.0,
                     source = %job.source.display(),
@@ -231,6 +234,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The time by which a job is judged: a row from the future was written before the clock was set
+    /// back, so that its times mean nothing any more and it is due.
+    fn time_for(&self, job: &Job) -> Timestamp {
+        let now = self.pipeline.now();
+        if job.updated_at > after(now, CLOCK_SLACK) {
+            Timestamp::MAX
+        } else {
+            now
+        }
     }
 
     async fn due(
@@ -377,10 +391,10 @@ impl Driver {
         if !self.tasks.is_empty() || !looked.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        if outlook.unfinished == 0 {
+        let now = self.pipeline.now();
+        if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
             return Ok(Some(Ended::Finished));
         }
-        let now = self.pipeline.now();
         let local = self.terms(&[Provider::Local]);
         if self.pipeline.queue.outlook(local, now).await?.unfinished > 0 {
             return Ok(None);
@@ -392,6 +406,27 @@ impl Driver {
             return Ok(None);
         };
         Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
+    }
+
+    /// Whether jobs outside of this run move, for which copies in it may wait: tickets of an earlier run.
+    async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
+        let terms = Terms {
+            scoped: false,
+            ..self.terms(&[Provider::NanoGpt, Provider::Local])
+        };
+        let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
+        let run = self
+            .pipeline
+            .queue
+            .outlook(
+                Terms {
+                    scoped: true,
+                    ..terms
+                },
+                now,
+            )
+            .await?;
+        Ok(run.copies > 0 && all.accepted > run.accepted)
     }
 
     /// Lets the recogniser's weights go when it has nothing to do.
