@@ -252,6 +252,20 @@ fn a_lost_reply_is_repeated_once_where_the_configuration_says_so() {
 }
 
 #[test]
+fn a_copy_of_a_recording_in_doubt_waits_with_it_and_the_run_ends() {
+    let stage = stage();
+    let bytes = std::fs::read(stage.at("a.wav")).unwrap();
+    stage.put("copy.wav", &bytes);
+    stage.service.script(submit().act(Act::LoseUsual));
+    stage.stenod(["run"]).code(3);
+    assert_eq!((submits(&stage), paid(&stage)), (1, 1));
+    stage.stenod(["retry", "--in-doubt"]).success();
+    stage.stenod(["run"]).success();
+    assert_eq!((submits(&stage), paid(&stage)), (2, 2));
+    assert!(stage.at("copy.txt").exists(), "{:?}", stage.names());
+}
+
+#[test]
 fn a_reply_lost_twice_is_left_to_a_person() {
     let stage = stage();
     stage.set("service.in_doubt", "retry-once");

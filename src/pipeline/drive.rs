@@ -289,7 +289,11 @@ impl Driver {
                     };
                     self.start(job.id, work, async move { pipeline.submit(*job).await });
                 }
-                Claimed::Moved(id) => pipeline.tell(id).await?,
+                Claimed::Moved(id) => {
+                    // It may have a reply by now, and replies were looked at already in this turn.
+                    pipeline.bell.notify_one();
+                    pipeline.tell(id).await?;
+                }
                 Claimed::Nothing => return Ok(()),
                 Claimed::OverBudget { text, until } => {
                     pipeline.pause(PauseReason::Budget, until, &text).await?;
