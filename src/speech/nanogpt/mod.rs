@@ -1,7 +1,7 @@
 //! NanoGPT's speech-to-text service.
 //!
 //! The key goes to the configured host and nowhere else: no redirect is followed, nothing is sent twice
-//! by the client itself, and a connection that carried a submit carries nothing after it.
+//! by the client itself, and no connection is used twice.
 
 mod wire;
 
@@ -47,8 +47,7 @@ const KEY_HEADER: &str = "x-api-key";
 
 /// The service at one address, with one key.
 pub struct NanoGpt {
-    submits: Client,
-    questions: Client,
+    client: Client,
     base_url: String,
     key: RwLock<HeaderValue>,
     reread: RereadKey,
@@ -83,24 +82,20 @@ impl NanoGpt {
     ) -> Result<Self, ClientError> {
         install_tls();
         let key = key_header(key).ok_or(ClientError::Key)?;
-        let client = |idle| {
-            Client::builder()
-                .user_agent(concat!("stenod/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(CONNECT_LIMIT)
-                .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
-                .pool_max_idle_per_host(idle)
-                .build()
-                .map_err(ClientError::Tls)
-        };
-        let base_url = base_url.to_owned();
-        // A submit never reuses a connection: one that the service is just closing would leave it in doubt.
+        // No connection is used twice: one that the service is just closing would leave a submit in doubt.
+        let client = Client::builder()
+            .user_agent(concat!("stenod/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(ClientError::Tls)?;
         Ok(Self {
-            submits: client(0)?,
-            questions: client(4)?,
-            base_url,
+            client,
+            base_url: base_url.to_owned(),
             key: RwLock::new(key),
             reread,
             clock,
@@ -132,7 +127,7 @@ impl NanoGpt {
             gate: submission.gate,
         });
         let request = self
-            .submits
+            .client
             .post(self.url("/transcribe"))
             .header(KEY_HEADER, self.key())
             .header(CONTENT_TYPE, form.content_type)
@@ -213,7 +208,7 @@ impl Service for NanoGpt {
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>> {
         let request = self
-            .questions
+            .client
             .post(self.url("/transcribe/status"))
             .json(&wire::status_call(ticket));
         Box::pin(self.ask(request))
@@ -222,7 +217,7 @@ impl Service for NanoGpt {
     fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>> {
         Box::pin(async {
             let answer = self
-                .ask(self.questions.post(self.url("/check-balance")))
+                .ask(self.client.post(self.url("/check-balance")))
                 .await?;
             let balance = wire::balance(&answer.body).filter(|_| answer.status == 200);
             balance.map(Balance).ok_or_else(|| {
@@ -250,7 +245,7 @@ impl Service for NanoGpt {
     fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
         Box::pin(async {
             let url = self.url("/v1/audio-models?type=stt&detailed=true");
-            let asked = tokio::time::timeout(PRICES_LIMIT, self.ask(self.questions.get(url)));
+            let asked = tokio::time::timeout(PRICES_LIMIT, self.ask(self.client.get(url)));
             match asked.await {
                 Ok(Ok(answer)) if answer.status == 200 => {
                     wire::prices(&answer.body).into_iter().collect()
