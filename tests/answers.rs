@@ -252,6 +252,20 @@ fn a_lost_reply_is_repeated_once_where_the_configuration_says_so() {
 }
 
 #[test]
+fn a_copy_of_a_recording_in_doubt_waits_with_it_and_the_run_ends() {
+    let stage = stage();
+    let bytes = std::fs::read(stage.at("a.wav")).unwrap();
+    stage.put("copy.wav", &bytes);
+    stage.service.script(submit().act(Act::LoseUsual));
+    stage.stenod(["run"]).code(3);
+    assert_eq!((submits(&stage), paid(&stage)), (1, 1));
+    stage.stenod(["retry", "--in-doubt"]).success();
+    stage.stenod(["run"]).success();
+    assert_eq!((submits(&stage), paid(&stage)), (2, 2));
+    assert!(stage.at("copy.txt").exists(), "{:?}", stage.names());
+}
+
+#[test]
 fn a_reply_lost_twice_is_left_to_a_person() {
     let stage = stage();
     stage.set("service.in_doubt", "retry-once");
@@ -328,7 +342,7 @@ fn slow_and_large_replies_are_taken_or_refused_but_never_paid_again_and_again() 
     slow.stenod(["run"]).success();
     assert_eq!((slow.read("a.txt").trim(), paid(&slow)), ("slow", 1));
     let huge = self::stage();
-    let endless = Reply::text(200, "application/json", vec![b' '; 300 * 1024 * 1024]);
+    let endless = Reply::text(200, "application/json", vec![b' '; 80 * 1024 * 1024]);
     huge.service.script(submit().charged().answer(endless));
     huge.stenod(["run"]).no_panic();
     assert_eq!((submits(&huge), state(&huge).0.as_str()), (1, "in_doubt"));
@@ -451,6 +465,23 @@ fn the_service_may_come_up_later_than_the_program() {
     running.outcome().success();
     assert_eq!(late.look(|log| log.ledger().paid_for(&recording())), 1);
     assert_eq!(state(&stage).0, "done");
+}
+
+#[test]
+fn a_service_that_stays_out_of_reach_is_exit_code_5_and_keeps_the_work() {
+    let stage = stage();
+    let closed = Standin::start().url();
+    stage.set("service.base_url", closed);
+    stage.stenod(["run"]).code(5);
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(
+        (&jobs["failed"], &jobs["in_doubt"]),
+        (&json!(0), &json!(0)),
+        "{jobs}"
+    );
+    stage.set("service.base_url", stage.service.url());
+    stage.stenod(["run"]).success();
+    assert_eq!((paid(&stage), state(&stage).0.as_str()), (1, "done"));
 }
 
 #[test]

@@ -13,7 +13,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use bitrate::{Bitrate, OPUS_PACKET_MILLIS, OPUS_PACKETS_PER_PAGE, best_bitrate};
+pub use bitrate::{
+    Bitrate, OPUS_PACKET_MILLIS, OPUS_PACKETS_PER_PAGE, OPUS_RESERVE_PACKETS, best_bitrate,
+};
 pub use extension::is_candidate_extension;
 pub use mpeg::{MpegFrame, MpegLayer, find_mpeg_audio};
 pub use sniff::{Resemblance, SNIFF_BYTES, Sniffed, sniff};

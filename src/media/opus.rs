@@ -6,7 +6,7 @@
 use rusty_opus::multistream::OpusMSDecoder;
 use rusty_opus::{Application, OpusDecoder, OpusEncoder};
 
-use crate::domain::audio::{Bitrate, OPUS_PACKET_MILLIS};
+use crate::domain::audio::{Bitrate, OPUS_PACKET_MILLIS, OPUS_RESERVE_PACKETS};
 
 use super::decode::RATE;
 
@@ -103,10 +103,18 @@ pub(super) const ENCODER_DELAY: u16 = 312;
 /// Samples at [`RATE`] in a packet that is encoded.
 pub(super) const PACKET_SAMPLES: usize = (RATE * OPUS_PACKET_MILLIS / 1000) as usize;
 
-/// Encodes speech of one channel at [`RATE`], at a constant bit rate.
+/// Encodes speech of one channel at [`RATE`].
+///
+/// The bit rate varies with the speech, which costs half the work of a constant one and sounds
+/// better; what was saved may be spent later, so that the sum never exceeds the rate by more than
+/// [`OPUS_RESERVE_PACKETS`].
 pub(super) struct Encoder {
     encoder: OpusEncoder,
     packet: Vec<u8>,
+    /// Bytes that every packet adds to what may be spent.
+    share: usize,
+    /// Bytes that may be spent.
+    credit: usize,
 }
 
 impl Encoder {
@@ -117,19 +125,24 @@ impl Encoder {
         let mut encoder = OpusEncoder::new(RATE.cast_signed(), 1, Application::Audio).ok()?;
         encoder.bitrate_bps = bitrate.bits_per_second().cast_signed();
         encoder.complexity = COMPLEXITY;
-        encoder.use_cbr = true;
+        encoder.use_cbr = false;
+        let share = bitrate.packet_bytes() as usize;
         Some(Self {
             encoder,
-            packet: vec![0; bitrate.packet_bytes() as usize],
+            packet: vec![0; 2 * share],
+            share,
+            credit: share * OPUS_RESERVE_PACKETS as usize,
         })
     }
 
     /// Encodes a packet; `None` when the library fails.
     pub(super) fn encode(&mut self, samples: &[f32; PACKET_SAMPLES]) -> Option<&[u8]> {
-        let encoded = self
-            .encoder
-            .encode(samples, PACKET_SAMPLES, &mut self.packet);
-        self.packet.get(..encoded.ok()?)
+        self.credit += self.share;
+        let room = self.packet.len().min(self.credit);
+        let room = self.packet.get_mut(..room)?;
+        let length = self.encoder.encode(samples, PACKET_SAMPLES, room).ok()?;
+        self.credit = self.credit.checked_sub(length)?;
+        self.packet.get(..length)
     }
 }
 

@@ -277,20 +277,41 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_what_was_promised_for_every_rate() {
+    fn the_size_stays_within_what_was_promised_for_every_rate() {
         for bitrate in Bitrate::BEST_FIRST {
             let (shrunk, bytes) = shrunk(&example("two-cities.ogg"), bitrate);
             let promised = bitrate.file_bytes(shrunk.duration);
             assert_eq!(shrunk.bytes, bytes.len() as u64);
+            let bytes = shrunk.bytes;
+            assert!(bytes <= promised, "{bitrate:?}: {bytes} of {promised}");
             assert!(
-                shrunk.bytes <= promised,
-                "{bitrate:?}: {} of {promised}",
-                shrunk.bytes
+                bytes > promised * 3 / 4,
+                "{bitrate:?}: {bytes} of {promised}"
             );
+        }
+    }
+
+    /// Silence saves and noise spends: together the worst that an encoder with a reserve can meet.
+    #[test]
+    fn noise_does_not_break_the_promise() {
+        let mut wav = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+        wav.extend_from_slice(&16_000_u32.to_le_bytes());
+        wav.extend_from_slice(b"\0\x7d\0\0\x02\0\x10\0data\xff\xff\xff\xff");
+        let mut state = 1_u64;
+        for index in 0..20 * RATE {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let [high, low, ..] = state.to_be_bytes();
+            let noisy = index > 5 * RATE;
+            wav.extend_from_slice(&if noisy { [high, low] } else { [0; 2] });
+        }
+        let (_folder, path) = file_of("noise.wav", &wav);
+        for bitrate in [Bitrate::Kbps16, Bitrate::Kbps32] {
+            let (shrunk, _) = shrunk(&path, bitrate);
             assert!(
-                shrunk.bytes > promised * 95 / 100,
-                "{bitrate:?}: {} of {promised}",
-                shrunk.bytes
+                shrunk.bytes <= bitrate.file_bytes(shrunk.duration),
+                "{shrunk:?}"
             );
         }
     }
@@ -320,7 +341,7 @@ mod tests {
         assert!(tags.data.starts_with(b"OpusTags") && tags.last_in_page());
         let mut last = tags;
         while let Some(packet) = reader.read_packet().unwrap() {
-            assert_eq!(packet.data.len(), 80);
+            assert!((2..=160).contains(&packet.data.len()));
             last = packet;
         }
         assert!(last.last_in_stream());

@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use super::QueueError;
 use super::jobs;
 use super::ledger;
-use super::row::{JOB_COLUMNS, find_job, millis};
+use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money::{self, to_nanos};
@@ -116,10 +116,14 @@ fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option
             ""
         };
         let sql = format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND due_ms <= ?1
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
              AND json_extract(settings, '$.provider') = ?2 {scope} ORDER BY due_ms, id LIMIT 1"
         );
-        let found = find_job(connection, &sql, &[&millis(now), &provider.name()])?;
+        let found = find_job(
+            connection,
+            &sql,
+            &[&millis(now), &provider.name(), &future_millis(now)],
+        )?;
         if found.is_some() {
             return Ok(found);
         }

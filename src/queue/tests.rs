@@ -345,3 +345,42 @@ async fn the_ledger_cannot_be_changed() {
         .await;
     assert!(changed.is_err());
 }
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_by_days_leaves_no_job_stuck() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    let (days_ahead, tomorrow) = (at(10 * 86_400), at(11 * 86_400));
+    table
+        .queue
+        .requeue(id, Some(tomorrow), None, days_ahead)
+        .await
+        .unwrap();
+    assert!(matches!(
+        table.queue.claim(terms(), days_ahead).await.unwrap(),
+        Claimed::Nothing
+    ));
+    let Claimed::Submit(job) = table.claim(terms()).await else {
+        panic!("it is stuck")
+    };
+    assert_eq!(job.id, id);
+}
+
+#[tokio::test]
+async fn a_pause_from_before_the_clock_was_set_back_holds_nothing() {
+    let table = table();
+    let (days_ahead, later) = (at(10 * 86_400), at(11 * 86_400));
+    let text = "no route".to_owned();
+    table
+        .queue
+        .pause(PauseReason::Offline, Some(later), text, days_ahead)
+        .await
+        .unwrap();
+    let pauses = table.queue.pauses().await.unwrap();
+    assert!(
+        pauses
+            .iter()
+            .all(|pause| pause.holds(days_ahead) && !pause.holds(at(0)))
+    );
+}

@@ -1,6 +1,7 @@
 //! Speech as Opus in Ogg: its bit rates, and how many bytes a recording needs at each.
 //!
-//! The rate is constant, so the size is known before anything is encoded.
+//! The rate varies with the speech and its sum is bounded, so the most that a recording can need is
+//! known before anything is encoded.
 
 use super::AudioDuration;
 
@@ -9,14 +10,18 @@ pub const OPUS_PACKET_MILLIS: u32 = 20;
 /// Packets on an Ogg page: 4 s of sound.
 pub const OPUS_PACKETS_PER_PAGE: u64 = 200;
 
+/// How far the encoder may run ahead of its bit rate, in packets: 1 s of sound.
+pub const OPUS_RESERVE_PACKETS: u32 = 50;
+
 /// The fixed part of an Ogg page header, in bytes; a byte a packet follows.
 const PAGE_HEADER_BYTES: u64 = 27;
 /// The two pages of headers that begin the stream, in bytes.
 const STREAM_HEADER_BYTES: u64 = 128;
-/// Packets that a measured length may be wrong by (1 s), and those that flush the encoder.
-const SPARE_PACKETS: u64 = 50 + 2;
+/// Packets that a measured length may be wrong by (1 s), those that flush the encoder, and those by
+/// which it runs ahead.
+const SPARE_PACKETS: u64 = 50 + 2 + OPUS_RESERVE_PACKETS as u64;
 
-/// A constant bit rate for speech.
+/// A bit rate for speech that is not exceeded on the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bitrate {
     /// 16 kbit/s.
@@ -53,7 +58,7 @@ impl Bitrate {
         }
     }
 
-    /// Bytes in a packet.
+    /// Bytes in a packet on average, at most.
     #[must_use]
     pub fn packet_bytes(self) -> u32 {
         self.bits_per_second() * OPUS_PACKET_MILLIS / 8_000
