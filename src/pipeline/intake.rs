@@ -254,7 +254,7 @@ impl Intake {
             return Ok(());
         }
         self.troubles.remove(&path);
-        if whole && !report.stopped {
+        if whole && !report.stopped && path.is_dir() {
             let known = self.shown_modes.iter().find(|mode| mode.path == path);
             let row = FolderRow {
                 path,
