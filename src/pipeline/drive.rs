@@ -105,6 +105,7 @@ impl Driver {
             }
             let wait = self.wait(&outlook);
             tokio::select! {
+                biased;
                 finished = self.tasks.next() => self.take_in(finished?)?,
                 () = bell => {}
                 () = tokio::time::sleep(wait) => {}

@@ -392,6 +392,15 @@ pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, 
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// Whether a copy waits for the transcript of one that does not move by itself: in doubt and held,
+/// overdue, or in trouble.
+const WAITS_FOR_STUCK_TWIN: &str = "(stage = 'queued' AND state = 'waiting'
+    AND json_extract(data, '$.reason.code') = 'duplicate'
+    AND EXISTS (SELECT 1 FROM jobs twin WHERE twin.hash = jobs.hash
+        AND twin.settings = jobs.settings AND twin.id <> jobs.id
+        AND ((twin.stage = 'in_doubt' AND twin.due_ms IS NULL)
+            OR (twin.stage IN ('awaiting', 'received') AND twin.state = 'waiting'))))";
+
 /// What will still move by itself without being overdue or in trouble, and when it is due next.
 pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook, QueueError> {
     let scope = if terms.scoped {
@@ -408,7 +417,7 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
                  stage IN ('queued', 'submitting', 'committing')
                  OR (stage IN ('awaiting', 'received') AND state = 'active')
                  OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
-             AND json_extract(settings, '$.provider') = ?1 {scope}"
+             AND NOT {WAITS_FOR_STUCK_TWIN} AND json_extract(settings, '$.provider') = ?1 {scope}"
         );
         let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
             .prepare_cached(&sql)?
