@@ -28,10 +28,16 @@ pub enum Existing {
 /// kept. After an error no draft is left where it could be removed.
 pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
     let draft = draft_path(target);
+    #[cfg(test)]
+    if crate::faults::planted(crate::faults::Bug::NoDraft) {
+        return make_draft(target, bytes);
+    }
     let made = make_draft(&draft, bytes).and_then(|()| put(&draft, target, existing));
     if let Err(error) = made {
         return Err(remove_after(&draft, error));
     }
+    #[cfg(test)]
+    crate::faults::meet(crate::faults::Point::Renamed)?;
     sync_folder(target)
 }
 
@@ -71,11 +77,15 @@ fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
         .create_new(true)
         .mode(0o666)
         .open(draft)?;
+    #[cfg(test)]
+    crate::faults::meet(crate::faults::Point::Draft)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 fn put(draft: &Path, target: &Path, existing: Existing) -> io::Result<()> {
+    #[cfg(test)]
+    crate::faults::meet(crate::faults::Point::Rename)?;
     match existing {
         Existing::Replace => rename(draft, target),
         Existing::Keep => {

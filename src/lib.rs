@@ -12,6 +12,8 @@ pub mod delivery;
 pub mod discover;
 pub mod domain;
 pub mod durable;
+#[cfg(test)]
+mod faults;
 pub mod media;
 pub mod outputs;
 pub mod pipeline;

@@ -60,6 +60,10 @@ pub struct TaskPanicked(#[source] JoinError);
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskPanicked> {
+    #[cfg(test)]
+    if crate::faults::simulated() {
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(TaskPanicked)

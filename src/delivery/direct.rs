@@ -105,6 +105,8 @@ async fn next_chunk(reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
 fn read_chunk(mut reading: Reading) -> io::Result<(Bytes, Reading)> {
     let size = usize::try_from(reading.left).unwrap_or(CHUNK).min(CHUNK);
     let mut chunk = vec![0; size];
+    #[cfg(test)]
+    crate::faults::meet(crate::faults::Point::Read)?;
     reading.file.read_exact(&mut chunk)?;
     reading.hasher.update(&chunk);
     reading.left -= size as u64;

@@ -68,6 +68,10 @@ pub fn write(
             Standing::Same => Ok(()),
             Standing::Free => durable::write(&path, bytes, Existing::Keep),
             Standing::Ours => durable::write(&path, bytes, Existing::Replace),
+            #[cfg(test)]
+            Standing::Foreign if crate::faults::planted(crate::faults::Bug::OverwriteForeign) => {
+                durable::write(&path, bytes, Existing::Replace)
+            }
             Standing::Foreign => continue,
         };
         match written {

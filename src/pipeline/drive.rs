@@ -115,6 +115,7 @@ impl Driver {
             }
             let wait = self.wait(&outlook);
             tokio::select! {
+                biased;
                 finished = self.tasks.next() => self.take_in(finished?)?,
                 () = bell => {}
                 () = tokio::time::sleep(wait) => {}
@@ -396,7 +397,7 @@ impl Driver {
             return Ok(None);
         }
         let now = self.pipeline.now();
-        if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
+        if outlook.unfinished == 0 {
             return Ok(Some(Ended::Finished));
         }
         let local = self.terms(&[Provider::Local]);
@@ -410,27 +411,6 @@ impl Driver {
             return Ok(None);
         };
         Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
-    }
-
-    /// Whether jobs outside of this run move, for which copies in it may wait: tickets of an earlier run.
-    async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
-        let terms = Terms {
-            scoped: false,
-            ..self.terms(&[Provider::NanoGpt, Provider::Local])
-        };
-        let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
-        let run = self
-            .pipeline
-            .queue
-            .outlook(
-                Terms {
-                    scoped: true,
-                    ..terms
-                },
-                now,
-            )
-            .await?;
-        Ok(run.copies > 0 && all.accepted > run.accepted)
     }
 
     /// Lets the recogniser's weights go when it has nothing to do.

@@ -11,6 +11,8 @@ pub mod plan;
 mod poll;
 mod publish;
 mod report;
+#[cfg(test)]
+mod simulation;
 mod submit;
 
 use std::path::PathBuf;

@@ -25,6 +25,7 @@ impl Pipeline {
         };
         self.limiter.turn().await;
         let answer = tokio::select! {
+            biased;
             answer = service.poll(&ticket) => answer,
             () = self.stop.cancelled() => return Ok(()),
         };

@@ -67,7 +67,12 @@ impl Pipeline {
         );
         Box::new(move || {
             Box::pin(async move {
-                match unchanged.holds().await {
+                let held = unchanged.holds().await;
+                #[cfg(test)]
+                let held = held.map(|held| {
+                    held || crate::faults::planted(crate::faults::Bug::GateWithoutProof)
+                });
+                match held {
                     Ok(true) => {}
                     Ok(false) | Err(_) => return Err(Withheld::SourceChanged),
                 }
@@ -75,6 +80,10 @@ impl Pipeline {
                     return Err(Withheld::Stopping);
                 }
                 committed.store(true, Ordering::SeqCst);
+                #[cfg(test)]
+                if crate::faults::planted(crate::faults::Bug::GateWithoutRecord) {
+                    return Ok(());
+                }
                 queue
                     .commit(id, clock.now())
                     .await
@@ -150,6 +159,8 @@ impl Pipeline {
         let has_retry_after = answer.retry_after.is_some();
         match submit_verdict(answer.status, answer.phase, &shape, has_retry_after) {
             Verdict::Accepted => {
+                #[cfg(test)]
+                let answer = super::simulation::mistaken(self, job, answer).await?;
                 let reply = RawReply {
                     status: answer.status,
                     body: answer.body,

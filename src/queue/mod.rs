@@ -5,6 +5,8 @@
 //! domain can decide, and nothing outside the table is touched.
 
 mod claim;
+#[cfg(test)]
+pub(crate) mod inspect;
 mod jobs;
 mod ledger;
 mod lock;
@@ -587,6 +589,16 @@ impl Queue {
             .await
     }
 
+    /// Whether a later job belongs to the same file, so that this one's outputs have no place there.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn is_superseded(&self, id: JobId) -> Result<bool, QueueError> {
+        self.writer
+            .run(move |connection| outputs::is_superseded(connection, id))
+            .await
+    }
+
     /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
     ///
     /// # Errors
@@ -699,7 +711,13 @@ impl Queue {
     pub async fn repeat(&self, id: JobId, now: Timestamp) -> Result<(), QueueError> {
         self.writer
             .run(move |connection| {
-                jobs::count_doubt(connection, id)?;
+                #[cfg(test)]
+                let uncounted = crate::faults::planted(crate::faults::Bug::RepeatWithoutEnd);
+                #[cfg(not(test))]
+                let uncounted = false;
+                if !uncounted {
+                    jobs::count_doubt(connection, id)?;
+                }
                 let text =
                     "sent again although nobody knows whether it was billed: it may be paid twice";
                 jobs::note(connection, id, &Reason::new("repeated", text), None, now)?;
@@ -866,6 +884,11 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     connection.pragma_update(None, "cache_size", -64 * 1024)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // What a simulation kills is the process and not the power.
+    #[cfg(test)]
+    if crate::faults::simulated() {
+        connection.pragma_update(None, "synchronous", "OFF")?;
+    }
     schema::migrate(&mut connection)?;
     connection.execute_batch("CREATE TEMP TABLE scope (id INTEGER PRIMARY KEY) STRICT")?;
     Ok(connection)
@@ -892,7 +915,16 @@ fn recover(
 ) -> Result<Recovered, QueueError> {
     let mut recovered = Recovered::default();
     for job in read::in_stages(connection, IN_HAND)? {
-        match step::recover(&job.stage, job.doubts, policy, now) {
+        let recovered_to = step::recover(&job.stage, job.doubts, policy, now);
+        #[cfg(test)]
+        let recovered_to = recovered_to.map(|stage| {
+            if crate::faults::planted(crate::faults::Bug::RequeueCommitting) {
+                Stage::queued()
+            } else {
+                stage
+            }
+        });
+        match recovered_to {
             Some(Stage::InDoubt { reason, .. }) => {
                 doubt(connection, job.id, &reason, policy, now, now)?;
                 recovered.in_doubt.push(job.id);

@@ -73,6 +73,18 @@ pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply,
         })?)
 }
 
+/// Whether a later job belongs to the same file: its recording was changed, or is to be transcribed by
+/// other settings, so that this one's outputs would stand in the way of the later one's.
+pub(super) fn is_superseded(connection: &Connection, id: JobId) -> Result<bool, QueueError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT 1 FROM jobs later JOIN jobs ours ON later.source = ours.source
+             WHERE ours.id = ?1 AND later.id > ours.id
+             AND later.stage NOT IN ('failed', 'cancelled') LIMIT 1",
+        )?
+        .exists([id.0])?)
+}
+
 /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
 pub(super) fn written_under(
     connection: &Connection,

@@ -149,6 +149,42 @@ async fn a_copy_waits_for_the_one_that_is_paid_for_and_takes_its_transcript() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_recording_that_is_held_in_doubt_keeps_no_run_waiting() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    assert_eq!(table.claim_job().await.id, first);
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    assert_eq!(
+        table
+            .queue
+            .outlook(terms(), at(2))
+            .await
+            .unwrap()
+            .unfinished,
+        2
+    );
+    table.queue.commit(first, at(3)).await.unwrap();
+    table.queue.recover(DoubtPolicy::Hold, at(9)).await.unwrap();
+    let outlook = table.queue.outlook(terms(), at(2)).await.unwrap();
+    assert_eq!(outlook.unfinished, 0, "{outlook:?}");
+}
+
+#[tokio::test]
+async fn a_job_is_superseded_by_a_later_one_of_the_same_file_unless_that_failed() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    table.add("/in/b.mp3", 1).await;
+    assert!(!table.queue.is_superseded(first).await.unwrap());
+    let later = table.add("/in/a.mp3", 2).await;
+    assert!(table.queue.is_superseded(first).await.unwrap());
+    assert!(!table.queue.is_superseded(later).await.unwrap());
+    let reason = Reason::new("format_refused", "no");
+    table.queue.fail(later, reason, None, at(3)).await.unwrap();
+    assert!(!table.queue.is_superseded(first).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_copy_of_a_recording_that_was_refused_is_not_sent_either() {
     let table = table();
     let first = table.add("/in/a.mp3", 1).await;

@@ -26,6 +26,9 @@ type Work = Box<dyn FnOnce(Result<&Connection, Arc<rusqlite::Error>>) -> Answer 
 pub(super) struct Writer {
     line: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
+    /// In a simulation the work is done in place, so that everything happens in one order.
+    #[cfg(test)]
+    in_place: Option<std::sync::Mutex<Connection>>,
 }
 
 impl Writer {
@@ -34,6 +37,14 @@ impl Writer {
     /// # Errors
     /// Where the system gives no thread.
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        #[cfg(test)]
+        if crate::faults::simulated() {
+            return Ok(Self {
+                line: None,
+                thread: None,
+                in_place: Some(std::sync::Mutex::new(connection)),
+            });
+        }
         let (line, work) = mpsc::channel(LONGEST_LINE);
         let thread = std::thread::Builder::new()
             .name("queue-writer".to_owned())
@@ -41,6 +52,8 @@ impl Writer {
         Ok(Self {
             line: Some(line),
             thread: Some(thread),
+            #[cfg(test)]
+            in_place: None,
         })
     }
 
@@ -66,6 +79,16 @@ impl Writer {
                 drop(sender.send(result));
             })
         });
+        #[cfg(test)]
+        if let Some(connection) = &self.in_place {
+            crate::faults::interleave().await;
+            {
+                let mut connection = connection.lock().map_err(|_| QueueError::Closed)?;
+                run_group(&mut connection, vec![work]);
+            }
+            crate::faults::interleave().await;
+            return receiver.await.map_err(|_| QueueError::Closed)?;
+        }
         let line = self.line.as_ref().ok_or(QueueError::Closed)?;
         line.send(work).await.map_err(|_| QueueError::Closed)?;
         receiver.await.map_err(|_| QueueError::Closed)?
@@ -106,14 +129,39 @@ fn run_group(connection: &mut Connection, group: Vec<Work>) {
             return;
         }
     };
+    #[cfg(test)]
+    let changes = transaction.total_changes();
     let answers: Vec<Answer> = group
         .into_iter()
         .map(|work| work(Ok(&transaction)))
         .collect();
+    #[cfg(test)]
+    let committed = commit_in_simulation(transaction, changes).map_err(Arc::new);
+    #[cfg(not(test))]
     let committed = transaction.commit().map_err(Arc::new);
     for answer in answers {
         answer(committed.clone());
     }
+}
+
+/// Commits; where something was changed, through the points at which a simulation may break in.
+#[cfg(test)]
+fn commit_in_simulation(
+    transaction: rusqlite::Transaction<'_>,
+    changes: u64,
+) -> rusqlite::Result<()> {
+    use crate::faults::{Point, meet};
+
+    if transaction.total_changes() == changes {
+        return transaction.commit();
+    }
+    let full = |error: std::io::Error| {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
+    };
+    meet(Point::Commit).map_err(full)?;
+    transaction.commit()?;
+    meet(Point::Committed).map_err(full)
 }
 
 fn in_savepoint<T>(

@@ -5,7 +5,7 @@
 
 pub mod local;
 pub mod nanogpt;
-mod upload;
+pub(crate) mod upload;
 
 use std::collections::HashMap;
 use std::io;

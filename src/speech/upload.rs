@@ -24,18 +24,18 @@ const CLOSED: u8 = 2;
 
 /// What is known of a body on its way.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     phase: Arc<AtomicU8>,
     failure: Arc<Mutex<Option<NoAnswer>>>,
     moved: watch::Receiver<u64>,
 }
 
 /// Multipart text before and after the file, and the file between them.
-pub(super) struct Parts {
-    pub(super) before: Bytes,
-    pub(super) chunks: BoxStream<'static, io::Result<Bytes>>,
-    pub(super) after: Bytes,
-    pub(super) gate: Gate,
+pub(crate) struct Parts {
+    pub(crate) before: Bytes,
+    pub(crate) chunks: BoxStream<'static, io::Result<Bytes>>,
+    pub(crate) after: Bytes,
+    pub(crate) gate: Gate,
 }
 
 struct Sending {
@@ -57,10 +57,10 @@ enum Step {
 /// The body was ended on purpose or by its source; why is kept in the [`Watch`].
 #[derive(Debug, thiserror::Error)]
 #[error("the body was ended before its last chunk")]
-pub(super) struct Ended;
+pub(crate) struct Ended;
 
 /// The stream of a body and the watch on it.
-pub(super) fn body(parts: Parts) -> (impl Stream<Item = Result<Bytes, Ended>> + Send, Watch) {
+pub(crate) fn body(parts: Parts) -> (impl Stream<Item = Result<Bytes, Ended>> + Send, Watch) {
     let (moved, receiver) = watch::channel(0);
     let watch = Watch {
         phase: Arc::new(AtomicU8::new(OPEN)),
@@ -146,7 +146,7 @@ async fn pass_gate(sending: &mut Sending) -> Result<(), Ended> {
 
 impl Watch {
     /// Closes the request unless its last chunk is on its way; says what the service can have seen.
-    pub(super) fn close(&self) -> Phase {
+    pub(crate) fn close(&self) -> Phase {
         match self
             .phase
             .compare_exchange(OPEN, CLOSED, Ordering::SeqCst, Ordering::SeqCst)
@@ -157,7 +157,7 @@ impl Watch {
     }
 
     /// Why the body ended before its last chunk, if it did so on purpose or by its source.
-    pub(super) fn failure(&self) -> Option<NoAnswer> {
+    pub(crate) fn failure(&self) -> Option<NoAnswer> {
         self.failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -166,7 +166,7 @@ impl Watch {
 
     /// Comes back when nothing has moved for too long: before the last chunk after [`STALL`], after it
     /// when no answer came within `patience`.
-    pub(super) async fn stalled(&self, patience: Duration) -> String {
+    pub(crate) async fn stalled(&self, patience: Duration) -> String {
         let mut moved = self.moved.clone();
         loop {
             let committed = self.phase.load(Ordering::SeqCst) == COMMITTING;
