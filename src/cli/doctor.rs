@@ -81,12 +81,12 @@ impl Check {
     }
 
     fn line(&self) -> String {
-        let mut line = format!(
-            "{:<8} {:<8} {}",
-            self.grade.name(),
-            self.name,
-            clean(&self.text)
+        let text: Vec<String> = self.text.lines().map(clean).collect();
+        let text = text.join(
+            "
+                  ",
         );
+        let mut line = format!("{:<8} {:<8} {text}", self.grade.name(), self.name);
         if let Some(mend) = &self.mend {
             line.push_str(&format!("\n                  fix: {}", clean(mend)));
         }
@@ -114,7 +114,10 @@ pub(super) async fn execute(session: &Session, arguments: &DoctorArguments) -> R
         Ok(config) => check_all(&config, arguments.offline).await,
         Err(errors) => {
             let mend = "`stenod config example` shows every setting";
-            vec![Check::problem("config", errors.to_string(), mend)]
+            let mistakes = errors.mistakes().iter();
+            mistakes
+                .map(|mistake| Check::problem("config", mistake.to_string(), mend))
+                .collect()
         }
     };
     let failed = checks.iter().any(|check| check.grade == Grade::Problem);

@@ -92,12 +92,11 @@ impl From<ConfigErrors> for Failure {
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let is_held = matches!(error, QueueError::AlreadyHeld { .. });
-        let code = if is_held {
-            exit::HELD
-        } else {
-            exit::UNEXPECTED
-        };
-        Self::new(code, error)
+        if is_held {
+            return Self::new(exit::HELD, error)
+                .hint("stop that one first, or use another --state-dir; `stenod status` says what it does");
+        }
+        Self::new(exit::UNEXPECTED, error)
     }
 }
 
@@ -110,6 +109,7 @@ impl From<SetupError> for Failure {
             | SetupError::NothingRecognises => exit::KEY,
             SetupError::NotBuilt
             | SetupError::NoTranscription { .. }
+            | SetupError::EnglishOnly { .. }
             | SetupError::NothingToLookAt
             | SetupError::Root(_) => exit::CONFIGURATION,
             SetupError::NoSuchPath(_) => exit::USAGE,

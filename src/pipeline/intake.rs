@@ -21,7 +21,7 @@ use crate::discover::{
     Found, Hint, Hints, Mode, Presence, RootMode, RootState, ScanReport, Scope, SkipReason,
     Watcher, sample, scan,
 };
-use crate::domain::job::{Candidate, ContentHash, Job, JobId, Reason, Stage};
+use crate::domain::job::{Candidate, ContentHash, Job, JobId, Publication, Reason, Stage};
 use crate::domain::route::first_stage;
 use crate::domain::settle::{Fingerprint, SettleBook, Settling, Unsettled, one_shot};
 use crate::domain::timing::{after, age};
@@ -428,7 +428,43 @@ impl Intake {
             .queue
             .enqueue(candidate, gone, force, now)
             .await?;
+        if let Enqueued::Known(job) = &enqueued
+            && let Some(publication) = self.to_publish_again(job, &place.publication).await?
+        {
+            self.pipeline
+                .queue
+                .publish_again(*job.clone(), publication, now)
+                .await?;
+            return self.take_up(Enqueued::Moved(job.id)).await;
+        }
         self.take_up(enqueued).await
+    }
+
+    /// What is to be written again for a done job: formats that are asked for by now, and in a run what a
+    /// person has deleted.
+    async fn to_publish_again(
+        &self,
+        job: &Job,
+        wanted: &Publication,
+    ) -> Result<Option<Publication>, PipelineError> {
+        if !matches!(job.stage, Stage::Done { .. }) {
+            return Ok(None);
+        }
+        let mut publication = job.publication.clone();
+        let new = wanted
+            .formats
+            .iter()
+            .filter(|format| !job.publication.formats.contains(format));
+        publication.formats.extend(new.copied());
+        if publication != job.publication {
+            return Ok(Some(publication));
+        }
+        if !self.options.one_shot {
+            return Ok(None);
+        }
+        let outputs = self.pipeline.queue.outputs(job.id).await?;
+        let missing = blocking(move || outputs.iter().any(|output| is_gone(&output.path))).await?;
+        Ok(missing.then_some(publication))
     }
 
     /// Whether a new recording would be one too many for `--limit`.

@@ -12,7 +12,7 @@ use super::QueueError;
 use super::ledger;
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Reason, ReplyId, Settings, Stage, StageName,
+    Candidate, ContentHash, Job, JobId, Publication, Reason, ReplyId, Settings, Stage, StageName,
 };
 use crate::domain::naming;
 
@@ -415,4 +415,28 @@ pub(super) fn clear_forced(connection: &Connection, id: JobId) -> Result<(), Que
         .prepare_cached("UPDATE jobs SET forced = 0 WHERE id = ?1")?
         .execute([id.0])?;
     Ok(())
+}
+
+/// Sends a done job back to its stored reply, so that its outputs are written again, perhaps in more
+/// formats; free of charge.
+pub(super) fn publish_again(
+    connection: &Connection,
+    job: &Job,
+    publication: &Publication,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let Stage::Done { reply } = job.stage else {
+        return Err(QueueError::Elsewhere {
+            id: job.id,
+            stage: job.stage.name(),
+        });
+    };
+    connection
+        .prepare_cached("UPDATE jobs SET publication = ?2 WHERE id = ?1")?
+        .execute(params![job.id.0, to_json(publication)?])?;
+    let stage = Stage::Received {
+        reply,
+        trouble: None,
+    };
+    advance(connection, job.id, &[StageName::Done], &stage, now)
 }

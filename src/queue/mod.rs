@@ -39,8 +39,8 @@ pub use sources::{Known, Skipped};
 
 use crate::clock::Calendar;
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Overdue, Reason, ReplyId, Settings, Stage, StageName,
-    Ticket, Trouble,
+    Candidate, ContentHash, Job, JobId, Overdue, Publication, Reason, ReplyId, Settings, Stage,
+    StageName, Ticket, Trouble,
 };
 use crate::domain::money::Amount;
 use crate::domain::settle::Fingerprint;
@@ -285,6 +285,22 @@ impl Queue {
                     Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
                 }
             })
+            .await
+    }
+
+    /// Sends a done job back to its stored reply, so that its outputs are written again, perhaps in more
+    /// formats; free of charge.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not done.
+    pub async fn publish_again(
+        &self,
+        job: Job,
+        publication: Publication,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| jobs::publish_again(connection, &job, &publication, now))
             .await
     }
 
