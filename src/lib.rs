@@ -19,6 +19,7 @@ pub mod outputs;
 pub mod pipeline;
 pub mod queue;
 pub mod session;
+pub mod source;
 pub mod speech;
 pub mod supervise;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Chance, SharedClock};
-use crate::config::{self, Config, Folder, Origin};
+use crate::config::{self, Config, Folder, KeyOrigin, Origin};
 use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
 use crate::domain::audio::is_candidate_extension;
 use crate::domain::job::{Provider, Publication, Settings};
@@ -20,7 +20,7 @@ use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Rep
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
-use crate::speech::nanogpt::{ClientError, NanoGpt};
+use crate::speech::nanogpt::{ClientError, NanoGpt, RereadKey};
 
 /// Why nothing can be begun.
 #[derive(Debug, thiserror::Error)]
@@ -263,7 +263,10 @@ pub async fn open(
             "stenod ended before its answer was stored: nobody knows whether it was billed"
         );
     }
-    queue.reconsider(now).await.map_err(PipelineError::from)?;
+    queue
+        .reconsider(config.large.direct_limit, now)
+        .await
+        .map_err(PipelineError::from)?;
     queue.resume_at_start().await.map_err(PipelineError::from)?;
     let pipeline = Arc::new(Pipeline {
         queue: Arc::new(queue),
@@ -323,6 +326,17 @@ fn service(config: &Config, clock: SharedClock) -> Result<Option<Arc<dyn Service
     let Some(key) = &config.service.key else {
         return Ok(None);
     };
-    let service = NanoGpt::new(&config.service.base_url, key.secret(), clock)?;
+    let reread = reread(key.origin().clone());
+    let service = NanoGpt::new(&config.service.base_url, key.secret(), reread, clock)?;
     Ok(Some(Arc::new(service)))
+}
+
+/// Finds the key once more in the file that it came from; a variable cannot change while stenod runs.
+fn reread(origin: KeyOrigin) -> RereadKey {
+    Box::new(move || match &origin {
+        KeyOrigin::File(path) | KeyOrigin::Credential(path) => config::read_secret_file(path)
+            .ok()
+            .map(|found| found.secret),
+        KeyOrigin::Environment => None,
+    })
 }

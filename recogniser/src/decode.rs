@@ -20,6 +20,10 @@ const PLAUSIBLE: f32 = -1.0;
 /// The probability of the no-speech token over which an implausible text is taken for silence.
 const NO_SPEECH: f32 = 0.6;
 
+/// What a loop costs against other implausible texts, as a mean log-probability: people do say the same
+/// thing five times in a row, and then its first saying is better than a guess at random.
+const LOOP_PENALTY: f32 = 1.0;
+
 /// What was said of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Said {
@@ -40,9 +44,13 @@ impl Said {
         !self.looped && self.mean_log_probability >= PLAUSIBLE
     }
 
+    fn quality(&self) -> f32 {
+        self.mean_log_probability - if self.looped { LOOP_PENALTY } else { 0.0 }
+    }
+
     /// Whether this is to be kept rather than `other`.
     fn is_better_than(&self, other: &Self) -> bool {
-        (!self.looped, self.mean_log_probability) > (!other.looped, other.mean_log_probability)
+        self.quality() > other.quality()
     }
 }
 
@@ -188,6 +196,8 @@ fn log_probability(scores: &[f32], token: Token) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::tokenizer::Vocabulary;
 
     #[test]
     fn at_temperature_zero_the_likeliest_token_is_chosen() {
@@ -217,14 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_a_loop_is_better_than_a_likelier_loop() {
+    fn a_loop_is_kept_only_before_much_unlikelier_texts() {
         let said = |looped, mean_log_probability| Said {
             tokens: Vec::new(),
             mean_log_probability,
             no_speech_probability: 0.0,
             looped,
         };
-        assert!(said(false, -2.0).is_better_than(&said(true, -0.1)));
+        assert!(said(false, -1.05).is_better_than(&said(true, -0.1)));
+        assert!(said(true, -0.1).is_better_than(&said(false, -2.0)));
         assert!(said(false, -1.5).is_better_than(&said(false, -2.0)));
         assert!(!said(true, -1.0).is_plausible() && said(false, -1.0).is_plausible());
     }
@@ -240,5 +251,35 @@ mod tests {
         assert!(said(0.7, -1.1).is_silence());
         assert!(!said(0.7, -0.9).is_silence());
         assert!(!said(0.5, -1.1).is_silence());
+    }
+
+    #[test]
+    fn a_loop_is_found_beneath_its_timestamps_and_begins_with_the_second_saying() {
+        let specials = Specials {
+            end_of_text: 10,
+            start: 11,
+            transcribe: 12,
+            no_speech: 14,
+            no_timestamps: 15,
+            languages: Vec::new(),
+        };
+        let config = r#"{"num_mel_bins": 80, "max_source_positions": 1500, "d_model": 8,
+            "encoder_attention_heads": 1, "encoder_layers": 1, "vocab_size": 1517,
+            "max_target_positions": 448, "decoder_attention_heads": 1, "decoder_layers": 1}"#;
+        let config = Config::parse(config.as_bytes()).unwrap();
+        let vocabulary = Vocabulary::unpack(&[0; 20], specials.clone(), 1517).unwrap();
+        let rules = Rules::new(&config, &vocabulary);
+        let speaker = Speaker {
+            rules: &rules,
+            specials: &specials,
+            prompt: &[11],
+            vocabulary: 1517,
+            most: 224,
+        };
+        let saying = |turn: Token| [16 + 100 * turn, 1, 2, 3, 4, 116 + 100 * turn];
+        let tokens: Vec<Token> = (0..6).flat_map(saying).collect();
+        let found = speaker.loop_start(&tokens).unwrap();
+        assert_eq!(tokens[..found], [16, 1, 2, 3, 4, 116, 116]);
+        assert_eq!(speaker.loop_start(&tokens[..18]), None);
     }
 }

@@ -3,11 +3,14 @@
 //! As in OpenAI's `whisper/transcribe.py`: a segment ends where a timestamp is followed by the next one's
 //! start; what comes after the last closed segment is listened to again in the next window.
 
-use crate::mel::HOP;
+use crate::mel::{HOP, RATE};
 use crate::tokenizer::{Specials, Token};
 
 /// Samples of a timestamp's step: 20 ms.
 const STEP: usize = 2 * HOP;
+
+/// The least by which a window goes on, in samples, so that no window is listened to very often: 0.5 s.
+const ADVANCE_LEAST: usize = RATE / 2;
 
 /// A stretch of a window, in samples from its start.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub(crate) fn cut(tokens: &[Token], specials: &Specials, content: usize) -> Cut 
     let rest = tokens.get(open..).unwrap_or_default();
     let ends_closed = rest.last().is_some_and(is_timestamp) && rest.len() > 1;
     let advance = match closed.map(|steps| steps * STEP) {
-        Some(advance) if !ends_closed && advance > 0 => advance.min(content),
+        Some(advance) if !ends_closed && advance >= ADVANCE_LEAST => advance.min(content),
         _ => {
             segments.extend(piece(rest, specials, content));
             content
@@ -81,7 +84,7 @@ fn piece(tokens: &[Token], specials: &Specials, content: usize) -> Option<Piece>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mel::{RATE, WINDOW};
+    use crate::mel::WINDOW;
 
     const T: Token = 16;
 
@@ -185,8 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn every_window_goes_on_by_at_least_a_step() {
+    fn every_window_goes_on_by_half_a_second_or_to_its_end() {
         assert_eq!(cut_window(&[T, T, 1]).advance, WINDOW);
+        assert_eq!(cut_window(&[T, 1, T + 24, T + 24, 2]).advance, WINDOW);
+        assert_eq!(cut_window(&[T, 1, T + 25, T + 25, 2]).advance, 25 * STEP);
         assert_eq!(cut(&[], &specials(), 0).advance, STEP);
     }
 }

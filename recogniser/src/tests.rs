@@ -52,7 +52,7 @@ fn spectrogram() -> Array2<f32> {
         .map(|&pair| f32::from(i16::from_le_bytes(pair)) / 32768.0)
         .collect();
     let mirror: Vec<f32> = samples[1..=MARGIN].iter().rev().copied().collect();
-    model().mel.spectrogram(&[mirror, samples].concat())
+    model().mel.spectrogram([mirror, samples].concat())
 }
 
 fn encoded(threads: usize) -> Array2<f32> {
@@ -143,7 +143,7 @@ fn the_vocabulary_spells_words_with_their_spaces() {
 
 #[test]
 fn silence_is_one_level_in_all_bins() {
-    let spectrogram = Mel::new(128).spectrogram(&[0.0; 400]);
+    let spectrogram = Mel::new(128).spectrogram(vec![0.0; 400]);
     assert_eq!(spectrogram.dim(), (3000, 128));
     assert!(spectrogram.iter().all(|&value| value == -1.5));
 }

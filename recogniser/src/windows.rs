@@ -105,7 +105,7 @@ impl<'a, E> Run<'a, E> {
     /// Encodes the window at sample `at`.
     fn hear(&mut self, at: usize) -> Result<Memory, Stopped> {
         let model = self.recogniser;
-        let mel = model.mel.spectrogram(&self.audio.padded(at));
+        let mel = model.mel.spectrogram(self.audio.padded(at));
         let weights = &model.weights;
         let mut pulse = pulse(self.progress, at);
         let encoded = encode(

@@ -315,7 +315,12 @@ async fn check_network(config: &Config) -> Check {
         return Check::ok("network", "not needed without a key");
     };
     let base_url = &config.service.base_url;
-    let service = match NanoGpt::new(base_url, key.secret(), std::sync::Arc::new(SystemClock)) {
+    let service = match NanoGpt::new(
+        base_url,
+        key.secret(),
+        Box::new(|| None),
+        std::sync::Arc::new(SystemClock),
+    ) {
         Ok(service) => service,
         Err(error) => {
             let text = format!("{:#}", anyhow::Error::new(error));

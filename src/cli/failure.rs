@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::exit;
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, Mistake, Place};
 use crate::pipeline::PipelineError;
 use crate::queue::QueueError;
 use crate::session::{OpenError, SetupError};
@@ -74,7 +74,18 @@ impl From<serde_json::Error> for Failure {
 
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
-        Self::new(exit::CONFIGURATION, errors)
+        // A file that `--config` names and that is not there is a missing configuration.
+        let in_flags =
+            |mistake: &Mistake| matches!(&mistake.place, Place::Flag(flag) if flag != "--config");
+        let all_in_flags = errors.mistakes().iter().all(in_flags);
+        Self::new(
+            if all_in_flags {
+                exit::USAGE
+            } else {
+                exit::CONFIGURATION
+            },
+            errors,
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::output::{Output, clean, shown};
 use super::view;
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, JobId, Reason, Stage, State};
+use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::pipeline::{Event, Reporter};
 use crate::queue::{Output as Written, Pause};
 
@@ -27,8 +27,8 @@ pub(super) struct Teller {
 /// What has been told, for the summary.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
-    /// The last state of each job.
-    pub(super) states: HashMap<JobId, State>,
+    /// The last stage of each job.
+    pub(super) stages: HashMap<JobId, StageName>,
     /// Files that were passed over, and why.
     pub(super) skipped: Vec<(String, Reason)>,
     /// How many were passed over, though not all are kept.
@@ -72,18 +72,14 @@ impl Teller {
     }
 
     fn job(&self, told: &mut Told, job: &Job, outputs: &[Written]) -> io::Result<()> {
-        let before = told.states.insert(job.id, job.stage.state());
+        let before = told.stages.insert(job.id, job.stage.name());
         if self.output.json() {
             let mut line = view::job(job, outputs, self.direct_limit);
             line["type"] = json!("job");
             return self.output.line(&line);
         }
         match line(job, outputs) {
-            Some(line)
-                if before != Some(job.stage.state()) || job.stage.state() != State::Active =>
-            {
-                self.say(told, &line)
-            }
+            Some(line) if before != Some(job.stage.name()) => self.say(told, &line),
             _ => Ok(()),
         }
     }

@@ -218,7 +218,7 @@ async fn finish(
     let told = teller.told();
     let newly_done: Vec<JobId> = jobs
         .iter()
-        .filter(|job| matches!(job.stage, Stage::Done { .. }) && told.states.contains_key(&job.id))
+        .filter(|job| matches!(job.stage, Stage::Done { .. }) && told.stages.contains_key(&job.id))
         .map(|job| job.id)
         .collect();
     let stuck = jobs

@@ -1,15 +1,22 @@
 //! `stenod watch`: the daemon.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::output::shown;
 use super::report::Teller;
 use super::signals::{Signals, Worked, under_signals};
 use super::{Failure, Session, WatchArguments, exit};
 use crate::daemon;
-use crate::pipeline::Reporter;
+use crate::domain::job::{Job, Stage};
+use crate::pipeline::{Event, Reporter};
+use crate::queue::Output;
 use crate::session::{self, Extras};
+
+/// Tells the log.
+struct Log;
 
 pub(super) async fn execute(
     session: &mut Session,
@@ -20,8 +27,11 @@ pub(super) async fn execute(
     let config = session.config()?;
     let provider = session::provider(&config)?;
     let places = session::places(&config, &paths, provider)?;
-    let teller: Arc<dyn Reporter> =
-        Arc::new(Teller::new(session.output, config.large.direct_limit));
+    let reporter: Arc<dyn Reporter> = if session.output.json() {
+        Arc::new(Teller::new(session.output, config.large.direct_limit))
+    } else {
+        Arc::new(Log)
+    };
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
     let extras = Extras::default();
@@ -29,17 +39,17 @@ pub(super) async fn execute(
         &config,
         &extras,
         session.clock.clone(),
-        teller,
+        reporter,
         stop.clone(),
     )
     .await?;
-    let recogniser = places
+    let model = places
         .places
         .first()
         .map(|place| place.settings.model.clone());
     tracing::info!(
         provider = provider.name(),
-        model = recogniser.unwrap_or_default(),
+        model = model.unwrap_or_default(),
         folders = places.places.len(),
         "watching"
     );
@@ -55,5 +65,78 @@ pub(super) async fn execute(
             Ok(code)
         }
         Worked::Abandoned(code) => Ok(code),
+    }
+}
+
+impl Reporter for Log {
+    fn report(&self, event: &Event) {
+        match event {
+            Event::Job { job, outputs } => log_job(job, outputs),
+            Event::Progress { id, seconds } => {
+                tracing::trace!(job = id.0, "{seconds:.0} s of audio done");
+            }
+            Event::Skipped { path, reason } => {
+                tracing::debug!(
+                    source = shown(path),
+                    code = reason.code,
+                    "skipped: {}",
+                    reason.text
+                );
+            }
+            Event::Paused(pause) => {
+                tracing::warn!(reason = pause.reason.as_str(), "paused: {}", pause.text);
+            }
+            Event::Resumed(reason) => tracing::info!(reason = reason.as_str(), "resumed"),
+        }
+    }
+}
+
+fn log_job(job: &Job, outputs: &[Output]) {
+    let (id, source) = (job.id.0, shown(&job.source));
+    let reason = job
+        .stage
+        .reason()
+        .unwrap_or_else(|| crate::domain::job::Reason::new("", ""));
+    let code = reason.code;
+    match &job.stage {
+        Stage::Queued { reason: None, .. } => tracing::info!(job = id, source, "queued"),
+        Stage::Submitting | Stage::Committing | Stage::Received { trouble: None, .. } => {
+            tracing::debug!(job = id, source, "{}", job.stage.name().as_str());
+        }
+        Stage::Awaiting { overdue: None, .. } => {
+            let run = job.run_id.clone().unwrap_or_default();
+            tracing::info!(job = id, source, run, "accepted");
+        }
+        Stage::Done { .. } => {
+            let cost = job
+                .cost
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let outputs: Vec<String> = outputs
+                .iter()
+                .filter_map(|o| o.path.file_name())
+                .map(|n| shown(Path::new(n)))
+                .collect();
+            tracing::info!(job = id, source, cost, outputs = outputs.join(" "), "done");
+        }
+        Stage::Queued {
+            reason: Some(_), ..
+        }
+        | Stage::Waiting { .. }
+        | Stage::Awaiting {
+            overdue: Some(_), ..
+        } => {
+            tracing::info!(job = id, source, code, "waiting: {}", reason.text);
+        }
+        Stage::Received {
+            trouble: Some(_), ..
+        }
+        | Stage::Failed { .. }
+        | Stage::InDoubt { .. } => {
+            let state = job.stage.state();
+            tracing::warn!(job = id, source, code, "{state}: {}", reason.text);
+        }
+        Stage::Cancelled => tracing::info!(job = id, source, "cancelled"),
     }
 }

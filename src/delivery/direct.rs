@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _, try_unfold};
 
 use crate::domain::job::ContentHash;
-use crate::supervise;
+use crate::{source, supervise};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
@@ -49,7 +49,7 @@ struct Reading {
 pub async fn open(path: &Path, size: u64, hash: ContentHash) -> io::Result<(Chunks, Unchanged)> {
     let opening = path.to_owned();
     let (file, opened) = blocking(move || {
-        let file = open_file(&opening)?;
+        let file = source::open(&opening)?;
         let stamp = Stamp::of(&file.metadata()?);
         Ok((file, stamp))
     })
@@ -93,19 +93,6 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
-}
-
-/// Opens a regular file for reading, without ever waiting for the other end of a pipe.
-fn open_file(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
-    }
-    Ok(file)
 }
 
 async fn next_chunk(reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {

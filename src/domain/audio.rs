@@ -4,6 +4,7 @@
 //! A format is decided by content ([`sniff()`]); a name only makes a file a candidate that is worth
 //! looking into. Pure: bytes in, names out. It never opens a file and never decodes.
 
+mod bitrate;
 mod extension;
 mod mpeg;
 mod sniff;
@@ -12,6 +13,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use bitrate::{
+    Bitrate, OPUS_PACKET_MILLIS, OPUS_PACKETS_PER_PAGE, OPUS_RESERVE_PACKETS, best_bitrate,
+};
 pub use extension::is_candidate_extension;
 pub use mpeg::{MpegFrame, MpegLayer, find_mpeg_audio};
 pub use sniff::{Resemblance, SNIFF_BYTES, Sniffed, sniff};

@@ -488,4 +488,6 @@ pub struct Candidate {
     pub publication: Publication,
     /// Where outputs go instead of beside the recording.
     pub output_dir: Option<PathBuf>,
+    /// The stage to begin in: queued, or waiting for a route.
+    pub stage: Stage,
 }

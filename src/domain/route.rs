@@ -1,7 +1,7 @@
 //! By which route a recording reaches whoever recognises it, as one pure function.
 
 use super::audio::AudioFormat;
-use super::job::{Obstacle, Provider, Reason};
+use super::job::{Obstacle, Provider, Reason, Stage};
 
 /// How a recording's bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,17 @@ pub fn choose(
         });
     }
     Ok(Route::Direct)
+}
+
+/// The stage in which a recording begins: to be sent, or waiting for a route.
+pub fn first_stage(provider: Provider, format: AudioFormat, size: u64, direct_limit: u64) -> Stage {
+    match choose(provider, format, size, direct_limit) {
+        Ok(_) => Stage::queued(),
+        Err(none) => Stage::Waiting {
+            obstacle: none.obstacle,
+            text: none.text,
+        },
+    }
 }
 
 /// A number of bytes for people: `3.0 MiB`.

@@ -1,5 +1,5 @@
 //! Looks into recordings: format and true length ([`probe`]), samples for the recogniser
-//! ([`decode`]).
+//! ([`decode`]), a small file of its speech for an upload ([`shrink`](mod@shrink)).
 //!
 //! Content decides, never a name. A source is opened read-only and only when it is a regular file;
 //! whatever its bytes are, the answer is a value or a typed error, in bounded memory: no panic, no
@@ -7,6 +7,7 @@
 
 pub mod decode;
 pub mod probe;
+pub mod shrink;
 
 mod codec;
 mod demux;

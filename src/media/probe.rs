@@ -14,6 +14,7 @@ use super::demux::Demuxer;
 use super::guard::guarded;
 use super::layout::lay_out;
 use super::source::{open_regular, refuse_special};
+use crate::source::OpenError;
 
 /// What a recording is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,19 +144,19 @@ impl ProbeError {
     }
 }
 
+impl From<OpenError> for ProbeError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Special(what) => Self::NotAFile { what },
+            OpenError::Io(error) => Self::Unreadable(error),
+        }
+    }
+}
+
 impl From<io::Error> for ProbeError {
     fn from(error: io::Error) -> Self {
         Self::Unreadable(error)
     }
-}
-
-/// Opens the recording at `path` for reading; see [`probe_file`].
-///
-/// # Errors
-/// [`ProbeError::NotAFile`] for a pipe, socket or device, [`ProbeError::Unreadable`] for what cannot be
-/// opened.
-pub fn open(path: &Path) -> Result<File, ProbeError> {
-    open_regular(path)
 }
 
 /// Probes the recording at `path`.

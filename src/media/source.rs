@@ -3,15 +3,15 @@
 //! Every read is positional, so a caller's own handle is not moved. What may be read in all is
 //! bounded: a structure that sends its reader in circles ends in an error instead of never.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use symphonia::core::io::MediaSource;
 
 use super::probe::ProbeError;
+use crate::source;
 
 /// How often the bytes of a source may be read over in all: seeking between the tracks of a badly
 /// interleaved film rereads much.
@@ -20,46 +20,13 @@ const READS_PER_BYTE: u64 = 16;
 const READ_ALLOWANCE: u64 = 64 * 1024 * 1024;
 
 /// Opens a regular file for reading without touching its access time where that is permitted.
-///
-/// A pipe, socket or device is refused before it is opened, and once more afterwards, so that a
-/// file swapped for a pipe meanwhile cannot make the program wait.
 pub(super) fn open_regular(path: &Path) -> Result<File, ProbeError> {
-    refuse_special(&std::fs::metadata(path)?)?;
-    let open = |flags: OFlags| {
-        let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        OpenOptions::new().read(true).custom_flags(flags).open(path)
-    };
-    let file = open(OFlags::NONBLOCK | OFlags::NOCTTY | quiet_access())
-        .or_else(|_| open(OFlags::NONBLOCK | OFlags::NOCTTY))?;
-    refuse_special(&file.metadata()?)?;
-    Ok(file)
-}
-
-#[cfg(target_os = "linux")]
-fn quiet_access() -> OFlags {
-    OFlags::NOATIME
-}
-
-#[cfg(not(target_os = "linux"))]
-fn quiet_access() -> OFlags {
-    OFlags::empty()
+    Ok(source::open(path)?)
 }
 
 /// Refuses everything but a regular file.
 pub(super) fn refuse_special(metadata: &std::fs::Metadata) -> Result<(), ProbeError> {
-    let kind = metadata.file_type();
-    let what = if kind.is_file() {
-        return Ok(());
-    } else if kind.is_dir() {
-        "a folder"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    };
-    Err(ProbeError::NotAFile { what })
+    Ok(source::refuse_special(metadata)?)
 }
 
 /// Fills `buffer` from `offset` on as far as the file reaches and gives the filled part.

@@ -23,6 +23,9 @@ const RUN_PATIENCE_OFFLINE: Duration = Duration::from_secs(30);
 /// How long a run waits for a service that asks to come back later.
 const RUN_PATIENCE_RATE_LIMIT: Duration = Duration::from_secs(300);
 
+/// How far a row's time may be ahead of the clock before the clock counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
 /// When the loop ends by itself.
 #[derive(Debug, Clone)]
 pub enum Mode {
@@ -53,9 +56,12 @@ enum Work {
     Poll,
     Paid,
     Local,
+    /// Looking whether a pause may end.
+    Look,
 }
 
-type Finished = (JobId, Work, Result<(), PipelineError>);
+/// The job that was worked on, if it was one.
+type Finished = (Option<JobId>, Work, Result<(), PipelineError>);
 
 struct Driver {
     pipeline: Arc<Pipeline>,
@@ -92,13 +98,17 @@ impl Driver {
             if pipeline.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
+            self.look_at_pauses().await?;
             self.publish_received().await?;
             self.poll_tickets().await?;
             self.repeat_doubtful().await?;
             self.submit_queued().await?;
             let outlook = pipeline
                 .queue
-                .outlook(self.terms(&[Provider::NanoGpt, Provider::Local]))
+                .outlook(
+                    self.terms(&[Provider::NanoGpt, Provider::Local]),
+                    pipeline.now(),
+                )
                 .await?;
             if let Some(ended) = self.ended(&outlook).await? {
                 return Ok(ended);
@@ -133,7 +143,9 @@ impl Driver {
     }
 
     fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
-        self.in_hand.remove(&id);
+        if let Some(id) = id {
+            self.in_hand.remove(&id);
+        }
         if let Some(busy) = self.busy.get_mut(&work) {
             *busy = busy.saturating_sub(1);
         }
@@ -151,8 +163,13 @@ impl Driver {
         task: impl Future<Output = Result<(), PipelineError>> + Send + 'static,
     ) {
         self.in_hand.insert(id);
+        self.count_in(work);
+        self.tasks
+            .start(async move { (Some(id), work, task.await) });
+    }
+
+    fn count_in(&mut self, work: Work) {
         *self.busy.entry(work).or_insert(0) += 1;
-        self.tasks.start(async move { (id, work, task.await) });
     }
 
     async fn publish_received(&mut self) -> Result<(), PipelineError> {
@@ -160,7 +177,7 @@ impl Driver {
             .due(StageName::Received, Work::Publish, MOST_PUBLISHING)
             .await?
         {
-            if let Action::Interpret { reply } = next_action(&job.stage, self.pipeline.now()) {
+            if let Action::Interpret { reply } = next_action(&job.stage, self.time_for(&job)) {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Publish, async move {
                     pipeline.interpret(job, reply).await
@@ -189,7 +206,7 @@ impl Driver {
             if let Action::Poll {
                 ticket,
                 submitted_at,
-            } = next_action(&job.stage, self.pipeline.now())
+            } = next_action(&job.stage, self.time_for(&job))
             {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Poll, async move {
@@ -208,7 +225,7 @@ impl Driver {
             .due(StageName::InDoubt, MOST_OUTSTANDING, now)
             .await?
         {
-            if next_action(&job.stage, now) == Action::Repeat {
+            if next_action(&job.stage, self.time_for(&job)) == Action::Repeat {
                 tracing::warn!(
                     job = job.id.0,
                     source = %job.source.display(),
@@ -218,6 +235,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The time by which a job is judged: a row from the future was written before the clock was set
+    /// back, so that its times mean nothing any more and it is due.
+    fn time_for(&self, job: &Job) -> Timestamp {
+        let now = self.pipeline.now();
+        if job.updated_at > after(now, CLOCK_SLACK) {
+            Timestamp::MAX
+        } else {
+            now
+        }
     }
 
     async fn due(
@@ -262,7 +290,11 @@ impl Driver {
                     };
                     self.start(job.id, work, async move { pipeline.submit(*job).await });
                 }
-                Claimed::Moved(id) => pipeline.tell(id).await?,
+                Claimed::Moved(id) => {
+                    // It may have a reply by now, and replies were looked at already in this turn.
+                    pipeline.bell.notify_one();
+                    pipeline.tell(id).await?;
+                }
                 Claimed::Nothing => return Ok(()),
                 Claimed::OverBudget { text, until } => {
                     pipeline.pause(PauseReason::Budget, until, &text).await?;
@@ -286,11 +318,11 @@ impl Driver {
     /// outstanding, and a pause that is due to be tried is tried by one submit alone.
     async fn paid_may_be_sent(&mut self) -> Result<bool, PipelineError> {
         let pipeline = self.pipeline.clone();
-        let now = pipeline.now();
-        if pipeline.service.is_none() || pipeline.pauses.holding(now).is_some() {
+        let is_held =
+            |pause: &Pause| pause.holds(pipeline.now()) || pause.reason == PauseReason::Balance;
+        if pipeline.service.is_none() || pipeline.pauses.all().iter().any(is_held) {
             return Ok(false);
         }
-        self.end_pauses_that_time_ends().await?;
         let most = if pipeline.pauses.any() {
             1
         } else {
@@ -300,12 +332,27 @@ impl Driver {
         Ok(room && pipeline.queue.count(StageName::Awaiting).await? < MOST_OUTSTANDING)
     }
 
-    /// A budget begins anew by the calendar; nothing needs to be tried for it.
-    async fn end_pauses_that_time_ends(&self) -> Result<(), PipelineError> {
+    /// Ends what ends without a submit being tried: a budget by the calendar, a refused key by another
+    /// key, an empty balance by a look at it.
+    async fn look_at_pauses(&mut self) -> Result<(), PipelineError> {
         let now = self.pipeline.now();
         for pause in self.pipeline.pauses.all() {
-            if pause.reason == PauseReason::Budget && !pause.holds(now) {
-                self.pipeline.resume(PauseReason::Budget).await?;
+            let is_due = !pause.holds(now);
+            match pause.reason {
+                PauseReason::Budget if is_due => self.pipeline.resume(PauseReason::Budget).await?,
+                PauseReason::Balance if is_due && self.room(Work::Look, 1) > 0 => {
+                    let pipeline = self.pipeline.clone();
+                    self.count_in(Work::Look);
+                    self.tasks
+                        .start(async move { (None, Work::Look, pipeline.look_at_balance().await) });
+                }
+                PauseReason::Key => self.pipeline.look_at_key().await?,
+                PauseReason::Budget
+                | PauseReason::Balance
+                | PauseReason::Disk
+                | PauseReason::Operator
+                | PauseReason::RateLimit
+                | PauseReason::Offline => {}
             }
         }
         Ok(())
@@ -322,7 +369,7 @@ impl Driver {
         let outlook = self
             .pipeline
             .queue
-            .outlook(self.terms(&[Provider::NanoGpt]))
+            .outlook(self.terms(&[Provider::NanoGpt]), self.pipeline.now())
             .await?;
         if outlook.queued > 0 {
             self.pipeline.limiter.turn().await;
@@ -349,12 +396,12 @@ impl Driver {
         if !self.tasks.is_empty() || !looked.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        if outlook.unfinished == 0 {
+        let now = self.pipeline.now();
+        if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
             return Ok(Some(Ended::Finished));
         }
-        let now = self.pipeline.now();
         let local = self.terms(&[Provider::Local]);
-        if self.pipeline.queue.outlook(local).await?.unfinished > 0 {
+        if self.pipeline.queue.outlook(local, now).await?.unfinished > 0 {
             return Ok(None);
         }
         if self.pipeline.service.is_none() {
@@ -364,6 +411,27 @@ impl Driver {
             return Ok(None);
         };
         Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
+    }
+
+    /// Whether jobs outside of this run move, for which copies in it may wait: tickets of an earlier run.
+    async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
+        let terms = Terms {
+            scoped: false,
+            ..self.terms(&[Provider::NanoGpt, Provider::Local])
+        };
+        let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
+        let run = self
+            .pipeline
+            .queue
+            .outlook(
+                Terms {
+                    scoped: true,
+                    ..terms
+                },
+                now,
+            )
+            .await?;
+        Ok(run.copies > 0 && all.accepted > run.accepted)
     }
 
     /// Lets the recogniser's weights go when it has nothing to do.

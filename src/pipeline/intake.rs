@@ -4,7 +4,6 @@
 //! read again. Nothing here costs money, so everything may be repeated after a crash.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -23,10 +22,12 @@ use crate::discover::{
     Watcher, sample, scan,
 };
 use crate::domain::job::{Candidate, ContentHash, Job, JobId, Reason, Stage};
+use crate::domain::route::first_stage;
 use crate::domain::settle::{Fingerprint, SettleBook, Settling, Unsettled, one_shot};
 use crate::domain::timing::{after, age};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::queue::{Enqueued, FolderRow, Known};
+use crate::source;
 use crate::supervise::{TaskPanicked, blocking};
 
 /// Files that are probed and hashed at once.
@@ -126,7 +127,6 @@ impl Intake {
     pub async fn watch(mut self, watcher: Watcher, mut hints: Hints) -> Result<(), PipelineError> {
         let stop = self.pipeline.stop.clone();
         while !stop.is_cancelled() {
-            self.show_modes(&watcher).await?;
             let pipeline = self.pipeline.clone();
             let next_look = self.until_next_look();
             tokio::select! {
@@ -137,6 +137,7 @@ impl Intake {
                 () = tokio::time::sleep(next_look) => self.look_again().await?,
                 () = pipeline.stop.cancelled() => {}
             }
+            self.show_modes(&watcher).await?;
         }
         Ok(())
     }
@@ -160,7 +161,8 @@ impl Intake {
             return Ok(());
         }
         for mode in &modes {
-            tracing::info!(folder = %mode.path.display(), "{}", mode.reason);
+            let how = mode_name(mode.mode);
+            tracing::info!(folder = %mode.path.display(), "watched by {how}: {}", mode.reason);
             let trouble = match &mode.presence {
                 Presence::Present => None,
                 Presence::Missing => Some("it is not there".to_owned()),
@@ -410,6 +412,12 @@ impl Intake {
             settings: place.settings.clone(),
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),
+            stage: first_stage(
+                place.settings.provider,
+                *format,
+                fingerprint.size,
+                self.pipeline.pace.direct_limit,
+            ),
         };
         if self.is_over_limit(&candidate).await? {
             return Ok(());
@@ -570,16 +578,18 @@ impl Intake {
 
 /// Probes and hashes a file that counts as complete; blocks for as long as reading it takes.
 pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
-    let examined = open(path).and_then(|file| {
-        let probe = probe_file(&file)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut reader = &file;
-        io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
-        hasher
-            .update_reader(reader)
-            .map_err(ProbeError::Unreadable)?;
-        Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
-    });
+    let examined = source::open(path)
+        .map_err(ProbeError::from)
+        .and_then(|file| {
+            let probe = probe_file(&file)?;
+            let mut hasher = blake3::Hasher::new();
+            let mut reader = &file;
+            io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
+            hasher
+                .update_reader(reader)
+                .map_err(ProbeError::Unreadable)?;
+            Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
+        });
     match sample(path) {
         Ok(Some(now)) if now == *fingerprint => {}
         Ok(_) => return Examined::Changed,
@@ -611,10 +621,6 @@ pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
 
 async fn examine_soon(path: PathBuf, fingerprint: Fingerprint) -> Result<Examined, TaskPanicked> {
     blocking(move || examine(&path, &fingerprint)).await
-}
-
-fn open(path: &Path) -> Result<File, ProbeError> {
-    crate::media::probe::open(path)
 }
 
 fn skipped_by(error: &ProbeError) -> Examined {

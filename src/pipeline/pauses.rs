@@ -4,12 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use super::{Event, Pipeline, PipelineError};
 use crate::domain::job::Reason;
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::Halt;
 use crate::queue::{Pause, PauseReason};
+use crate::supervise::blocking;
 
 /// How long a refused balance waits before it is looked at again: five to fifteen minutes.
 const BALANCE_WAIT: Duration = Duration::from_secs(600);
@@ -120,6 +122,34 @@ impl Pipeline {
             PauseReason::Offline,
         ] {
             self.resume(reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the balance; where there is one again, submits go on, and the service decides.
+    pub(super) async fn look_at_balance(&self) -> Result<(), PipelineError> {
+        let Some(service) = self.service.clone() else {
+            return Ok(());
+        };
+        self.limiter.turn().await;
+        let text = match service.balance().await {
+            Ok(balance) if balance.0 > Decimal::ZERO => {
+                return self.resume(PauseReason::Balance).await;
+            }
+            Ok(balance) => format!("the balance is ${}", balance.0.normalize()),
+            Err(error) => format!("the balance cannot be looked at: {error}"),
+        };
+        self.halt(Halt::Balance, None, &Reason::new("balance_empty", text))
+            .await
+    }
+
+    /// Looks whether the refused key was replaced by another.
+    pub(super) async fn look_at_key(&self) -> Result<(), PipelineError> {
+        let Some(service) = self.service.clone() else {
+            return Ok(());
+        };
+        if blocking(move || service.takes_new_key()).await? {
+            self.resume(PauseReason::Key).await?;
         }
         Ok(())
     }

@@ -139,7 +139,6 @@ impl Pipeline {
             retry_at: after(self.now(), self.chance.about(OUTPUT_WAIT)),
             tries: tries + 1,
         };
-        tracing::warn!(job = job.id.0, "{}", trouble.reason.text);
         Ok(self
             .queue
             .trouble(job.id, reply, trouble, self.now())

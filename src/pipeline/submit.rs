@@ -210,7 +210,6 @@ impl Pipeline {
         let wait = backoff(job.doubts + 1, None, self.chance.fraction());
         let retry_at = after(self.now(), wait);
         let policy = self.pace.doubt;
-        tracing::warn!(job = job.id.0, source = %job.source.display(), "in doubt: {}", reason.text);
         Ok(self
             .queue
             .doubt(job.id, reason, policy, retry_at, self.now())

@@ -14,10 +14,11 @@ use rust_decimal::Decimal;
 use super::QueueError;
 use super::jobs;
 use super::ledger;
-use super::row::{JOB_COLUMNS, find_job, millis};
+use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money::{self, to_nanos};
+use crate::domain::route::first_stage;
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
@@ -115,10 +116,14 @@ fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option
             ""
         };
         let sql = format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND due_ms <= ?1
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
              AND json_extract(settings, '$.provider') = ?2 {scope} ORDER BY due_ms, id LIMIT 1"
         );
-        let found = find_job(connection, &sql, &[&millis(now), &provider.name()])?;
+        let found = find_job(
+            connection,
+            &sql,
+            &[&millis(now), &provider.name(), &future_millis(now)],
+        )?;
         if found.is_some() {
             return Ok(found);
         }
@@ -247,21 +252,44 @@ fn crossed(
     Ok(None)
 }
 
-/// Lets in again what waited for a limit or a route that the configuration may allow by now.
-pub(super) fn reconsider(connection: &Connection, now: Timestamp) -> Result<usize, QueueError> {
+/// Lets in again what waited for a route or a limit that the configuration may allow by now, or for
+/// outputs that could not be written.
+pub(super) fn reconsider(
+    connection: &Connection,
+    direct_limit: u64,
+    now: Timestamp,
+) -> Result<usize, QueueError> {
     let waiting = super::row::find_jobs(
         connection,
         &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1"),
         params![StageName::Waiting.as_str()],
     )?;
+    let mut queued = 0;
     for job in &waiting {
-        jobs::advance(
-            connection,
-            job.id,
-            &[StageName::Waiting],
-            &Stage::queued(),
-            now,
-        )?;
+        let stage = first_stage(job.settings.provider, job.format, job.size, direct_limit);
+        queued += usize::from(stage.name() == StageName::Queued);
+        jobs::advance(connection, job.id, &[StageName::Waiting], &stage, now)?;
     }
-    Ok(waiting.len())
+    Ok(queued + retry_outputs(connection, now)?)
+}
+
+/// Outputs that could not be written are tried again at once.
+fn retry_outputs(connection: &Connection, now: Timestamp) -> Result<usize, QueueError> {
+    let received = super::read::in_stages(connection, &[StageName::Received])?;
+    let mut retried = 0;
+    for job in received {
+        if let Stage::Received {
+            reply,
+            trouble: Some(_),
+        } = job.stage
+        {
+            let stage = Stage::Received {
+                reply,
+                trouble: None,
+            };
+            jobs::advance(connection, job.id, &[StageName::Received], &stage, now)?;
+            retried += 1;
+        }
+    }
+    Ok(retried)
 }

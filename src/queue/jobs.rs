@@ -106,7 +106,7 @@ fn insert(
     base: &Path,
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
-    let stage = Stage::queued();
+    let stage = &candidate.stage;
     connection
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
@@ -125,8 +125,8 @@ fn insert(
             to_json(&candidate.publication)?,
             stage.name().as_str(),
             stage.state().as_str(),
-            to_json(&stage)?,
-            row::due_millis(&stage),
+            to_json(stage)?,
+            row::due_millis(stage),
             millis(now),
         ])?;
     Ok(Enqueued::New(JobId(connection.last_insert_rowid())))
@@ -277,8 +277,28 @@ pub(super) fn failed_twin(
     Ok(twin.and_then(|twin| twin.stage.reason().map(|reason| (twin.id, reason))))
 }
 
-/// Notes what happened to a job, for `show`.
+/// Notes what happened to a job, for `show`; what happens again and again is noted once, with its last
+/// time.
 pub(super) fn note(
+    connection: &Connection,
+    id: JobId,
+    reason: &Reason,
+    request_id: Option<&str>,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let repeated = connection
+        .prepare_cached(
+            "UPDATE attempts SET at_ms = ?2 WHERE event = ?3 AND text = ?4
+             AND id = (SELECT max(id) FROM attempts WHERE job = ?1)",
+        )?
+        .execute(params![id.0, millis(now), reason.code, reason.text])?;
+    if repeated == 0 {
+        insert_note(connection, id, reason, request_id, now)?;
+    }
+    set_request_id(connection, id, request_id)
+}
+
+fn insert_note(
     connection: &Connection,
     id: JobId,
     reason: &Reason,
@@ -290,11 +310,6 @@ pub(super) fn note(
             "INSERT INTO attempts (job, at_ms, event, text, request_id) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![id.0, millis(now), reason.code, reason.text, request_id])?;
-    if let Some(request_id) = request_id {
-        connection
-            .prepare_cached("UPDATE jobs SET request_id = ?2 WHERE id = ?1")?
-            .execute(params![id.0, request_id])?;
-    }
     Ok(())
 }
 

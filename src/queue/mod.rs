@@ -200,13 +200,14 @@ impl Queue {
             .await
     }
 
-    /// Lets in again what waited for a limit or a route that the configuration may allow by now.
+    /// Lets in again what waited for a route or a limit that the configuration may allow by now, or for
+    /// outputs that could not be written; `direct_limit` is the largest direct body, in bytes. Says how many.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn reconsider(&self, now: Timestamp) -> Result<usize, QueueError> {
+    pub async fn reconsider(&self, direct_limit: u64, now: Timestamp) -> Result<usize, QueueError> {
         self.writer
-            .run(move |connection| claim::reconsider(connection, now))
+            .run(move |connection| claim::reconsider(connection, direct_limit, now))
             .await
     }
 
@@ -277,6 +278,10 @@ impl Queue {
                         jobs::force(connection, job.id, now)?;
                         Ok(Enqueued::New(job.id))
                     }
+                    Enqueued::Known(job) if came_back(&job.stage) => {
+                        jobs::retry(connection, job, now)?;
+                        Ok(Enqueued::New(job.id))
+                    }
                     Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
                 }
             })
@@ -328,9 +333,9 @@ impl Queue {
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn outlook(&self, terms: Terms) -> Result<Outlook, QueueError> {
+    pub async fn outlook(&self, terms: Terms, now: Timestamp) -> Result<Outlook, QueueError> {
         self.writer
-            .run(move |connection| read::outlook(connection, &terms))
+            .run(move |connection| read::outlook(connection, &terms, now))
             .await
     }
 
@@ -849,6 +854,12 @@ impl Queue {
 
 /// The stages of a job that somebody is working on and that has not been accepted.
 const IN_HAND: &[StageName] = &[StageName::Submitting, StageName::Committing];
+
+/// Whether a job ended only because its recording was gone or another one when it was to be sent.
+fn came_back(stage: &Stage) -> bool {
+    matches!(stage, Stage::Failed { reason }
+        if ["source_changed", "source_vanished"].contains(&reason.code.as_str()))
+}
 
 fn may_be_forced(stage: &Stage) -> bool {
     match stage {

@@ -2,13 +2,19 @@
 //!
 //! A pause belongs to the queue, not to a job, and burns no attempt.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::QueueError;
 use super::row::{millis, time};
+use crate::domain::timing::after;
 use crate::domain::verdict::Halt;
+
+/// How far a pause's start may be ahead of the clock before the clock counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
 /// What the queue waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -83,9 +89,11 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Whether nothing may be sent at `now` because of it.
+    /// Whether nothing may be sent at `now` because of it; an end that was set before the clock was set
+    /// back means nothing any more.
     pub fn holds(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| until > now)
+        let is_of_the_past = self.since <= after(now, CLOCK_SLACK);
+        self.until.is_none_or(|until| until > now && is_of_the_past)
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::ledger::{self, Spend};
 use super::outputs::{self, Output};
 use super::pauses::{self, Pause};
-use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, time};
+use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, path_bytes, time};
 use super::sources::{self, Known, Skipped};
 use super::{DATABASE, QueueError, Terms, jobs};
 use crate::clock::Calendar;
@@ -68,7 +68,9 @@ pub struct Outlook {
     pub queued: usize,
     /// Those of them that the service has accepted.
     pub accepted: usize,
-    /// When the next of them is due, if one is.
+    /// Those of them that wait for another job of the same recording.
+    pub copies: usize,
+    /// When the next of those that are not due yet is due.
     pub next_due: Option<Timestamp>,
 }
 
@@ -356,7 +358,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The jobs in `stage` that are due, the longest due first.
+/// The jobs in `stage` that are due, the longest due first; after the clock was set back, those that
+/// were written before that are due too, so that none is stuck.
 pub(super) fn due(
     connection: &Connection,
     stage: StageName,
@@ -365,10 +368,14 @@ pub(super) fn due(
 ) -> Result<Vec<Job>, QueueError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = format!(
-        "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1 AND due_ms <= ?2
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = ?1 AND (due_ms <= ?2 OR (due_ms IS NOT NULL AND updated_ms > ?4))
          ORDER BY due_ms, id LIMIT ?3"
     );
-    find_jobs(connection, &sql, &[&stage.as_str(), &millis(now), &limit])
+    find_jobs(
+        connection,
+        &sql,
+        &[&stage.as_str(), &millis(now), &limit, &future_millis(now)],
+    )
 }
 
 /// The jobs in any of `stages`.
@@ -392,17 +399,13 @@ pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, 
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Whether a copy waits for the transcript of one that does not move by itself: in doubt and held,
-/// overdue, or in trouble.
-const WAITS_FOR_STUCK_TWIN: &str = "(stage = 'queued' AND state = 'waiting'
-    AND json_extract(data, '$.reason.code') = 'duplicate'
-    AND EXISTS (SELECT 1 FROM jobs twin WHERE twin.hash = jobs.hash
-        AND twin.settings = jobs.settings AND twin.id <> jobs.id
-        AND ((twin.stage = 'in_doubt' AND twin.due_ms IS NULL)
-            OR (twin.stage IN ('awaiting', 'received') AND twin.state = 'waiting'))))";
-
-/// What will still move by itself without being overdue or in trouble, and when it is due next.
-pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook, QueueError> {
+/// What will still move by itself without being overdue or in trouble, and when something is due next
+/// after `now`.
+pub(super) fn outlook(
+    connection: &Connection,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Outlook, QueueError> {
     let scope = if terms.scoped {
         "AND id IN (SELECT id FROM temp.scope)"
     } else {
@@ -411,24 +414,33 @@ pub(super) fn outlook(connection: &Connection, terms: &Terms) -> Result<Outlook,
     let mut outlook = Outlook::default();
     for provider in &terms.providers {
         let sql = format!(
-            "SELECT count(*), min(coalesce(due_ms, 9223372036854775807)),
+            "SELECT count(*), min(due_ms) FILTER (WHERE due_ms > ?2),
                  count(*) FILTER (WHERE stage = 'queued'),
-                 count(*) FILTER (WHERE stage IN ('awaiting', 'received')) FROM jobs WHERE (
+                 count(*) FILTER (WHERE stage IN ('awaiting', 'received')),
+                 count(*) FILTER (WHERE json_extract(data, '$.reason.code') = 'duplicate')
+             FROM jobs WHERE (
                  stage IN ('queued', 'submitting', 'committing')
                  OR (stage IN ('awaiting', 'received') AND state = 'active')
                  OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
-             AND NOT {WAITS_FOR_STUCK_TWIN} AND json_extract(settings, '$.provider') = ?1 {scope}"
+             AND json_extract(settings, '$.provider') = ?1 {scope}"
         );
-        let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
+        let (count, due, queued, accepted, copies): (i64, Option<i64>, i64, i64, i64) = connection
             .prepare_cached(&sql)?
-            .query_row([provider.name()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            .query_row(params![provider.name(), millis(now)], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })?;
         let number = |count: i64| usize::try_from(count).unwrap_or(0);
         outlook.unfinished += number(count);
         outlook.queued += number(queued);
         outlook.accepted += number(accepted);
-        let due = due.filter(|due| *due < i64::MAX).map(time);
+        outlook.copies += number(copies);
+        let due = due.map(time);
         outlook.next_due = match (outlook.next_due, due) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

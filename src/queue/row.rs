@@ -17,6 +17,9 @@ use crate::domain::audio::AudioDuration;
 use crate::domain::job::{ContentHash, Job, JobId, Stage};
 use crate::domain::money::{Amount, Currency};
 
+/// How far a row's time may be ahead of the clock, in milliseconds, before the clock counts as set back.
+const CLOCK_SLACK_MILLIS: i64 = 60_000;
+
 /// The columns that [`job`] reads, in its order.
 pub(super) const JOB_COLUMNS: &str = "id, source, root, base, hash, size, duration_us, format, settings, \
      publication, data, attempts, failures, doubts, forced, run_id, request_id, cost, currency, \
@@ -151,4 +154,10 @@ pub(super) fn amount(value: Option<String>, currency: Option<String>) -> Option<
         value,
         currency: Currency::new(&currency?),
     })
+}
+
+/// The latest moment at which a row can have been written, as milliseconds: a row from later than that
+/// was written before the clock was set back, and its times mean nothing any more.
+pub(super) fn future_millis(now: Timestamp) -> i64 {
+    millis(now).saturating_add(CLOCK_SLACK_MILLIS)
 }

@@ -40,7 +40,7 @@ CREATE TABLE jobs (
     created_ms  INTEGER NOT NULL,
     updated_ms  INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX jobs_due ON jobs (stage, due_ms, id) WHERE due_ms IS NOT NULL;
+CREATE INDEX jobs_stage ON jobs (stage, due_ms, id);
 CREATE INDEX jobs_state ON jobs (state, id);
 CREATE INDEX jobs_identity ON jobs (hash, settings);
 CREATE INDEX jobs_source ON jobs (source);

@@ -48,6 +48,7 @@ fn recording(path: &str, content: u8) -> Candidate {
             formats: vec![Format::Txt],
         },
         output_dir: None,
+        stage: Stage::queued(),
     }
 }
 
@@ -154,11 +155,10 @@ async fn a_copy_of_a_recording_that_is_held_in_doubt_keeps_no_run_waiting() {
     let copy = table.add("/in/b.mp3", 1).await;
     assert_eq!(table.claim_job().await.id, first);
     assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
-    assert_eq!(table.queue.outlook(terms()).await.unwrap().unfinished, 2);
     table.queue.commit(first, at(3)).await.unwrap();
     table.queue.recover(DoubtPolicy::Hold, at(9)).await.unwrap();
-    let outlook = table.queue.outlook(terms()).await.unwrap();
-    assert_eq!(outlook.unfinished, 0, "{outlook:?}");
+    let outlook = table.queue.outlook(terms(), at(9)).await.unwrap();
+    assert_eq!((outlook.unfinished, outlook.copies), (1, 1), "{outlook:?}");
 }
 
 #[tokio::test]
@@ -323,7 +323,10 @@ async fn a_scoped_run_claims_only_what_it_named() {
     };
     assert_eq!(job.id, named);
     assert_eq!(table.claim(terms.clone()).await, Claimed::Nothing);
-    assert_eq!(table.queue.outlook(terms).await.unwrap().unfinished, 1);
+    assert_eq!(
+        table.queue.outlook(terms, at(2)).await.unwrap().unfinished,
+        1
+    );
 }
 
 #[tokio::test]
@@ -368,4 +371,43 @@ async fn the_ledger_cannot_be_changed() {
         .run(|connection| Ok(connection.execute("UPDATE ledger SET nanos = 0", [])?))
         .await;
     assert!(changed.is_err());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_by_days_leaves_no_job_stuck() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    let (days_ahead, tomorrow) = (at(10 * 86_400), at(11 * 86_400));
+    table
+        .queue
+        .requeue(id, Some(tomorrow), None, days_ahead)
+        .await
+        .unwrap();
+    assert!(matches!(
+        table.queue.claim(terms(), days_ahead).await.unwrap(),
+        Claimed::Nothing
+    ));
+    let Claimed::Submit(job) = table.claim(terms()).await else {
+        panic!("it is stuck")
+    };
+    assert_eq!(job.id, id);
+}
+
+#[tokio::test]
+async fn a_pause_from_before_the_clock_was_set_back_holds_nothing() {
+    let table = table();
+    let (days_ahead, later) = (at(10 * 86_400), at(11 * 86_400));
+    let text = "no route".to_owned();
+    table
+        .queue
+        .pause(PauseReason::Offline, Some(later), text, days_ahead)
+        .await
+        .unwrap();
+    let pauses = table.queue.pauses().await.unwrap();
+    assert!(
+        pauses
+            .iter()
+            .all(|pause| pause.holds(days_ahead) && !pause.holds(at(0)))
+    );
 }

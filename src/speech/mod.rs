@@ -107,6 +107,11 @@ pub trait Service: Send + Sync {
     /// What is left to spend, if the service tells.
     fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>>;
 
+    /// Looks whether there is another key by now, and uses it if there is; says so. May read a file.
+    fn takes_new_key(&self) -> bool {
+        false
+    }
+
     /// Dollars a minute by model, as the service lists them; nothing if it does not answer soon.
     fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>>;
 }

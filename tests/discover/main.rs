@@ -9,6 +9,7 @@
 )]
 
 mod follower;
+mod mounts;
 mod random;
 mod scenes;
 mod storms;

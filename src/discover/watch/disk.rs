@@ -1,10 +1,13 @@
 //! What kind of disk a folder is on, and what is mounted below it.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// File systems on which others change files without our kernel telling, by the numbers of
 /// `linux/magic.h` and `statfs(2)`.
@@ -39,15 +42,77 @@ pub(super) fn unreliable(path: &Path) -> io::Result<Option<&'static str>> {
     Ok(known.map(|(_, name)| *name))
 }
 
-/// A number that changes when something is mounted at or below `path`, or taken away.
-pub(super) fn mounts_below(path: &Path) -> u64 {
-    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let below = table
-        .split(|byte| *byte == b'\n')
-        .filter(|line| mount_point(line).is_some_and(|point| point.starts_with(path)));
-    let mut hasher = DefaultHasher::new();
-    below.for_each(|line| line.hash(&mut hasher));
-    hasher.finish()
+/// The table of mounts, which tells of its own changes.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    /// Kept open, for the kernel tells by it whether the table changed.
+    file: Option<File>,
+    changes: u64,
+    /// Each mount point and its line.
+    table: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Mounts {
+    /// Opens the table; without one, no mount is ever noticed but by the identity of its root.
+    pub(super) fn open() -> Self {
+        let mut mounts = Self {
+            file: File::open(MOUNTS).ok(),
+            ..Self::default()
+        };
+        mounts.read();
+        mounts
+    }
+
+    /// Takes in what was mounted or taken away since the last time.
+    pub(super) fn refresh(&mut self) {
+        if self.file.as_ref().is_some_and(changed) {
+            self.changes += 1;
+            self.read();
+        }
+    }
+
+    /// A number that changes when something is mounted at, below or above `path`, or taken away; also
+    /// when the same is put back between two looks, for kernels give out numbers of mounts again.
+    pub(super) fn number(&self, path: &Path) -> u64 {
+        let top = Path::new("/");
+        let below = self
+            .table
+            .iter()
+            .filter(|(point, _)| point.starts_with(path));
+        let above = self
+            .table
+            .iter()
+            .filter(|(point, _)| path.starts_with(point));
+        let holding = above.max_by_key(|(point, _)| point.as_os_str().len());
+        let mut mounts = below
+            .chain(holding)
+            .filter(|(point, _)| point != top)
+            .peekable();
+        let mut hasher = DefaultHasher::new();
+        mounts.peek().map(|_| self.changes).hash(&mut hasher);
+        mounts.for_each(|mount| mount.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    fn read(&mut self) {
+        let text = fs::read(MOUNTS).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n');
+        self.table = lines
+            .filter_map(|line| Some((mount_point(line)?, line.to_vec())))
+            .collect();
+    }
+}
+
+const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// Whether the table changed since it was asked last (`proc_pid_mounts(5)`: an exceptional condition).
+fn changed(file: &File) -> bool {
+    let mut asked = [PollFd::new(file, PollFlags::PRI)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut asked, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// The mount point of a line of `/proc/self/mountinfo`: the fifth field (`proc_pid_mountinfo(5)`).
@@ -87,16 +152,39 @@ mod tests {
         assert_eq!(unescaped(br"\04"), br"\04");
     }
 
+    fn mounts(changes: u64, points: &[&str]) -> Mounts {
+        let table = points
+            .iter()
+            .map(|point| (PathBuf::from(point), b"line".to_vec()))
+            .collect();
+        Mounts {
+            file: None,
+            changes,
+            table,
+        }
+    }
+
     #[test]
-    fn a_mount_below_a_folder_belongs_to_its_number() {
-        // The machine's own /proc is mounted below / and not below itself's children.
-        assert_ne!(
-            mounts_below(Path::new("/")),
-            mounts_below(Path::new("/no such folder"))
-        );
-        assert_eq!(
-            mounts_below(Path::new("/a")),
-            mounts_below(Path::new("/no such folder"))
+    fn mounts_below_and_around_a_folder_belong_to_its_number() {
+        let number = |changes, points: &[&str]| mounts(changes, points).number(Path::new("/a/b"));
+        let none = number(0, &["/", "/c", "/a/bc"]);
+        assert_eq!(none, number(7, &["/"]));
+        for points in [["/", "/a"], ["/", "/a/b"], ["/", "/a/b/c"]] {
+            assert_ne!(number(0, &points), none);
+            assert_eq!(number(0, &points), number(0, &points));
+            assert_ne!(number(0, &points), number(1, &points));
+        }
+    }
+
+    #[test]
+    fn the_table_of_this_machine_is_read() {
+        let mut mounts = Mounts::open();
+        mounts.refresh();
+        assert!(
+            mounts
+                .table
+                .iter()
+                .any(|(point, _)| point == Path::new("/proc"))
         );
     }
 

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::disk::Mounts;
 use super::eyes::Eyes;
 use super::mailbox::Look;
 use super::mode::{ModeReason, RootMode};
@@ -38,6 +39,7 @@ pub(super) struct Outcome {
 pub(super) struct Lookout {
     posts: Vec<Post>,
     eyes: Arc<Eyes>,
+    mounts: Mounts,
     /// The most watches of all roots together.
     watches: usize,
 }
@@ -48,11 +50,13 @@ impl Lookout {
         Self {
             posts,
             eyes,
+            mounts: Mounts::open(),
             watches,
         }
     }
 
     pub(super) fn run(&mut self, errand: Errand) -> Outcome {
+        self.mounts.refresh();
         let hints = match errand {
             Errand::Everything(cause) => self.everything(cause),
             Errand::Look(paths) => self.look(paths),
@@ -120,6 +124,7 @@ impl Lookout {
                 post,
                 Means {
                     eyes: &self.eyes,
+                    mounts: &self.mounts,
                     most,
                 },
             );

@@ -8,7 +8,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{mounts_below, unreliable};
+use super::disk::{Mounts, unreliable};
 use super::eyes::{Eyes, Watched};
 use super::lookout::Hinted;
 use super::mailbox::Look;
@@ -24,6 +24,7 @@ use crate::domain::settle::Fingerprint;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) eyes: &'a Eyes,
+    pub(super) mounts: &'a Mounts,
     /// How many folders of the one root may be watched, as the others stand.
     pub(super) most: usize,
 }
@@ -105,7 +106,7 @@ impl Post {
 
     /// Decides how to watch the root as it is now, and watches it.
     pub(super) fn place(&mut self, means: Means<'_>) {
-        let seen = Seen::of(&self.root);
+        let seen = Seen::of(&self.root, means.mounts);
         if seen.identity != self.identity {
             self.release(means.eyes);
         }
@@ -113,7 +114,10 @@ impl Post {
         self.polled_inside.clear();
         (self.mode, self.reason) = self.choose(&seen, means.eyes);
         if self.mode == Mode::Events {
+            let before = std::mem::take(&mut self.watched);
             self.watch_below(Path::new(""), means);
+            let stale = before.difference(&self.watched);
+            stale.for_each(|folder| means.eyes.unwatch(folder));
         } else {
             self.release(means.eyes);
         }
@@ -181,7 +185,7 @@ impl Post {
 
     /// Watches anew, and hints at it, if the root is not the one it was.
     pub(super) fn check(&mut self, means: Means<'_>) -> Option<Hint> {
-        let seen = Seen::of(&self.root);
+        let seen = Seen::of(&self.root, means.mounts);
         let same = seen.presence == self.presence
             && seen.identity == self.identity
             && seen.mounts == self.mounts;
@@ -279,7 +283,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(root: &Root) -> Self {
+    fn of(root: &Root, mounts: &Mounts) -> Self {
         let looked = fs::metadata(root.path());
         let identity = looked.as_ref().ok().map(Identity::of);
         let single_file = looked.as_ref().is_ok_and(|metadata| !metadata.is_dir());
@@ -290,7 +294,7 @@ impl Seen {
                 Ok(())
             }
         });
-        let mounts = mounts_below(root.real_path());
+        let mounts = mounts.number(root.real_path());
         Self {
             presence: presence(&read),
             identity,

@@ -42,6 +42,8 @@ use crate::faults::{Bug, Installed, planted};
 use crate::queue::{DATABASE, Limits, Queue};
 use crate::speech::{Answer, replies_of};
 
+/// The largest direct body, in bytes.
+const DIRECT_LIMIT: u64 = 3 << 20;
 /// The most processes of a case; more mean that it never comes to an end.
 const MOST_PROCESSES: u32 = 60;
 /// The longest that a process may last; it is that of a run, which waits for nothing that long.
@@ -256,7 +258,7 @@ impl Simulation {
         }
         queue.recover(self.case.policy, now).await?;
         self.look(&queue, Moment::Recovered).await?;
-        queue.reconsider(now).await?;
+        queue.reconsider(DIRECT_LIMIT, now).await?;
         queue.resume_at_start().await?;
         let pipeline = Arc::new(self.pipeline(queue, stop));
         pipeline.load_pauses().await?;
@@ -311,7 +313,7 @@ impl Simulation {
                 jobs: self.case.jobs,
                 poll_interval: Duration::from_secs(2),
                 doubt: self.case.policy,
-                direct_limit: 3 << 20,
+                direct_limit: DIRECT_LIMIT,
                 limits: Limits::default(),
                 scoped: false,
             },

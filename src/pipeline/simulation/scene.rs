@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::format::Format;
-use crate::domain::job::{Candidate, ContentHash, Provider, Publication, Settings};
+use crate::domain::job::{Candidate, ContentHash, Provider, Publication, Settings, Stage};
 use crate::domain::naming::output_path;
 
 /// The model of every case.
@@ -121,6 +121,7 @@ impl Scene {
                 formats: formats.to_vec(),
             },
             output_dir: None,
+            stage: Stage::queued(),
         };
         self.sources.iter().map(candidate).collect()
     }

@@ -1,18 +1,19 @@
 //! NanoGPT's speech-to-text service.
 //!
 //! The key goes to the configured host and nowhere else: no redirect is followed, nothing is sent twice
-//! by the client itself, and a connection that carried a submit carries nothing after it.
+//! by the client itself, and no connection is used twice.
 
 mod wire;
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, RequestBuilder, Response};
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -41,13 +42,20 @@ const LARGEST_REPLY: usize = 64 << 20;
 /// The most that is read of any other body, in bytes.
 const LARGEST_ERROR: usize = 64 << 10;
 
+/// The header that carries the key.
+const KEY_HEADER: &str = "x-api-key";
+
 /// The service at one address, with one key.
 pub struct NanoGpt {
-    submits: Client,
-    questions: Client,
+    client: Client,
     base_url: String,
+    key: RwLock<HeaderValue>,
+    reread: RereadKey,
     clock: SharedClock,
 }
+
+/// Finds the key once more where it was found, if it may have changed there; may read a file.
+pub type RereadKey = Box<dyn Fn() -> Option<SecretString> + Send + Sync>;
 
 /// The HTTP client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -61,40 +69,44 @@ pub enum ClientError {
 }
 
 impl NanoGpt {
-    /// The service at `base_url` (without a slash at its end), with `key`.
+    /// The service at `base_url` (without a slash at its end), with `key`, which `reread` finds once more
+    /// when the service has refused it.
     ///
     /// # Errors
     /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
     pub fn new(
         base_url: &str,
         key: &SecretString,
+        reread: RereadKey,
         clock: SharedClock,
     ) -> Result<Self, ClientError> {
-        let mut value = HeaderValue::from_str(key.expose_secret()).map_err(|_| ClientError::Key)?;
-        value.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert("x-api-key", value);
-        let client = |idle| {
-            Client::builder()
-                .default_headers(headers.clone())
-                .user_agent(concat!("stenod/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(CONNECT_LIMIT)
-                .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
-                .pool_max_idle_per_host(idle)
-                .build()
-                .map_err(ClientError::Tls)
-        };
-        let base_url = base_url.to_owned();
-        // A submit never reuses a connection: one that the service is just closing would leave it in doubt.
+        install_tls();
+        let key = key_header(key).ok_or(ClientError::Key)?;
+        // No connection is used twice: one that the service is just closing would leave a submit in doubt.
+        let client = Client::builder()
+            .user_agent(concat!("stenod/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(ClientError::Tls)?;
         Ok(Self {
-            submits: client(0)?,
-            questions: client(4)?,
-            base_url,
+            client,
+            base_url: base_url.to_owned(),
+            key: RwLock::new(key),
+            reread,
             clock,
         })
+    }
+
+    fn key(&self) -> HeaderValue {
+        self.key
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn url(&self, path: &str) -> String {
@@ -115,8 +127,9 @@ impl NanoGpt {
             gate: submission.gate,
         });
         let request = self
-            .submits
+            .client
             .post(self.url("/transcribe"))
+            .header(KEY_HEADER, self.key())
             .header(CONTENT_TYPE, form.content_type)
             .header(CONTENT_LENGTH, length)
             .body(Body::wrap_stream(body));
@@ -159,6 +172,7 @@ impl NanoGpt {
             }
         };
         let response = request
+            .header(KEY_HEADER, self.key())
             .timeout(QUESTION_LIMIT)
             .send()
             .await
@@ -194,7 +208,7 @@ impl Service for NanoGpt {
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>> {
         let request = self
-            .questions
+            .client
             .post(self.url("/transcribe/status"))
             .json(&wire::status_call(ticket));
         Box::pin(self.ask(request))
@@ -203,7 +217,7 @@ impl Service for NanoGpt {
     fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>> {
         Box::pin(async {
             let answer = self
-                .ask(self.questions.post(self.url("/check-balance")))
+                .ask(self.client.post(self.url("/check-balance")))
                 .await?;
             let balance = wire::balance(&answer.body).filter(|_| answer.status == 200);
             balance.map(Balance).ok_or_else(|| {
@@ -216,10 +230,22 @@ impl Service for NanoGpt {
         })
     }
 
+    fn takes_new_key(&self) -> bool {
+        let found = (self.reread)().and_then(|key| key_header(&key));
+        let mut key = self.key.write().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Some(found) if found != *key => {
+                *key = found;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
     fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
         Box::pin(async {
             let url = self.url("/v1/audio-models?type=stt&detailed=true");
-            let asked = tokio::time::timeout(PRICES_LIMIT, self.ask(self.questions.get(url)));
+            let asked = tokio::time::timeout(PRICES_LIMIT, self.ask(self.client.get(url)));
             match asked.await {
                 Ok(Ok(answer)) if answer.status == 200 => {
                     wire::prices(&answer.body).into_iter().collect()
@@ -300,6 +326,22 @@ impl Form {
     }
 }
 
+/// The key as the value of its header, never shown; `None` if no header can carry it.
+fn key_header(key: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(key.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Names the cryptography that TLS uses, once for the whole program.
+fn install_tls() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Whoever was quicker installed the same.
+        drop(ring::default_provider().install_default());
+    }
+}
+
 /// Reads a body up to its limit; what is longer is cut.
 async fn read_body(mut response: Response, status: u16) -> Result<Vec<u8>, reqwest::Error> {
     let limit = if (200..300).contains(&status) {
@@ -358,6 +400,17 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_key_where_the_first_was_found_is_taken_once() {
+        let found = || Some(SecretString::from("second"));
+        let clock = std::sync::Arc::new(crate::clock::SystemClock);
+        let first = SecretString::from("first");
+        let service = NanoGpt::new("http://127.0.0.1:1", &first, Box::new(found), clock).unwrap();
+        assert!(service.takes_new_key());
+        assert_eq!(service.key(), "second");
+        assert!(!service.takes_new_key(), "it is the same key");
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

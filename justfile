@@ -1,0 +1,54 @@
+# `just` alone lists what there is. Everything here is a short name for what CONTRIBUTING.md tells.
+
+_:
+    @just --list --unsorted
+
+# Build for development (the recogniser is optimised all the same)
+build:
+    cargo build --workspace
+
+# All tests: no key, no network beyond loopback
+test *ARGUMENTS:
+    cargo test --workspace {{ARGUMENTS}}
+
+# Formatting and lints, with and without the recogniser
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --no-default-features -- -D warnings
+
+# Documentation, with every warning an error
+doc:
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+# Licences, duplicates and sources of the dependencies (needs cargo-deny)
+deny:
+    cargo deny --workspace check -D unmatched-skip licenses bans sources
+
+# The same for known vulnerabilities; needs the network
+advisories:
+    cargo deny --workspace check advisories
+
+# All that a change has to pass
+ci:
+    bash .ci/run
+
+# Transcribe the example recordings and show what was said
+example:
+    cargo run --release -- run examples/recordings && head examples/recordings/*.txt
+
+# Word errors, CPU time and memory of the recogniser on a folder of 16 kHz WAV files with a manifest.tsv
+measure FOLDER THREADS='1' *MODEL:
+    cargo run --release -p stenod-recogniser --features weights --example measure -- {{FOLDER}} {{THREADS}} {{MODEL}}
+
+# Kill the program at random, so many times, and count what was paid twice
+crash KILLS='200':
+    STENOD_CRASHES={{KILLS}} cargo test --test crash -- --nocapture
+
+# Test the stand-in of the speech service that the other tests lean on
+standin:
+    cargo test --test standin
+
+# Write the expected outputs of the renderers anew; read the difference before committing it
+bless:
+    STENOD_BLESS=1 cargo test --test render
