@@ -68,7 +68,7 @@ pub struct Outlook {
     pub queued: usize,
     /// Those of them that the service has accepted.
     pub accepted: usize,
-    /// Those of them that wait for another job of the same recording.
+    /// Those of them that wait for another job of the same recording, which has not ended.
     pub copies: usize,
     /// When the next of those that are not due yet is due.
     pub next_due: Option<Timestamp>,
@@ -417,7 +417,8 @@ pub(super) fn outlook(
             "SELECT count(*), min(due_ms) FILTER (WHERE due_ms > ?2),
                  count(*) FILTER (WHERE stage = 'queued'),
                  count(*) FILTER (WHERE stage IN ('awaiting', 'received')),
-                 count(*) FILTER (WHERE json_extract(data, '$.reason.code') = 'duplicate')
+                 count(*) FILTER (WHERE json_extract(data, '$.reason.code') = 'duplicate'
+                     AND due_ms > ?2)
              FROM jobs WHERE (
                  stage IN ('queued', 'submitting', 'committing')
                  OR (stage IN ('awaiting', 'received') AND state = 'active')

@@ -162,6 +162,19 @@ async fn a_copy_of_a_recording_that_is_held_in_doubt_keeps_no_run_waiting() {
 }
 
 #[tokio::test]
+async fn a_copy_whose_twin_has_ended_waits_for_it_no_more() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    assert_eq!(table.queue.outlook(terms(), at(2)).await.unwrap().copies, 1);
+    table.finish(first).await;
+    let outlook = table.queue.outlook(terms(), at(7)).await.unwrap();
+    assert_eq!((outlook.unfinished, outlook.copies), (1, 0), "{outlook:?}");
+}
+
+#[tokio::test]
 async fn a_job_is_superseded_by_a_later_one_of_the_same_file_unless_that_failed() {
     let table = table();
     let first = table.add("/in/a.mp3", 1).await;
