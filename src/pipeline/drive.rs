@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use super::room::Disk;
 use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK};
 use crate::domain::job::{Job, JobId, Provider, StageName};
 use crate::domain::step::{Action, next_action};
@@ -98,11 +99,9 @@ impl Driver {
             if pipeline.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
-            self.look_at_pauses().await?;
-            self.publish_received().await?;
-            self.poll_tickets().await?;
-            self.repeat_doubtful().await?;
-            self.submit_queued().await?;
+            if let Err(error) = self.start_what_is_due().await {
+                pipeline.unless_full(error).await?;
+            }
             let outlook = pipeline
                 .queue
                 .outlook(
@@ -122,6 +121,14 @@ impl Driver {
                 () = pipeline.stop.cancelled() => {}
             }
         }
+    }
+
+    async fn start_what_is_due(&mut self) -> Result<(), PipelineError> {
+        self.look_at_pauses().await?;
+        self.publish_received().await?;
+        self.poll_tickets().await?;
+        self.repeat_doubtful().await?;
+        self.submit_queued().await
     }
 
     /// Waits for what is in hand: it either is harmless to finish or must be.
@@ -283,6 +290,7 @@ impl Driver {
                 .await?
             {
                 Claimed::Submit(job) => {
+                    pipeline.room_again(Disk::State).await?;
                     let work = if job.settings.provider.is_paid() {
                         Work::Paid
                     } else {
@@ -397,7 +405,7 @@ impl Driver {
             return Ok(None);
         }
         let now = self.pipeline.now();
-        if outlook.unfinished == 0 {
+        if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
             return Ok(Some(Ended::Finished));
         }
         let local = self.terms(&[Provider::Local]);
@@ -411,6 +419,27 @@ impl Driver {
             return Ok(None);
         };
         Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
+    }
+
+    /// Whether jobs outside of this run move, for which copies in it may wait: tickets of an earlier run.
+    async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
+        let terms = Terms {
+            scoped: false,
+            ..self.terms(&[Provider::NanoGpt, Provider::Local])
+        };
+        let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
+        let run = self
+            .pipeline
+            .queue
+            .outlook(
+                Terms {
+                    scoped: true,
+                    ..terms
+                },
+                now,
+            )
+            .await?;
+        Ok(run.copies > 0 && all.accepted > run.accepted)
     }
 
     /// Lets the recogniser's weights go when it has nothing to do.

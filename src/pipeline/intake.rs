@@ -175,9 +175,10 @@ impl Intake {
                 trouble,
                 scanned_at: None,
             };
+            let queue = &self.pipeline.queue;
+            let now = self.pipeline.now();
             self.pipeline
-                .queue
-                .remember_folder(row, self.pipeline.now())
+                .kept(|| queue.remember_folder(row.clone(), now))
                 .await?;
         }
         self.shown_modes = modes;
@@ -263,9 +264,10 @@ impl Intake {
                 trouble: None,
                 scanned_at: Some(self.pipeline.now()),
             };
+            let queue = &self.pipeline.queue;
+            let now = self.pipeline.now();
             self.pipeline
-                .queue
-                .remember_folder(row, self.pipeline.now())
+                .kept(|| queue.remember_folder(row.clone(), now))
                 .await?;
         }
         Ok(())
@@ -379,11 +381,17 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         let root = place.root.path().to_owned();
         let now = self.pipeline.now();
-        Ok(self
-            .pipeline
-            .queue
-            .remember(path.to_owned(), root, fingerprint, known, now)
-            .await?)
+        let queue = &self.pipeline.queue;
+        let remember = || {
+            queue.remember(
+                path.to_owned(),
+                root.clone(),
+                fingerprint,
+                known.clone(),
+                now,
+            )
+        };
+        self.pipeline.kept(remember).await
     }
 
     async fn enqueue(
@@ -423,10 +431,10 @@ impl Intake {
             return Ok(());
         }
         let (force, now) = (self.options.force, self.pipeline.now());
+        let queue = &self.pipeline.queue;
         let enqueued = self
             .pipeline
-            .queue
-            .enqueue(candidate, gone, force, now)
+            .kept(|| queue.enqueue(candidate.clone(), gone, force, now))
             .await?;
         if let Enqueued::Known(job) = &enqueued
             && let Some(publication) = self.to_publish_again(job, &place.publication).await?

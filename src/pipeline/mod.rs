@@ -11,6 +11,7 @@ pub mod plan;
 mod poll;
 mod publish;
 mod report;
+mod room;
 #[cfg(test)]
 mod simulation;
 mod submit;

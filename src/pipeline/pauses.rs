@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use super::room::Full;
 use super::{Event, Pipeline, PipelineError};
 use crate::domain::job::Reason;
 use crate::domain::timing::{after, backoff};
@@ -16,21 +17,29 @@ use crate::supervise::blocking;
 /// How long a refused balance waits before it is looked at again: five to fifteen minutes.
 const BALANCE_WAIT: Duration = Duration::from_secs(600);
 
-/// The pauses as the table has them.
+/// The pauses as the table has them, and the disks without room, which the table may not have.
 #[derive(Debug, Default)]
-pub struct Pauses(Mutex<Vec<Pause>>);
+pub struct Pauses {
+    table: Mutex<Vec<Pause>>,
+    pub(super) full: Full,
+}
 
 impl Pauses {
     /// The pauses, those that a person has to mend first.
     pub fn all(&self) -> Vec<Pause> {
-        self.0
+        let mut pauses = self
+            .table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        pauses.retain(|pause| pause.reason != PauseReason::Disk);
+        pauses.extend(self.full.pause());
+        pauses.sort_by_key(|pause| pause.reason.rank());
+        pauses
     }
 
     fn set(&self, pauses: Vec<Pause>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pauses;
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = pauses;
     }
 
     /// The pause that keeps anything from being sent at `now`, if one does.
@@ -40,11 +49,7 @@ impl Pauses {
 
     /// Whether there is any pause, though it may be due to be tried.
     pub fn any(&self) -> bool {
-        !self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        !self.all().is_empty()
     }
 
     fn tries(&self, reason: PauseReason) -> u32 {
@@ -93,8 +98,7 @@ impl Pipeline {
         text: &str,
     ) -> Result<(), PipelineError> {
         let is_new = self.pauses.tries(reason) == 0;
-        self.queue
-            .pause(reason, until, text.to_owned(), self.now())
+        self.kept(|| self.queue.pause(reason, until, text.to_owned(), self.now()))
             .await?;
         self.load_pauses().await?;
         if is_new && let Some(pause) = self.pauses.all().into_iter().find(|p| p.reason == reason) {
@@ -106,7 +110,7 @@ impl Pipeline {
     /// Ends a pause, if there is one.
     pub(super) async fn resume(&self, reason: PauseReason) -> Result<(), PipelineError> {
         if self.pauses.tries(reason) > 0 {
-            self.queue.resume(reason).await?;
+            self.kept(|| self.queue.resume(reason)).await?;
             self.load_pauses().await?;
             self.reporter.report(&Event::Resumed(reason));
         }

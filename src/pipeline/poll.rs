@@ -62,7 +62,8 @@ impl Pipeline {
                     body: answer.body,
                     request_id: answer.request_id,
                 };
-                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.kept(|| self.queue.store_reply(job.id, reply.clone(), self.now()))
+                    .await?;
                 self.bell.notify_one();
                 Ok(())
             }
@@ -75,9 +76,7 @@ impl Pipeline {
                     .await
             }
             PollVerdict::Failed(reason) => {
-                self.queue
-                    .fail(job.id, reason, answer.request_id, self.now())
-                    .await?;
+                self.fail(job.id, reason, answer.request_id).await?;
                 self.tell(job.id).await
             }
             PollVerdict::Halt(halt, reason) => {
@@ -102,8 +101,7 @@ impl Pipeline {
                 poll_wait(age, self.pace.poll_interval, self.chance.fraction())
             }
         };
-        self.queue
-            .poll_next(job.id, after(now, wait), overdue, now)
+        self.kept(|| self.queue.poll_next(job.id, after(now, wait), overdue, now))
             .await?;
         if overdue.is_some() && job.stage.reason().is_none() {
             self.tell(job.id).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
@@ -39,9 +40,11 @@ impl Pipeline {
             let now = self.now();
             let cost = replies.cost(&stored.body);
             let poll_at = after(now, self.pace.poll_interval);
-            self.queue
-                .await_ticket(job.id, ticket, cost, poll_at, now)
-                .await?;
+            self.kept(|| {
+                self.queue
+                    .await_ticket(job.id, ticket.clone(), cost.clone(), poll_at, now)
+            })
+            .await?;
             return self.tell(job.id).await;
         }
         let id = job.id;
@@ -72,10 +75,11 @@ impl Pipeline {
                 (Amount::usd(reserved), "estimated: the reply names no cost")
             }
         };
-        Ok(self
-            .queue
-            .charge(job.id, cost, note.to_owned(), self.now())
-            .await?)
+        self.kept(|| {
+            self.queue
+                .charge(job.id, cost.clone(), note.to_owned(), self.now())
+        })
+        .await
     }
 
     async fn publish(&self, job: Job, reply: ReplyId, body: Vec<u8>) -> Result<(), PipelineError> {
@@ -85,7 +89,7 @@ impl Pipeline {
                 source = %job.source.display(),
                 "its recording was replaced meanwhile: the transcript is kept in the table alone"
             );
-            return Ok(self.queue.done(job.id, reply, self.now()).await?);
+            return self.done(&job, reply).await;
         }
         let ours = self.queue.written_under(job.base.clone()).await?;
         let writing = job.clone();
@@ -102,12 +106,21 @@ impl Pipeline {
                 note: written.note,
                 written_at: self.now(),
             };
-            self.queue.remember_output(job.id, output).await?;
+            self.kept(|| self.queue.remember_output(job.id, output.clone()))
+                .await?;
         }
         match error {
-            None => Ok(self.queue.done(job.id, reply, self.now()).await?),
+            None => {
+                self.room_again(Disk::Outputs).await?;
+                self.done(&job, reply).await
+            }
             Some(error) => self.output_failed(&job, reply, error).await,
         }
+    }
+
+    async fn done(&self, job: &Job, reply: ReplyId) -> Result<(), PipelineError> {
+        self.kept(|| self.queue.done(job.id, reply, self.now()))
+            .await
     }
 
     async fn output_failed(
@@ -116,7 +129,8 @@ impl Pipeline {
         reply: ReplyId,
         error: WriteError,
     ) -> Result<(), PipelineError> {
-        let code = if error.is_disk_full() {
+        let is_full = error.is_disk_full();
+        let code = if is_full {
             "disk_full"
         } else {
             "output_unwritable"
@@ -139,10 +153,15 @@ impl Pipeline {
             retry_at: after(self.now(), self.chance.about(OUTPUT_WAIT)),
             tries: tries + 1,
         };
-        Ok(self
-            .queue
-            .trouble(job.id, reply, trouble, self.now())
-            .await?)
+        if is_full {
+            self.no_room(Disk::Outputs, trouble.retry_at, trouble.reason.text.clone())
+                .await?;
+        }
+        self.kept(|| {
+            self.queue
+                .trouble(job.id, reply, trouble.clone(), self.now())
+        })
+        .await
     }
 }
 

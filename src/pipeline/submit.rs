@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
-use crate::domain::job::{Job, Provider, Reason, Stage};
+use crate::domain::job::{Job, JobId, Provider, Reason, Stage};
 use crate::domain::route::choose;
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Verdict, submit_verdict};
 use crate::queue::RawReply;
 use crate::speech::{Answer, Gate, NoAnswer, Service, Submission, Withheld, replies_of};
+
+/// How long a submit that could not be recorded waits for the next try.
+const RECORD_WAIT: Duration = Duration::from_secs(30);
 
 impl Pipeline {
     /// Acts on a job that was just claimed, and records what came of it.
@@ -25,7 +32,7 @@ impl Pipeline {
 
     async fn submit_paid(&self, job: Job) -> Result<(), PipelineError> {
         let Some(service) = self.service.clone() else {
-            return Ok(self.queue.requeue(job.id, None, None, self.now()).await?);
+            return self.requeue(job.id).await;
         };
         let limit = self.pace.direct_limit;
         if let Err(none) = choose(job.settings.provider, job.format, job.size, limit) {
@@ -33,7 +40,9 @@ impl Pipeline {
                 obstacle: none.obstacle,
                 text: none.text,
             };
-            return Ok(self.queue.park(job.id, stage, self.now()).await?);
+            return self
+                .kept(|| self.queue.park(job.id, stage.clone(), self.now()))
+                .await;
         }
         self.tell(job.id).await?;
         match delivery::open(&job.source, job.size, job.hash).await {
@@ -84,10 +93,13 @@ impl Pipeline {
                 if crate::faults::planted(crate::faults::Bug::GateWithoutRecord) {
                     return Ok(());
                 }
-                queue
-                    .commit(id, clock.now())
-                    .await
-                    .map_err(|error| Withheld::NotRecorded(error.to_string()))
+                queue.commit(id, clock.now()).await.map_err(|error| {
+                    if error.is_disk_full() {
+                        Withheld::NoRoom(error.to_string())
+                    } else {
+                        Withheld::NotRecorded(error.to_string())
+                    }
+                })
             })
         })
     }
@@ -140,15 +152,20 @@ impl Pipeline {
                 self.retry_later(job, reason).await
             }
             Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.source_changed(job).await,
-            Err(NoAnswer::Withheld(Withheld::Stopping)) => {
-                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
+            Err(NoAnswer::Withheld(Withheld::Stopping)) => self.requeue(job.id).await,
+            Err(NoAnswer::Withheld(Withheld::NoRoom(text))) => {
+                let until = after(self.now(), RECORD_WAIT);
+                self.no_room(Disk::State, until, text).await?;
+                self.requeue(job.id).await
             }
             Err(NoAnswer::Withheld(Withheld::NotRecorded(text))) => {
                 tracing::error!(
                     job = job.id.0,
                     "nothing was sent, because it could not be recorded: {text}"
                 );
-                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
+                let until = after(self.now(), RECORD_WAIT);
+                let reason = Reason::new("not_recorded", text);
+                self.requeue_until(job.id, Some(until), Some(reason)).await
             }
             Err(NoAnswer::Source(error)) => self.source_failed(job, &error).await,
         }
@@ -166,7 +183,8 @@ impl Pipeline {
                     body: answer.body,
                     request_id: answer.request_id,
                 };
-                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.kept(|| self.queue.store_reply(job.id, reply.clone(), self.now()))
+                    .await?;
                 self.service_is_back().await?;
                 self.bell.notify_one();
                 Ok(())
@@ -175,11 +193,39 @@ impl Pipeline {
                 self.put_back(job, halt, answer.retry_after, reason).await
             }
             Verdict::InDoubt(reason) => self.doubt(job, reason).await,
-            Verdict::Reject(reason) => Ok(self
-                .queue
-                .fail(job.id, reason, answer.request_id, self.now())
-                .await?),
+            Verdict::Reject(reason) => self.fail(job.id, reason, answer.request_id).await,
         }
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<(), PipelineError> {
+        self.requeue_until(id, None, None).await
+    }
+
+    async fn requeue_until(
+        &self,
+        id: JobId,
+        not_before: Option<Timestamp>,
+        reason: Option<Reason>,
+    ) -> Result<(), PipelineError> {
+        self.kept(|| {
+            self.queue
+                .requeue(id, not_before, reason.clone(), self.now())
+        })
+        .await
+    }
+
+    /// Ends a job without a transcript.
+    pub(super) async fn fail(
+        &self,
+        id: JobId,
+        reason: Reason,
+        request_id: Option<String>,
+    ) -> Result<(), PipelineError> {
+        self.kept(|| {
+            self.queue
+                .fail(id, reason.clone(), request_id.clone(), self.now())
+        })
+        .await
     }
 
     /// Back into the queue without an attempt being used up; the whole queue waits.
@@ -187,22 +233,21 @@ impl Pipeline {
         &self,
         job: &Job,
         halt: Halt,
-        retry_after: Option<std::time::Duration>,
+        retry_after: Option<Duration>,
         reason: Reason,
     ) -> Result<(), PipelineError> {
         self.halt(halt, retry_after, &reason).await?;
-        Ok(self
-            .queue
-            .requeue(job.id, None, Some(reason), self.now())
-            .await?)
+        self.requeue_until(job.id, None, Some(reason)).await
     }
 
     async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
         let wait = backoff(job.failures + 1, None, self.chance.fraction());
         let not_before = after(self.now(), wait);
-        self.queue
-            .retry_later(job.id, not_before, reason, self.now())
-            .await?;
+        self.kept(|| {
+            self.queue
+                .retry_later(job.id, not_before, reason.clone(), self.now())
+        })
+        .await?;
         Ok(())
     }
 
@@ -210,16 +255,17 @@ impl Pipeline {
         let wait = backoff(job.doubts + 1, None, self.chance.fraction());
         let retry_at = after(self.now(), wait);
         let policy = self.pace.doubt;
-        Ok(self
-            .queue
-            .doubt(job.id, reason, policy, retry_at, self.now())
-            .await?)
+        self.kept(|| {
+            self.queue
+                .doubt(job.id, reason.clone(), policy, retry_at, self.now())
+        })
+        .await
     }
 
     async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
         let text = "it changed after it was queued: nothing was sent, and what it is now is a recording of its own";
         let reason = Reason::new("source_changed", text);
-        Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+        self.fail(job.id, reason, None).await
     }
 
     pub(super) async fn source_failed(
@@ -230,7 +276,7 @@ impl Pipeline {
         let kind = error.kind();
         if kind == std::io::ErrorKind::NotFound {
             let reason = Reason::new("source_vanished", "the recording is not there any more");
-            return Ok(self.queue.fail(job.id, reason, None, self.now()).await?);
+            return self.fail(job.id, reason, None).await;
         }
         if kind == std::io::ErrorKind::UnexpectedEof {
             return self.source_changed(job).await;
@@ -266,18 +312,17 @@ impl Pipeline {
                     body,
                     request_id: None,
                 };
-                self.queue.store_reply(job.id, reply, self.now()).await?;
+                self.kept(|| self.queue.store_reply(job.id, reply.clone(), self.now()))
+                    .await?;
                 self.bell.notify_one();
                 Ok(())
             }
-            Err(Unheard::Local(LocalError::Stopped)) => {
-                Ok(self.queue.requeue(job.id, None, None, self.now()).await?)
-            }
+            Err(Unheard::Local(LocalError::Stopped)) => self.requeue(job.id).await,
             Err(Unheard::Source(error)) => self.source_failed(&job, &error).await,
             Err(Unheard::Changed) => self.source_changed(&job).await,
             Err(Unheard::Local(error)) => {
                 let reason = Reason::new(error.code(), format!("{:#}", anyhow::Error::new(error)));
-                Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+                self.fail(job.id, reason, None).await
             }
         }
     }
@@ -287,7 +332,7 @@ impl Pipeline {
         let text =
             "this stenod was built without the recogniser: build it with the feature `local`";
         let reason = Reason::new("no_recogniser", text);
-        Ok(self.queue.fail(job.id, reason, None, self.now()).await?)
+        self.fail(job.id, reason, None).await
     }
 }
 

@@ -48,6 +48,14 @@ impl PauseReason {
         Self::Offline,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn rank(self) -> usize {
+        Self::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .unwrap_or(Self::ALL.len())
+    }
+
     /// The name in the table and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -145,10 +153,6 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Pause>, QueueError> {
             tries: row.get(4)?,
         });
     }
-    pauses.sort_by_key(|pause| {
-        PauseReason::ALL
-            .iter()
-            .position(|reason| *reason == pause.reason)
-    });
+    pauses.sort_by_key(|pause| pause.reason.rank());
     Ok(pauses)
 }

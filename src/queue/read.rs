@@ -68,6 +68,8 @@ pub struct Outlook {
     pub queued: usize,
     /// Those of them that the service has accepted.
     pub accepted: usize,
+    /// Those of them that wait for another job of the same recording, which has not ended.
+    pub copies: usize,
     /// When the next of those that are not due yet is due.
     pub next_due: Option<Timestamp>,
 }
@@ -397,15 +399,6 @@ pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, 
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Whether a copy waits for the transcript of one that does not move by itself: in doubt and held,
-/// overdue, or in trouble.
-const WAITS_FOR_STUCK_TWIN: &str = "(stage = 'queued' AND state = 'waiting'
-    AND json_extract(data, '$.reason.code') = 'duplicate'
-    AND EXISTS (SELECT 1 FROM jobs twin WHERE twin.hash = jobs.hash
-        AND twin.settings = jobs.settings AND twin.id <> jobs.id
-        AND ((twin.stage = 'in_doubt' AND twin.due_ms IS NULL)
-            OR (twin.stage IN ('awaiting', 'received') AND twin.state = 'waiting'))))";
-
 /// What will still move by itself without being overdue or in trouble, and when something is due next
 /// after `now`.
 pub(super) fn outlook(
@@ -423,21 +416,31 @@ pub(super) fn outlook(
         let sql = format!(
             "SELECT count(*), min(due_ms) FILTER (WHERE due_ms > ?2),
                  count(*) FILTER (WHERE stage = 'queued'),
-                 count(*) FILTER (WHERE stage IN ('awaiting', 'received')) FROM jobs WHERE (
+                 count(*) FILTER (WHERE stage IN ('awaiting', 'received')),
+                 count(*) FILTER (WHERE json_extract(data, '$.reason.code') = 'duplicate'
+                     AND due_ms > ?2)
+             FROM jobs WHERE (
                  stage IN ('queued', 'submitting', 'committing')
                  OR (stage IN ('awaiting', 'received') AND state = 'active')
                  OR (stage = 'in_doubt' AND due_ms IS NOT NULL))
-             AND NOT {WAITS_FOR_STUCK_TWIN} AND json_extract(settings, '$.provider') = ?1 {scope}"
+             AND json_extract(settings, '$.provider') = ?1 {scope}"
         );
-        let (count, due, queued, accepted): (i64, Option<i64>, i64, i64) = connection
+        let (count, due, queued, accepted, copies): (i64, Option<i64>, i64, i64, i64) = connection
             .prepare_cached(&sql)?
             .query_row(params![provider.name(), millis(now)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })?;
         let number = |count: i64| usize::try_from(count).unwrap_or(0);
         outlook.unfinished += number(count);
         outlook.queued += number(queued);
         outlook.accepted += number(accepted);
+        outlook.copies += number(copies);
         let due = due.map(time);
         outlook.next_due = match (outlook.next_due, due) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -155,19 +155,23 @@ async fn a_copy_of_a_recording_that_is_held_in_doubt_keeps_no_run_waiting() {
     let copy = table.add("/in/b.mp3", 1).await;
     assert_eq!(table.claim_job().await.id, first);
     assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
-    assert_eq!(
-        table
-            .queue
-            .outlook(terms(), at(2))
-            .await
-            .unwrap()
-            .unfinished,
-        2
-    );
     table.queue.commit(first, at(3)).await.unwrap();
     table.queue.recover(DoubtPolicy::Hold, at(9)).await.unwrap();
-    let outlook = table.queue.outlook(terms(), at(2)).await.unwrap();
-    assert_eq!(outlook.unfinished, 0, "{outlook:?}");
+    let outlook = table.queue.outlook(terms(), at(9)).await.unwrap();
+    assert_eq!((outlook.unfinished, outlook.copies), (1, 1), "{outlook:?}");
+}
+
+#[tokio::test]
+async fn a_copy_whose_twin_has_ended_waits_for_it_no_more() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    assert_eq!(table.queue.outlook(terms(), at(2)).await.unwrap().copies, 1);
+    table.finish(first).await;
+    let outlook = table.queue.outlook(terms(), at(7)).await.unwrap();
+    assert_eq!((outlook.unfinished, outlook.copies), (1, 0), "{outlook:?}");
 }
 
 #[tokio::test]

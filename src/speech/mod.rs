@@ -34,6 +34,9 @@ pub enum Withheld {
     /// The intent could not be recorded.
     #[error("the submit could not be recorded: {0}")]
     NotRecorded(String),
+    /// There is no room on the disk to record the intent.
+    #[error("there is no room to record the submit: {0}")]
+    NoRoom(String),
     /// The program is being stopped.
     #[error("stenod is being stopped")]
     Stopping,

@@ -119,7 +119,10 @@ const COMMIT: &[Fault] = &[
     Fault::Stop,
     Fault::Foreign,
     Fault::Change,
-    // NoRoom, Jump
+    Fault::NoRoom,
+    Fault::NoRoomFor(90),
+    Fault::Jump(3 * 86_400),
+    Fault::Jump(-3 * 86_400),
 ];
 
 const FILE: &[Fault] = &[

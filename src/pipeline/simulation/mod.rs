@@ -44,7 +44,6 @@ use crate::speech::{Answer, replies_of};
 
 /// The largest direct body, in bytes.
 const DIRECT_LIMIT: u64 = 3 << 20;
-
 /// The most processes of a case; more mean that it never comes to an end.
 const MOST_PROCESSES: u32 = 60;
 /// The longest that a process may last; it is that of a run, which waits for nothing that long.

@@ -271,5 +271,9 @@ impl Inner {
     fn jump(&mut self, seconds: i64) {
         let jump = SignedDuration::from_secs(seconds);
         self.wall = self.wall.checked_add(jump).unwrap_or(self.wall);
+        // The disk knows nothing of the clock.
+        self.full_until = self
+            .full_until
+            .and_then(|until| until.checked_add(jump).ok());
     }
 }
