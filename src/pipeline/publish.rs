@@ -204,6 +204,6 @@ fn document(job: &Job, raw: Vec<u8>) -> Document {
         } else {
             Some(free())
         },
-        raw,
+        raw: Some(raw),
     }
 }
