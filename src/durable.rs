@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags};
 /// What to do where the target exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it: [`write`] fails with [`io::ErrorKind::AlreadyExists`].
+    /// Leave it: [`write()`] fails with [`io::ErrorKind::AlreadyExists`].
     Keep,
     /// Put the new file in its place.
     Replace,

@@ -71,7 +71,7 @@ fn find_under(
                 });
             }
             Ok(_) => {
-                tracing::debug!(file = %file.display(), "of another recording or other settings")
+                tracing::debug!(file = %file.display(), "of another recording or settings");
             }
             Err(error) => tracing::debug!(file = %file.display(), "not taken up: {error}"),
         }

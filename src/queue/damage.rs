@@ -3,6 +3,7 @@
 //! Whoever meets damage gets one error that says what is damaged, where it lies now and how to go on.
 //! From then on nothing of the table is used any more; the next start begins a new one.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,13 @@ pub(super) fn leave_as_it_is(connection: &Connection, leave: bool) -> Result<(),
     Ok(())
 }
 
+/// Whether the table has a log with something in it, which SQLite tidies away when it closes the table.
+pub(super) fn has_log(path: &Path) -> bool {
+    companion(path, "-wal")
+        .metadata()
+        .is_ok_and(|log| log.len() > 0)
+}
+
 /// Checks a table whole, if it is small enough for that.
 ///
 /// # Errors
@@ -158,7 +166,8 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), QueueErr
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(QueueError::Unsound(verdict))
+        let words: Vec<&str> = verdict.split_whitespace().collect();
+        Err(QueueError::Unsound(words.join(" ")))
     }
 }
 
@@ -179,8 +188,8 @@ pub(super) fn set_aside(state_dir: &Path, error: &QueueError, now: Timestamp) ->
 /// [`QueueError::StateDir`] where it cannot be moved.
 pub(super) fn finish_setting_aside(state_dir: &Path, now: Timestamp) -> Result<(), QueueError> {
     let path = state_dir.join(DATABASE);
-    let is_left = |name: &&str| companion(&path, name).symlink_metadata().is_ok();
-    if path.symlink_metadata().is_ok() || !COMPANIONS.iter().any(|name| is_left(&name)) {
+    let is_there = |name: &str| companion(&path, name).symlink_metadata().is_ok();
+    if is_there("") || !COMPANIONS.iter().any(|name| is_there(name)) {
         return Ok(());
     }
     move_aside(&path, now)
@@ -227,16 +236,16 @@ fn companion(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// An error and its causes on one line.
+/// What an error says is damaged, with its causes, on one line.
 fn cause(error: &QueueError) -> String {
-    let own = error.to_string();
-    let mut text = match error {
-        // What can be read and what cannot is told by the cause alone.
-        QueueError::Sqlite(error) => return error.to_string(),
-        QueueError::Commit(error) => return error.to_string(),
-        _ => own,
-    };
-    let mut source = std::error::Error::source(error);
+    if let QueueError::Sqlite(error) = error {
+        return error.to_string();
+    }
+    if let QueueError::Commit(error) = error {
+        return error.to_string();
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
     while let Some(deeper) = source {
         text.push_str(&format!(": {deeper}"));
         source = deeper.source();

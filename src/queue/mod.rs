@@ -886,9 +886,10 @@ fn may_be_forced(stage: &Stage) -> bool {
 
 /// Opens the database with the settings that its promises rest on, at today's schema.
 fn connect(path: &Path) -> Result<Connection, QueueError> {
-    let mut connection = Connection::open(path)?;
     // Until it is known to be sound, nothing in its files is tidied up.
-    damage::leave_as_it_is(&connection, true)?;
+    let keep = damage::has_log(path);
+    let mut connection = Connection::open(path)?;
+    damage::leave_as_it_is(&connection, keep)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
