@@ -41,6 +41,15 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     sync_folder(target)
 }
 
+/// Renames `from` to `to` in the same file system, so that after success it survives a power cut.
+///
+/// # Errors
+/// Any error of the file system; [`io::ErrorKind::AlreadyExists`] if `to` is there and is to be kept.
+pub fn move_file(from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
+    put(from, to, existing)?;
+    sync_folder(to)
+}
+
 /// Makes `folder` and those above it, each synced into its parent.
 ///
 /// # Errors

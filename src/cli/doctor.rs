@@ -231,16 +231,10 @@ fn check_table(state_dir: &Path) -> Check {
         Ok(Some(verdict)) if verdict == "ok" => {
             Check::ok("table", format!("{} is sound", shown(&path)))
         }
-        Ok(Some(verdict)) => {
-            let mend = format!(
-                "stop stenod and move {} aside; transcripts stay",
-                shown(&path)
-            );
-            Check::problem(
-                "table",
-                format!("{} is damaged: {verdict}", shown(&path)),
-                mend,
-            )
+        Ok(Some(verdict)) => damaged_table(format!("{} is damaged: {verdict}", shown(&path))),
+        Err(error) if error.is_damage() => {
+            let error = anyhow::Error::new(error);
+            damaged_table(format!("{} is damaged: {error:#}", shown(&path)))
         }
         Err(error) => {
             let text = format!(
@@ -251,6 +245,12 @@ fn check_table(state_dir: &Path) -> Check {
             Check::problem("table", text, "run doctor as the user that runs stenod")
         }
     }
+}
+
+fn damaged_table(text: String) -> Check {
+    let mend = "start stenod again: what it finds damaged is set aside, and transcripts whose json lies \
+        beside their recording are taken up free of charge";
+    Check::problem("table", text, mend)
 }
 
 /// Room and kind of the file system that holds the state, or will hold it.

@@ -409,7 +409,14 @@ impl Intake {
         else {
             return Ok(());
         };
-        let gone = self.gone_twin(place, &source, *hash).await?;
+        let settings = place.settings.clone();
+        let twins = self.pipeline.queue.twins(*hash, settings).await?;
+        let is_new = !twins.iter().any(|twin| twin.source == source);
+        let gone = if is_new {
+            gone_twin(twins).await?
+        } else {
+            None
+        };
         let candidate = Candidate {
             source,
             root: place.root.path().to_owned(),
@@ -427,6 +434,13 @@ impl Intake {
                 self.pipeline.pace.direct_limit,
             ),
         };
+        if is_new
+            && gone.is_none()
+            && !self.options.force
+            && let Some(id) = self.pipeline.adopt(place, &candidate).await?
+        {
+            return self.take_up_done(id).await;
+        }
         if self.is_over_limit(&candidate).await? {
             return Ok(());
         }
@@ -512,32 +526,12 @@ impl Intake {
         Ok(())
     }
 
-    /// A job of the same recording whose file has gone while its folder is still there: a rename.
-    async fn gone_twin(
-        &self,
-        place: &Place,
-        source: &Path,
-        hash: ContentHash,
-    ) -> Result<Option<JobId>, PipelineError> {
-        let twins = self
-            .pipeline
-            .queue
-            .twins(hash, place.settings.clone())
-            .await?;
-        if twins.is_empty() || twins.iter().any(|twin| twin.source == source) {
-            return Ok(None);
+    /// A recording whose transcript lay there already is done without having been queued.
+    async fn take_up_done(&self, id: JobId) -> Result<(), PipelineError> {
+        if self.pipeline.pace.scoped {
+            self.pipeline.queue.enter_scope(id).await?;
         }
-        let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
-        let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
-            .map(|twin| (twin.id, twin.source, twin.root))
-            .collect();
-        let gone = blocking(move || {
-            places
-                .into_iter()
-                .find(|(_, source, root)| root.exists() && is_gone(source))
-        })
-        .await?;
-        Ok(gone.map(|(id, ..)| id))
+        self.pipeline.tell(id).await
     }
 
     fn skipped(&self, path: PathBuf, reason: Reason) {
@@ -701,6 +695,25 @@ fn may_follow(stage: &Stage) -> bool {
         | Stage::Failed { .. }
         | Stage::Cancelled => false,
     }
+}
+
+/// The job among those of the same recording whose file has gone while its folder is still there: a
+/// rename.
+async fn gone_twin(twins: Vec<Job>) -> Result<Option<JobId>, TaskPanicked> {
+    let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
+    let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
+        .map(|twin| (twin.id, twin.source, twin.root))
+        .collect();
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let gone = blocking(move || {
+        places
+            .into_iter()
+            .find(|(_, source, root)| root.exists() && is_gone(source))
+    })
+    .await?;
+    Ok(gone.map(|(id, ..)| id))
 }
 
 fn is_gone(path: &Path) -> bool {
