@@ -10,7 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that everything but `domain` may know: clocks, files, tasks, logs.
-const ROOTS: [&str; 5] = ["clock", "durable", "source", "supervise", "telemetry"];
+const ROOTS: [&str; 6] = [
+    "clock",
+    "durable",
+    "faults",
+    "source",
+    "supervise",
+    "telemetry",
+];
 
 /// Modules that each own one outside thing and never know each other.
 const ADAPTERS: [&str; 6] = [

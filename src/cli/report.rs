@@ -27,8 +27,8 @@ pub(super) struct Teller {
 /// What has been told, for the summary.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
-    /// The last stage of each job.
-    pub(super) stages: HashMap<JobId, StageName>,
+    /// The last stage of each job, and whether it had a reason to wait there.
+    pub(super) stages: HashMap<JobId, (StageName, bool)>,
     /// Files that were passed over, and why.
     pub(super) skipped: Vec<(String, Reason)>,
     /// How many were passed over, though not all are kept.
@@ -74,7 +74,8 @@ impl Teller {
     }
 
     fn job(&self, told: &mut Told, job: &Job, outputs: &[Written]) -> io::Result<()> {
-        let before = told.stages.insert(job.id, job.stage.name());
+        let now = (job.stage.name(), job.stage.reason().is_some());
+        let before = told.stages.insert(job.id, now);
         if self.output.json() {
             let fields = view::job(job, outputs, self.direct_limit);
             let mut line = json!({"type": "job"});
@@ -84,7 +85,7 @@ impl Teller {
             return self.output.line(&line);
         }
         match line(job, outputs) {
-            Some(line) if before != Some(job.stage.name()) => self.say(told, &line),
+            Some(line) if before != Some(now) => self.say(told, &line),
             _ => Ok(()),
         }
     }

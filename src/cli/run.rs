@@ -19,6 +19,7 @@ use crate::domain::money::{Amount, estimate};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, Reader};
 use crate::session::{self, Extras, Places};
+use crate::supervise;
 
 /// How a run ended, and what the table says then.
 struct RunEnd {
@@ -90,7 +91,8 @@ async fn run(
     }
     let outlook = look_ahead(pipeline).await?;
     show_plan(session, &outlook)?;
-    if !yes && !agreed(session, &outlook)? {
+    if !yes && !agreed(session, pipeline, &outlook).await? {
+        take_back(pipeline).await?;
         return Ok(RunEnd {
             ended: Ended::Stopped,
             missing,
@@ -165,20 +167,39 @@ fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
     ))
 }
 
-/// Asks before money is spent, on a terminal.
-fn agreed(session: &Session, ahead: &Ahead) -> io::Result<bool> {
+/// Asks before money is spent, on a terminal; a stop is a no.
+async fn agreed(session: &Session, pipeline: &Pipeline, ahead: &Ahead) -> Result<bool, Failure> {
     let is_free = ahead.recordings == 0 || ahead.cost.is_some_and(|cost| cost.is_zero());
     let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
     if is_free || !on_terminal || session.output.json() {
         return Ok(true);
     }
     write!(io::stderr().lock(), "Go on? [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    let answer = supervise::blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = tokio::select! {
+        answer = answer => answer??,
+        () = pipeline.stop.cancelled() => String::new(),
+    };
     Ok(matches!(
         answer.trim().to_ascii_lowercase().as_str(),
         "y" | "yes"
     ))
+}
+
+/// Takes back what this run has queued and nobody agreed to pay for.
+async fn take_back(pipeline: &Pipeline) -> Result<(), Failure> {
+    let queued = pipeline
+        .queue
+        .read(|reader| reader.scoped_jobs(Some(State::Queued)))
+        .await?;
+    pipeline
+        .queue
+        .forget(queued.iter().map(|job| job.id).collect())
+        .await?;
+    Ok(())
 }
 
 fn say_who_recognises(session: &Session, config: &Config, provider: Provider) -> io::Result<()> {
@@ -287,9 +308,12 @@ impl Summary<'_> {
                 "stopped: {}; the work is kept, and the same command goes on with it",
                 clean(&pause.text)
             )),
-            Ended::Finished | Ended::Stopped if self.failed + self.in_doubt > 0 => {
-                session.output.say("see `stenod list --state failed` and `stenod show ID`; `stenod retry --failed` tries again")
-            }
+            Ended::Finished | Ended::Stopped if self.failed > 0 => session.output.say(
+                "see `stenod list --state failed` and `stenod show ID`; `stenod retry --failed` tries again",
+            ),
+            Ended::Finished | Ended::Stopped if self.in_doubt > 0 => session.output.say(
+                "see `stenod list --state in_doubt`; `stenod retry --in-doubt` sends them again, which may pay twice",
+            ),
             Ended::Finished | Ended::Stopped => Ok(()),
         }
     }

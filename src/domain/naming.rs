@@ -8,6 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+/// How many hexadecimal digits a mark has.
+const MARK_LENGTH: usize = 8;
+
 /// The longest file name of the usual file systems, in bytes (`NAME_MAX` of POSIX on Linux).
 pub const LONGEST_NAME: usize = 255;
 /// Room kept for the longest suffix (`.999.diarization.json`) behind a base.
@@ -23,6 +26,17 @@ pub fn base_name(recording: &Path, stem_is_taken: bool) -> OsString {
         recording.file_stem()
     };
     shortened(name.unwrap_or(OsStr::new("recording")))
+}
+
+/// A base name with a mark of the recording's own path, which no other recording has.
+pub fn marked(base: &OsStr, recording: &Path) -> OsString {
+    let mark = blake3::hash(recording.as_os_str().as_bytes()).to_hex();
+    let mut name = base.as_bytes().to_vec();
+    // The mark takes its room from the name, so that a suffix still fits.
+    name.truncate(LONGEST_NAME - ROOM_FOR_SUFFIX - MARK_LENGTH - 1);
+    name.push(b'~');
+    name.extend_from_slice(mark.as_bytes().get(..MARK_LENGTH).unwrap_or_default());
+    OsString::from_vec(name)
 }
 
 /// The path of the output with `suffix` for a `base` path: number 1 is the plain name, 2 the next.
@@ -64,7 +78,7 @@ fn shortened(name: &OsStr) -> OsString {
         return name.to_owned();
     }
     let mark = blake3::hash(bytes).to_hex();
-    let mark = mark.get(..8).unwrap_or_default();
+    let mark = mark.get(..MARK_LENGTH).unwrap_or_default();
     let mut end = room - mark.len() - 1;
     // A cut inside a UTF-8 character would make a valid name invalid.
     while end > 0

@@ -106,12 +106,12 @@ impl Pipeline {
     /// # Errors
     /// Every other error, as it is.
     pub(super) async fn unless_full(&self, error: PipelineError) -> Result<(), PipelineError> {
-        match error {
-            PipelineError::Queue(error) if error.is_disk_full() => {
-                self.no_room_for_state(&error).await
-            }
-            error => Err(error),
+        if let PipelineError::Queue(error) = &error
+            && error.is_disk_full()
+        {
+            return self.no_room_for_state(error).await;
         }
+        Err(error)
     }
 
     async fn no_room_for_state(&self, error: &QueueError) -> Result<(), PipelineError> {

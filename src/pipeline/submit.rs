@@ -85,10 +85,11 @@ impl Pipeline {
                     Ok(true) => {}
                     Ok(false) | Err(_) => return Err(Withheld::SourceChanged),
                 }
+                // In this order, so that whoever stops either sees the flag or is seen here.
+                committed.store(true, Ordering::SeqCst);
                 if stop.is_cancelled() {
                     return Err(Withheld::Stopping);
                 }
-                committed.store(true, Ordering::SeqCst);
                 #[cfg(test)]
                 if crate::faults::planted(crate::faults::Bug::GateWithoutRecord) {
                     return Ok(());
@@ -237,7 +238,9 @@ impl Pipeline {
         reason: Reason,
     ) -> Result<(), PipelineError> {
         self.halt(halt, retry_after, &reason).await?;
-        self.requeue_until(job.id, None, Some(reason)).await
+        // Behind those that were not tried yet, so that one sick recording does not block the others.
+        self.requeue_until(job.id, Some(self.now()), Some(reason))
+            .await
     }
 
     async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
@@ -353,20 +356,33 @@ fn recognise(
 ) -> Result<Vec<u8>, Unheard> {
     use crate::media::decode::Samples;
 
-    let size = std::fs::metadata(&job.source)
-        .map_err(Unheard::Source)?
-        .len();
-    if size != job.size {
-        return Err(Unheard::Changed);
-    }
-    let mut samples = Samples::open(&job.source).map_err(|error| {
+    let file = crate::source::open(&job.source).map_err(|error| Unheard::Source(error.into()))?;
+    prove(&file, job)?;
+    let mut samples = Samples::from_file(&file).map_err(|error| {
         Unheard::Local(crate::speech::local::LocalError::Undecodable(Box::new(
             error,
         )))
     })?;
     let language = job.settings.language.as_str();
-    pipeline
+    let heard = pipeline
         .local
-        .transcribe(&mut |block| samples.read(block), language, keep_going)
-        .map_err(Unheard::Local)
+        .transcribe(&mut |block| samples.read(block), language, keep_going);
+    // What was heard of bytes that changed meanwhile is nobody's transcript.
+    prove(&file, job)?;
+    heard.map_err(Unheard::Local)
+}
+
+/// Checks that the bytes of `file` are those that were queued.
+#[cfg(feature = "local")]
+fn prove(mut file: &std::fs::File, job: &Job) -> Result<(), Unheard> {
+    use std::io::Seek as _;
+
+    let mut hasher = blake3::Hasher::new();
+    file.rewind().map_err(Unheard::Source)?;
+    hasher.update_reader(file).map_err(Unheard::Source)?;
+    if hasher.finalize().as_bytes() == &job.hash.0 {
+        Ok(())
+    } else {
+        Err(Unheard::Changed)
+    }
 }

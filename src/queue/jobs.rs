@@ -3,6 +3,7 @@
 //! Each function is one step inside a transaction. A move names the stages that it may start from, so
 //! that nothing that was decided elsewhere meanwhile is overwritten.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -87,16 +88,20 @@ pub(super) fn enqueue(
     }
 }
 
-/// The base of the outputs: the stem, or the whole name where another recording has the stem.
+/// The base of the outputs: the stem, the whole name where another recording has the stem, and the whole
+/// name with a mark of the recording's own path where others have both.
 fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, QueueError> {
-    let at = |stem_is_taken| {
-        let name = naming::base_name(&candidate.source, stem_is_taken);
+    let at = |name: &OsStr| {
         let output_dir = candidate.output_dir.as_deref();
-        naming::base_path(&candidate.source, &candidate.root, output_dir, &name)
+        naming::base_path(&candidate.source, &candidate.root, output_dir, name)
     };
-    let stem = at(false);
-    let taken = adopt::is_base_taken(connection, &stem, &candidate.source)?;
-    Ok(if taken { at(true) } else { stem })
+    let whole = naming::base_name(&candidate.source, true);
+    for base in [at(&naming::base_name(&candidate.source, false)), at(&whole)] {
+        if !adopt::is_base_taken(connection, &base, &candidate.source)? {
+            return Ok(base);
+        }
+    }
+    Ok(at(&naming::marked(&whole, &candidate.source)))
 }
 
 /// A new job, in the stage that the candidate begins in.
@@ -261,6 +266,15 @@ pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>,
     Ok(id.map(JobId))
 }
 
+/// What a failure is called that lies in the bytes and the settings alone, and so is that of every copy.
+const LASTING_FAILURES: &[&str] = &[
+    "bad_request",
+    "format_refused",
+    "too_large_for_service",
+    "unprocessable",
+    "undecodable",
+];
+
 /// Another job of the same identity that failed for reasons that lie in the recording or its settings.
 pub(super) fn failed_twin(
     connection: &Connection,
@@ -274,7 +288,8 @@ pub(super) fn failed_twin(
         ),
         &[&job.hash.0, &to_json(&job.settings)?, &job.id.0],
     )?;
-    Ok(twin.and_then(|twin| twin.stage.reason().map(|reason| (twin.id, reason))))
+    let reason = twin.and_then(|twin| Some((twin.id, twin.stage.reason()?)));
+    Ok(reason.filter(|(_, reason)| LASTING_FAILURES.contains(&reason.code.as_str())))
 }
 
 /// Notes what happened to a job, for `show`; what happens again and again is noted once, with its last
@@ -336,13 +351,12 @@ pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Resul
     advance(connection, job.id, &from, &Stage::queued(), now)
 }
 
-/// Stops a job because a person asked for it; a ticket that is already paid for is let go of as well.
+/// Stops a job because a person asked for it; one that is accepted is paid for, and its transcript comes.
 pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
     ledger::release(connection, id, "cancelled", now)?;
     let from = [
         StageName::Queued,
         StageName::Waiting,
-        StageName::Awaiting,
         StageName::Failed,
         StageName::InDoubt,
     ];
@@ -439,4 +453,18 @@ pub(super) fn publish_again(
         trouble: None,
     };
     advance(connection, job.id, &[StageName::Done], &stage, now)
+}
+
+/// Takes a job out of the table that was queued and never touched; says whether it was such a one.
+pub(super) fn forget(connection: &Connection, id: JobId) -> Result<bool, QueueError> {
+    let forgotten = connection
+        .prepare_cached(
+            "DELETE FROM jobs WHERE id = ?1 AND stage = 'queued' AND attempts = 0 AND forced = 0
+             AND NOT EXISTS (SELECT 1 FROM ledger WHERE job = ?1)
+             AND NOT EXISTS (SELECT 1 FROM attempts WHERE job = ?1)
+             AND NOT EXISTS (SELECT 1 FROM replies WHERE job = ?1)
+             AND NOT EXISTS (SELECT 1 FROM outputs WHERE job = ?1)",
+        )?
+        .execute([id.0])?;
+    Ok(forgotten > 0)
 }

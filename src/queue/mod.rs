@@ -839,6 +839,22 @@ impl Queue {
             .await
     }
 
+    /// Takes jobs out of the table that were queued and never touched; says how many it was.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn forget(&self, ids: Vec<JobId>) -> Result<usize, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let mut forgotten = 0;
+                for id in ids {
+                    forgotten += usize::from(jobs::forget(connection, id)?);
+                }
+                Ok(forgotten)
+            })
+            .await
+    }
+
     /// Stops the jobs that a person names; gives those that had not ended and were not in hand.
     ///
     /// # Errors
@@ -948,6 +964,9 @@ fn recover(
     now: Timestamp,
 ) -> Result<Recovered, QueueError> {
     let mut recovered = Recovered::default();
+    if policy == DoubtPolicy::Hold {
+        hold_doubtful(connection, now)?;
+    }
     for job in read::in_stages(connection, IN_HAND)? {
         let recovered_to = step::recover(&job.stage, job.doubts, policy, now);
         #[cfg(test)]
@@ -972,6 +991,24 @@ fn recover(
         }
     }
     Ok(recovered)
+}
+
+/// A repeat that an earlier policy had planned is left to a person where the policy is to hold.
+fn hold_doubtful(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+    for job in read::in_stages(connection, &[StageName::InDoubt])? {
+        if let Stage::InDoubt {
+            reason,
+            retry_at: Some(_),
+        } = job.stage
+        {
+            let stage = Stage::InDoubt {
+                reason,
+                retry_at: None,
+            };
+            jobs::advance(connection, job.id, &[StageName::InDoubt], &stage, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn doubt(

@@ -541,3 +541,70 @@ async fn a_pause_from_before_the_clock_was_set_back_holds_nothing() {
             .all(|pause| pause.holds(days_ahead) && !pause.holds(at(0)))
     );
 }
+
+#[tokio::test]
+async fn three_recordings_that_share_a_name_in_one_tree_get_three_bases() {
+    let table = table();
+    let mut bases = Vec::new();
+    for (content, path) in (1_u8..).zip(["/in/a/x.mp3", "/in/b/x.mp3", "/in/c/x.mp3"]) {
+        let mut candidate = recording(path, content);
+        candidate.root = Path::new(path).parent().unwrap().to_owned();
+        candidate.output_dir = Some("/out".into());
+        let enqueued = table
+            .queue
+            .enqueue(candidate, None, false, at(1))
+            .await
+            .unwrap();
+        let Enqueued::New(id) = enqueued else {
+            panic!("{enqueued:?}")
+        };
+        bases.push(table.queue.job(id).await.unwrap().base);
+    }
+    bases.sort();
+    bases.dedup();
+    assert_eq!(bases.len(), 3, "{bases:?}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_recording_that_only_went_away_is_sent() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    let reason = Reason::new("source_vanished", "gone");
+    table.queue.fail(first, reason, None, at(3)).await.unwrap();
+    assert_eq!(table.claim_job().await.id, copy);
+}
+
+#[tokio::test]
+async fn a_planned_repeat_is_held_where_the_policy_is_to_hold_by_now() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table.queue.commit(id, at(3)).await.unwrap();
+    table
+        .queue
+        .recover(DoubtPolicy::RetryOnce, at(4))
+        .await
+        .unwrap();
+    assert!(table.queue.job(id).await.unwrap().stage.due().is_some());
+    table.queue.recover(DoubtPolicy::Hold, at(5)).await.unwrap();
+    assert_eq!(table.queue.job(id).await.unwrap().stage.due(), None);
+    assert_eq!(table.state(id).await, State::InDoubt);
+}
+
+#[tokio::test]
+async fn what_was_queued_and_never_touched_can_be_taken_back_and_nothing_else() {
+    let table = table();
+    let touched = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table
+        .queue
+        .requeue(touched, None, None, at(3))
+        .await
+        .unwrap();
+    let fresh = table.add("/in/b.mp3", 2).await;
+    assert_eq!(table.queue.forget(vec![touched, fresh]).await.unwrap(), 1);
+    assert!(table.queue.job(fresh).await.is_err());
+    assert_eq!(table.state(touched).await, State::Queued);
+}

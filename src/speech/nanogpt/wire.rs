@@ -12,6 +12,8 @@ use crate::domain::verdict::Shape;
 
 /// The most of the service's words that are kept, in characters.
 const LONGEST_WORDS: usize = 300;
+/// The most that one submit is believed to cost, in whole units of its currency.
+const LARGEST_COST: u32 = 10_000;
 /// Statuses that end a run badly, in small letters.
 const BAD_ENDS: &[&str] = &["failed", "error", "cancelled", "canceled", "expired"];
 /// Statuses that end a run well.
@@ -70,7 +72,7 @@ pub(super) fn status_call(ticket: &Ticket) -> Value {
     Value::Object(fields)
 }
 
-/// What a body says the submit has cost: in its metadata if it has any, else beside the run id.
+/// What a body says the submit has cost, if that can be believed: in its metadata if it has any, else beside the run id.
 pub(super) fn cost(body: &[u8]) -> Option<Amount> {
     let fields = object(body)?;
     let metadata = fields.get("metadata").and_then(Value::as_object);
@@ -80,12 +82,20 @@ pub(super) fn cost(body: &[u8]) -> Option<Amount> {
             currency: currency(metadata),
         })
     });
-    in_metadata.or_else(|| {
+    let amount = in_metadata.or_else(|| {
         Some(Amount {
             value: decimal(fields.get("cost")?)?,
             currency: currency(&fields),
         })
-    })
+    });
+    amount.and_then(believable)
+}
+
+/// An amount that a submit may cost; what is negative or absurd says nothing about money.
+fn believable(amount: Amount) -> Option<Amount> {
+    let is_believable =
+        !amount.value.is_sign_negative() && amount.value <= Decimal::from(LARGEST_COST);
+    is_believable.then_some(amount)
 }
 
 /// The balance in dollars.
@@ -316,6 +326,8 @@ mod tests {
         let text = cost(br#"{"cost": "1e-4", "paymentSource": "XNO"}"#).unwrap();
         assert_eq!(text.to_string(), "0.0001 XNO");
         assert_eq!(cost(br#"{"transcription": "hi"}"#), None);
+        assert_eq!(cost(br#"{"cost": 1e15}"#), None, "absurd");
+        assert_eq!(cost(br#"{"cost": -1}"#), None, "negative");
     }
 
     #[test]
