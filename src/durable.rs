@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags};
 /// What to do where the target exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it: [`write`] fails with [`io::ErrorKind::AlreadyExists`].
+    /// Leave it: [`write()`] fails with [`io::ErrorKind::AlreadyExists`].
     Keep,
     /// Put the new file in its place.
     Replace,
@@ -39,6 +39,15 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Renamed)?;
     sync_folder(target)
+}
+
+/// Renames `from` to `to` in the same file system, so that after success it survives a power cut.
+///
+/// # Errors
+/// Any error of the file system; [`io::ErrorKind::AlreadyExists`] if `to` is there and is to be kept.
+pub fn move_file(from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
+    put(from, to, existing)?;
+    sync_folder(to)
 }
 
 /// Makes `folder` and those above it, each synced into its parent.

@@ -48,6 +48,14 @@ pub enum SetupError {
         /// The model.
         model: String,
     },
+    /// The built-in model does not know the language.
+    #[error(
+        "the built-in recogniser knows English alone, and the language `{language}` is asked for"
+    )]
+    EnglishOnly {
+        /// The language.
+        language: String,
+    },
     /// Neither paths nor folders.
     #[error("no folder is configured and no path is given")]
     NothingToLookAt,
@@ -69,8 +77,14 @@ impl SetupError {
     /// How to mend it, in one sentence.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoKey | Self::ModelNeedsKey { .. } | Self::NothingRecognises => Some(
+            Self::NoKey | Self::NothingRecognises => Some(
                 "put the key into a file and name it as service.api_key_file, or set NANOGPT_API_KEY",
+            ),
+            Self::ModelNeedsKey { .. } => Some(
+                "set NANOGPT_API_KEY or service.api_key_file, or leave the model out for the built-in recogniser",
+            ),
+            Self::EnglishOnly { .. } => Some(
+                "ask for `en` or `auto`, name a multilingual Whisper checkpoint as local.model_dir, or use the service",
             ),
             Self::NothingToLookAt => {
                 Some("name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration")
@@ -195,6 +209,12 @@ fn place(
     if provider.is_paid() && money::is_not_transcription(&transcribe.model) {
         return Err(SetupError::NoTranscription {
             model: transcribe.model.clone(),
+        });
+    }
+    let built_in = provider == Provider::Local && config.local.model_dir.is_none();
+    if built_in && !["auto", "en", "eng"].contains(&transcribe.language.as_str()) {
+        return Err(SetupError::EnglishOnly {
+            language: transcribe.language.clone(),
         });
     }
     let paid = provider.is_paid();

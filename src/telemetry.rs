@@ -3,8 +3,6 @@
 //! Logs go to standard error, never to standard output, and carry no colour codes unless that is a
 //! terminal. Keys, links and transcript text are never logged.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::EnvFilter;
 
 /// How much is logged.
@@ -54,7 +52,7 @@ pub fn start(verbosity: Verbosity, colour: bool) -> Result<(), anyhow::Error> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(verbosity.directive()))
         .with_writer(std::io::stderr)
-        .with_ansi(colour && std::io::stderr().is_terminal())
+        .with_ansi(colour)
         .with_target(false)
         .try_init()
         .map_err(|error| anyhow::anyhow!("cannot set up logging: {error}"))

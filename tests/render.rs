@@ -74,7 +74,7 @@ fn document(case: &str) -> Document {
             amount: amount.parse().unwrap(),
             currency,
         }),
-        raw,
+        raw: Some(raw),
     }
 }
 
@@ -158,8 +158,10 @@ fn silence_is_rendered_as_expected() {
 #[test]
 fn the_raw_reply_comes_out_as_it_came() {
     let mut document = document("plain");
-    document.raw = b"\xff\x00 not even JSON".to_vec();
-    assert_eq!(render(Format::Raw, &document), Some(document.raw));
+    document.raw = Some(b"\xff\x00 not even JSON".to_vec());
+    assert_eq!(render(Format::Raw, &document), document.raw);
+    document.raw = None;
+    assert_eq!(lack(Format::Raw, &document), Some(Lack::Reply));
 }
 
 #[test]
@@ -274,7 +276,7 @@ fn keys_come_in_the_documented_order() {
         keys,
         [
             "text", "language", "duration", "segments", "format", "version", "speakers", "events",
-            "source", "job", "cost", "timing", "warnings"
+            "source", "job", "cost", "timing", "warnings", "seal"
         ]
     );
 }

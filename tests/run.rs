@@ -752,3 +752,30 @@ fn the_network_is_not_touched_without_need() {
         .look(|log| log.submits().count() + log.polls().count());
     assert_eq!(paid, 0);
 }
+
+#[test]
+fn a_deleted_transcript_is_written_again_free_of_charge() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 1.0));
+    stage.stenod(["run"]).success();
+    let text = stage.read("a.txt");
+    fs::remove_file(stage.at("a.txt")).unwrap();
+    stage.stenod(["run"]).success();
+    assert_eq!(stage.read("a.txt"), text);
+    assert_eq!(charges(&stage), 1);
+}
+
+#[test]
+fn a_format_that_is_asked_for_later_is_written_free_of_charge() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 1.0));
+    stage.stenod(["run", "-f", "txt"]).success();
+    assert!(!stage.at("a.srt").exists());
+    stage.stenod(["run", "-f", "txt,srt"]).success();
+    assert!(stage.at("a.srt").exists(), "{:?}", stage.names());
+    assert_eq!(charges(&stage), 1);
+    stage
+        .stenod(["run", "-f", "txt,srt"])
+        .success()
+        .says("nothing to do");
+}

@@ -81,12 +81,12 @@ impl Check {
     }
 
     fn line(&self) -> String {
-        let mut line = format!(
-            "{:<8} {:<8} {}",
-            self.grade.name(),
-            self.name,
-            clean(&self.text)
+        let text: Vec<String> = self.text.lines().map(clean).collect();
+        let text = text.join(
+            "
+                  ",
         );
+        let mut line = format!("{:<8} {:<8} {text}", self.grade.name(), self.name);
         if let Some(mend) = &self.mend {
             line.push_str(&format!("\n                  fix: {}", clean(mend)));
         }
@@ -114,7 +114,10 @@ pub(super) async fn execute(session: &Session, arguments: &DoctorArguments) -> R
         Ok(config) => check_all(&config, arguments.offline).await,
         Err(errors) => {
             let mend = "`stenod config example` shows every setting";
-            vec![Check::problem("config", errors.to_string(), mend)]
+            let mistakes = errors.mistakes().iter();
+            mistakes
+                .map(|mistake| Check::problem("config", mistake.to_string(), mend))
+                .collect()
         }
     };
     let failed = checks.iter().any(|check| check.grade == Grade::Problem);
@@ -228,16 +231,10 @@ fn check_table(state_dir: &Path) -> Check {
         Ok(Some(verdict)) if verdict == "ok" => {
             Check::ok("table", format!("{} is sound", shown(&path)))
         }
-        Ok(Some(verdict)) => {
-            let mend = format!(
-                "stop stenod and move {} aside; transcripts stay",
-                shown(&path)
-            );
-            Check::problem(
-                "table",
-                format!("{} is damaged: {verdict}", shown(&path)),
-                mend,
-            )
+        Ok(Some(verdict)) => damaged_table(format!("{} is damaged: {verdict}", shown(&path))),
+        Err(error) if error.is_damage() => {
+            let error = anyhow::Error::new(error);
+            damaged_table(format!("{} is damaged: {error:#}", shown(&path)))
         }
         Err(error) => {
             let text = format!(
@@ -248,6 +245,12 @@ fn check_table(state_dir: &Path) -> Check {
             Check::problem("table", text, "run doctor as the user that runs stenod")
         }
     }
+}
+
+fn damaged_table(text: String) -> Check {
+    let mend = "start stenod again: what it finds damaged is set aside, and transcripts whose json lies \
+        beside their recording are taken up free of charge";
+    Check::problem("table", text, mend)
 }
 
 /// Room and kind of the file system that holds the state, or will hold it.

@@ -8,6 +8,9 @@ use crate::pipeline::PipelineError;
 use crate::queue::QueueError;
 use crate::session::{OpenError, SetupError};
 
+/// What a start without a table does.
+const BEGINS_ANEW: &str = "begins a new table and takes up every transcript whose json lies beside its recording, free of charge";
+
 /// Why a command ended.
 #[derive(Debug)]
 pub struct Failure {
@@ -91,13 +94,23 @@ impl From<ConfigErrors> for Failure {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
+        if let QueueError::Corrupt(_) = &error {
+            return Self::new(exit::UNEXPECTED, error)
+                .hint(format!("nothing was deleted; starting again {BEGINS_ANEW}"));
+        }
+        if error.is_damage() {
+            // Whoever only reads moves nothing.
+            let error = anyhow::Error::new(error).context("the job table is damaged");
+            return Self::new(exit::UNEXPECTED, error).hint(format!(
+                "nothing was changed; `stenod run` and `stenod watch` set it aside, and starting them again {BEGINS_ANEW}"
+            ));
+        }
         let is_held = matches!(error, QueueError::AlreadyHeld { .. });
-        let code = if is_held {
-            exit::HELD
-        } else {
-            exit::UNEXPECTED
-        };
-        Self::new(code, error)
+        if is_held {
+            return Self::new(exit::HELD, error)
+                .hint("stop that one first, or use another --state-dir; `stenod status` says what it does");
+        }
+        Self::new(exit::UNEXPECTED, error)
     }
 }
 
@@ -110,6 +123,7 @@ impl From<SetupError> for Failure {
             | SetupError::NothingRecognises => exit::KEY,
             SetupError::NotBuilt
             | SetupError::NoTranscription { .. }
+            | SetupError::EnglishOnly { .. }
             | SetupError::NothingToLookAt
             | SetupError::Root(_) => exit::CONFIGURATION,
             SetupError::NoSuchPath(_) => exit::USAGE,

@@ -26,7 +26,9 @@ pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8
         let lines: String = jobs.iter().map(|job| view::line(job) + "\n").collect();
         session.output.data(&lines)?;
         if jobs.is_empty() {
-            session.output.say("no jobs")?;
+            session
+                .output
+                .say("no jobs yet: `stenod run FOLDER` makes some")?;
         }
     }
     Ok(exit::DONE)

@@ -202,7 +202,7 @@ struct TranscribeArguments {
     /// Write into a mirrored tree instead of beside the recordings
     #[arg(short, long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// Tell speakers apart (with a model that can)
+    /// Tell speakers apart (with a model that can: Elevenlabs-STT)
     #[arg(long)]
     diarize: bool,
     /// Who recognises: auto, nanogpt or local
@@ -211,7 +211,7 @@ struct TranscribeArguments {
     /// Only files that match; may be repeated
     #[arg(long, value_name = "GLOB")]
     include: Option<Vec<String>>,
-    /// No files and folders that match; may be repeated
+    /// Leave out files and folders that match; may be repeated
     #[arg(long, value_name = "GLOB")]
     exclude: Option<Vec<String>>,
     /// Do not look into folders inside

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::{Output, clean, shown};
 use super::view;
@@ -36,6 +36,8 @@ pub(super) struct Told {
     /// The first error of standard output, which ends the telling.
     broken: bool,
     progress_shown: bool,
+    /// The last progress.
+    progress: Option<(JobId, f64)>,
 }
 
 impl Teller {
@@ -74,8 +76,11 @@ impl Teller {
     fn job(&self, told: &mut Told, job: &Job, outputs: &[Written]) -> io::Result<()> {
         let before = told.stages.insert(job.id, job.stage.name());
         if self.output.json() {
-            let mut line = view::job(job, outputs, self.direct_limit);
-            line["type"] = json!("job");
+            let fields = view::job(job, outputs, self.direct_limit);
+            let mut line = json!({"type": "job"});
+            if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
+                line.extend(fields);
+            }
             return self.output.line(&line);
         }
         match line(job, outputs) {
@@ -85,6 +90,11 @@ impl Teller {
     }
 
     fn progress(&self, told: &mut Told, id: JobId, seconds: f64) -> io::Result<()> {
+        // The recogniser tells at every token; a person and a script want to hear of changes.
+        if told.progress == Some((id, seconds)) {
+            return Ok(());
+        }
+        told.progress = Some((id, seconds));
         if self.output.json() {
             let line = json!({"type": "progress", "id": id.0, "seconds": seconds});
             return self.output.line(&line);

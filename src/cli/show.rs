@@ -87,10 +87,7 @@ impl Everything {
         let mut lines = vec![
             field("job", &job.id.to_string()),
             field("source", &shown(&job.source)),
-            field(
-                "state",
-                &format!("{} ({})", job.stage.state(), job.stage.name().as_str()),
-            ),
+            field("state", &state(job)),
         ];
         if let Some(reason) = job.stage.reason() {
             lines.push(field(
@@ -165,6 +162,16 @@ impl Everything {
             );
             lines.push(field("ledger", &text));
         }
+    }
+}
+
+/// The state, and the stage where that says more.
+fn state(job: &Job) -> String {
+    let (state, stage) = (job.stage.state().as_str(), job.stage.name().as_str());
+    if state == stage {
+        state.to_owned()
+    } else {
+        format!("{state} ({stage})")
     }
 }
 

@@ -182,7 +182,7 @@ impl Status {
         }
         if self.skipped > 0 {
             lines.push(format!(
-                "skipped   {} files that are no recordings",
+                "skipped   {} passed over as no usable recordings",
                 self.skipped
             ));
         }

@@ -9,8 +9,9 @@ use super::output::shown;
 use super::report::Teller;
 use super::signals::{Signals, Worked, under_signals};
 use super::{Failure, Session, WatchArguments, exit};
+use crate::config;
 use crate::daemon;
-use crate::domain::job::{Job, Stage};
+use crate::domain::job::{Job, Provider, Stage};
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
 use crate::session::{self, Extras};
@@ -47,6 +48,11 @@ pub(super) async fn execute(
         .places
         .first()
         .map(|place| place.settings.model.clone());
+    if provider == Provider::Local && config.service.provider == config::Provider::Auto {
+        tracing::info!(
+            "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)"
+        );
+    }
     tracing::info!(
         provider = provider.name(),
         model = model.unwrap_or_default(),
@@ -118,7 +124,12 @@ fn log_job(job: &Job, outputs: &[Output]) {
                 .filter_map(|o| o.path.file_name())
                 .map(|n| shown(Path::new(n)))
                 .collect();
-            tracing::info!(job = id, source, cost, outputs = outputs.join(" "), "done");
+            let outputs = outputs.join(" ");
+            if cost.is_empty() {
+                tracing::info!(job = id, source, outputs, "done");
+            } else {
+                tracing::info!(job = id, source, cost, outputs, "done");
+            }
         }
         Stage::Queued {
             reason: Some(_), ..

@@ -15,7 +15,7 @@ use crate::{source, supervise};
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// The chunks of a recording, each at most [`CHUNK`] bytes and none empty.
+/// The chunks of a recording, each at most 256 KiB and none empty.
 pub type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
 /// Proves, after all chunks were read, that they are the recording that was queued.

@@ -3,8 +3,12 @@
 //! A file that stenod did not write, or that was edited since, is never replaced: the output goes to the
 //! next free name. Every write is durable. Nothing is ever removed.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::domain::job::ContentHash;
 use crate::domain::naming::{self, MOST_NUMBERED_NAMES};
@@ -62,7 +66,7 @@ pub fn write(
     }
     for number in 1..=MOST_NUMBERED_NAMES {
         let path = naming::output_path(base, number, suffix);
-        let note = (number > 1).then(|| format!("{} is not stenod's to replace", plain.display()));
+        let note = (number > 1).then(|| taken(&plain));
         let standing = look(&path, hash, ours).map_err(failed(path.clone()))?;
         let written = match standing {
             Standing::Same => Ok(()),
@@ -82,6 +86,69 @@ pub fn write(
         }
     }
     Err(failed(plain)(io::Error::from(io::ErrorKind::AlreadyExists)))
+}
+
+/// An output that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standby {
+    /// Where it is, and what it hashed to when stenod wrote it.
+    pub written: Written,
+    /// Whether it still is as stenod wrote it.
+    pub is_same: bool,
+}
+
+/// The file for `base` and `suffix` that holds `bytes`, under whichever name; else the one that has the
+/// plain name.
+pub fn find(base: &Path, suffix: &str, bytes: &[u8]) -> Option<Standby> {
+    let hash = ContentHash(*blake3::hash(bytes).as_bytes());
+    let plain = naming::output_path(base, 1, suffix);
+    let standby = |path: PathBuf, note: Option<String>, is_same| Standby {
+        written: Written { path, hash, note },
+        is_same,
+    };
+    for number in 1..=MOST_NUMBERED_NAMES {
+        let path = naming::output_path(base, number, suffix);
+        let Ok(metadata) = path.symlink_metadata() else {
+            break;
+        };
+        // What has another length need not be read.
+        let length = metadata.len();
+        let may_be = metadata.is_file() && usize::try_from(length) == Ok(bytes.len());
+        if may_be && matches!(read(&path, length), Ok(Some(found)) if found == bytes) {
+            return Some(standby(path, (number > 1).then(|| taken(&plain)), true));
+        }
+    }
+    let is_there = plain.symlink_metadata().is_ok_and(|found| found.is_file());
+    let note = "it is not as stenod wrote it, and is left alone".to_owned();
+    is_there.then(|| standby(plain, Some(note), false))
+}
+
+/// The bytes of the file at `path`; nothing for what is no regular file (links are not followed) and for
+/// what has more than `most` bytes.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    if !path.symlink_metadata()?.is_file() {
+        return Ok(None);
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let is_whole = u64::try_from(bytes.len()).is_ok_and(|length| length <= most);
+    Ok(is_whole.then_some(bytes))
+}
+
+fn taken(plain: &Path) -> String {
+    format!("{} is not stenod's to replace", plain.display())
 }
 
 /// What stands under a name.
@@ -184,6 +251,37 @@ mod tests {
         let written = write(&folder.path().join("talk"), "txt", b"text", &|_| None).unwrap();
         assert_eq!(written.path, folder.path().join("talk.2.txt"));
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn what_is_there_is_found_by_its_bytes_under_whichever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("talk");
+        assert_eq!(find(&base, "txt", b"words"), None);
+        put(&folder.path().join("talk.txt"), b"notes");
+        let edited = find(&base, "txt", b"words").unwrap();
+        assert!(!edited.is_same);
+        assert_eq!(edited.written.hash, hash(b"words"));
+        put(&folder.path().join("talk.2.txt"), b"words");
+        let same = find(&base, "txt", b"words").unwrap();
+        assert!(same.is_same && same.written.note.is_some());
+        assert_eq!(same.written.path, folder.path().join("talk.2.txt"));
+    }
+
+    #[test]
+    fn links_pipes_and_large_files_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        put(&file, b"words");
+        assert_eq!(read(&file, 5).unwrap().as_deref(), Some(&b"words"[..]));
+        assert_eq!(read(&file, 4).unwrap(), None);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link, 5).unwrap(), None);
+        assert_eq!(read(folder.path(), 5).unwrap(), None);
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(read(&pipe, 5).unwrap(), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::discover::{
     Found, Hint, Hints, Mode, Presence, RootMode, RootState, ScanReport, Scope, SkipReason,
     Watcher, sample, scan,
 };
-use crate::domain::job::{Candidate, ContentHash, Job, JobId, Reason, Stage};
+use crate::domain::job::{Candidate, ContentHash, Job, JobId, Publication, Reason, Stage};
 use crate::domain::route::first_stage;
 use crate::domain::settle::{Fingerprint, SettleBook, Settling, Unsettled, one_shot};
 use crate::domain::timing::{after, age};
@@ -255,7 +255,7 @@ impl Intake {
             return Ok(());
         }
         self.troubles.remove(&path);
-        if whole && !report.stopped {
+        if whole && !report.stopped && path.is_dir() {
             let known = self.shown_modes.iter().find(|mode| mode.path == path);
             let row = FolderRow {
                 path,
@@ -409,7 +409,14 @@ impl Intake {
         else {
             return Ok(());
         };
-        let gone = self.gone_twin(place, &source, *hash).await?;
+        let settings = place.settings.clone();
+        let twins = self.pipeline.queue.twins(*hash, settings).await?;
+        let is_new = !twins.iter().any(|twin| twin.source == source);
+        let gone = if is_new {
+            gone_twin(twins).await?
+        } else {
+            None
+        };
         let candidate = Candidate {
             source,
             root: place.root.path().to_owned(),
@@ -427,6 +434,13 @@ impl Intake {
                 self.pipeline.pace.direct_limit,
             ),
         };
+        if is_new
+            && gone.is_none()
+            && !self.options.force
+            && let Some(id) = self.pipeline.adopt(place, &candidate).await?
+        {
+            return self.take_up_done(id).await;
+        }
         if self.is_over_limit(&candidate).await? {
             return Ok(());
         }
@@ -436,7 +450,43 @@ impl Intake {
             .pipeline
             .kept(|| queue.enqueue(candidate.clone(), gone, force, now))
             .await?;
+        if let Enqueued::Known(job) = &enqueued
+            && let Some(publication) = self.to_publish_again(job, &place.publication).await?
+        {
+            self.pipeline
+                .queue
+                .publish_again(*job.clone(), publication, now)
+                .await?;
+            return self.take_up(Enqueued::Moved(job.id)).await;
+        }
         self.take_up(enqueued).await
+    }
+
+    /// What is to be written again for a done job: formats that are asked for by now, and in a run what a
+    /// person has deleted.
+    async fn to_publish_again(
+        &self,
+        job: &Job,
+        wanted: &Publication,
+    ) -> Result<Option<Publication>, PipelineError> {
+        if !matches!(job.stage, Stage::Done { .. }) {
+            return Ok(None);
+        }
+        let mut publication = job.publication.clone();
+        let new = wanted
+            .formats
+            .iter()
+            .filter(|format| !job.publication.formats.contains(format));
+        publication.formats.extend(new.copied());
+        if publication != job.publication {
+            return Ok(Some(publication));
+        }
+        if !self.options.one_shot {
+            return Ok(None);
+        }
+        let outputs = self.pipeline.queue.outputs(job.id).await?;
+        let missing = blocking(move || outputs.iter().any(|output| is_gone(&output.path))).await?;
+        Ok(missing.then_some(publication))
     }
 
     /// Whether a new recording would be one too many for `--limit`.
@@ -476,32 +526,12 @@ impl Intake {
         Ok(())
     }
 
-    /// A job of the same recording whose file has gone while its folder is still there: a rename.
-    async fn gone_twin(
-        &self,
-        place: &Place,
-        source: &Path,
-        hash: ContentHash,
-    ) -> Result<Option<JobId>, PipelineError> {
-        let twins = self
-            .pipeline
-            .queue
-            .twins(hash, place.settings.clone())
-            .await?;
-        if twins.is_empty() || twins.iter().any(|twin| twin.source == source) {
-            return Ok(None);
+    /// A recording whose transcript lay there already is done without having been queued.
+    async fn take_up_done(&self, id: JobId) -> Result<(), PipelineError> {
+        if self.pipeline.pace.scoped {
+            self.pipeline.queue.enter_scope(id).await?;
         }
-        let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
-        let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
-            .map(|twin| (twin.id, twin.source, twin.root))
-            .collect();
-        let gone = blocking(move || {
-            places
-                .into_iter()
-                .find(|(_, source, root)| root.exists() && is_gone(source))
-        })
-        .await?;
-        Ok(gone.map(|(id, ..)| id))
+        self.pipeline.tell(id).await
     }
 
     fn skipped(&self, path: PathBuf, reason: Reason) {
@@ -665,6 +695,25 @@ fn may_follow(stage: &Stage) -> bool {
         | Stage::Failed { .. }
         | Stage::Cancelled => false,
     }
+}
+
+/// The job among those of the same recording whose file has gone while its folder is still there: a
+/// rename.
+async fn gone_twin(twins: Vec<Job>) -> Result<Option<JobId>, TaskPanicked> {
+    let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
+    let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
+        .map(|twin| (twin.id, twin.source, twin.root))
+        .collect();
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let gone = blocking(move || {
+        places
+            .into_iter()
+            .find(|(_, source, root)| root.exists() && is_gone(source))
+    })
+    .await?;
+    Ok(gone.map(|(id, ..)| id))
 }
 
 fn is_gone(path: &Path) -> bool {

@@ -3,6 +3,7 @@
 //! Claim, act, record. What to do next is read from the job's row and decided by the domain; hints say
 //! "look again" and carry no work. The daemon and a run differ in when they stop, and in nothing else.
 
+mod adopt;
 mod drive;
 mod intake;
 mod limiter;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rust_decimal::Decimal;
 
 use super::Place;
+use super::adopt;
 use super::intake::{Examined, consider_skip, examine};
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
@@ -219,9 +220,9 @@ impl Planner<'_> {
         Ok(Fate::Send { route, cost })
     }
 
-    /// What becomes of a recording that is known, here or elsewhere.
+    /// What becomes of a recording that is known, here or elsewhere, or whose transcript lies there.
     fn by_twins(
-        &self,
+        &mut self,
         place: &Place,
         path: &Path,
         hash: ContentHash,
@@ -233,12 +234,35 @@ impl Planner<'_> {
         if let Some(job) = twins.iter().find(|twin| twin.source == path) {
             return Ok(by_state(job));
         }
+        if self.is_adopted(place, path, hash)? {
+            let identity = (hash, place.settings.clone());
+            self.first
+                .entry(identity)
+                .or_insert_with(|| path.to_owned());
+            return Ok(Some(Fate::Done));
+        }
         let done = twins
             .iter()
             .find(|twin| matches!(twin.stage, Stage::Done { .. }));
         let planned = self.first.get(&(hash, place.settings.clone()));
         let of = done.map(|twin| &twin.source).or(planned);
         Ok(of.map(|of| Fate::Duplicate { of: of.clone() }))
+    }
+
+    /// Whether the transcript of a recording that has no job would be taken up.
+    fn is_adopted(
+        &self,
+        place: &Place,
+        path: &Path,
+        hash: ContentHash,
+    ) -> Result<bool, QueueError> {
+        let Some(found) = adopt::find(place, path, hash) else {
+            return Ok(false);
+        };
+        match self.reader {
+            Some(reader) => Ok(!reader.is_base_taken(&found.base, path)?),
+            None => Ok(true),
+        }
     }
 
     fn cost(

@@ -17,7 +17,7 @@ use crate::domain::timing::after;
 use crate::domain::transcript::Transcript;
 use crate::domain::verdict::Shape;
 use crate::outputs::{self, WriteError, Written};
-use crate::queue::{Output, StoredReply};
+use crate::queue::{Output, ReplyKind, StoredReply};
 use crate::speech::replies_of;
 use crate::supervise;
 
@@ -33,8 +33,8 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let stored = self.queue.reply(reply).await?;
         let replies = replies_of(job.settings.provider);
-        let shape = replies.shape(&stored.body);
-        if shape == Shape::Ticket
+        if stored.kind == ReplyKind::Service
+            && replies.shape(&stored.body) == Shape::Ticket
             && let Some(ticket) = replies.ticket(&stored.body)
         {
             let now = self.now();
@@ -50,19 +50,19 @@ impl Pipeline {
         let id = job.id;
         #[cfg(test)]
         if crate::faults::planted(crate::faults::Bug::LedgerAfterDone) {
-            self.publish(job.clone(), reply, stored.body.clone())
-                .await?;
+            self.publish(job.clone(), reply, stored.clone()).await?;
             return self.settle(&job, &stored).await;
         }
         self.settle(&job, &stored).await?;
         let job = self.queue.job(id).await?;
-        self.publish(job, reply, stored.body).await?;
+        self.publish(job, reply, stored).await?;
         self.tell(id).await
     }
 
     /// Puts what the submit cost into the ledger; a reply that another job paid for costs nothing.
     async fn settle(&self, job: &Job, stored: &StoredReply) -> Result<(), PipelineError> {
-        if !job.settings.provider.is_paid() || stored.job != job.id {
+        let is_free = stored.kind == ReplyKind::Adopted || !job.settings.provider.is_paid();
+        if is_free || stored.job != job.id {
             return Ok(());
         }
         let (cost, note) = match replies_of(job.settings.provider).cost(&stored.body) {
@@ -82,7 +82,12 @@ impl Pipeline {
         .await
     }
 
-    async fn publish(&self, job: Job, reply: ReplyId, body: Vec<u8>) -> Result<(), PipelineError> {
+    async fn publish(
+        &self,
+        job: Job,
+        reply: ReplyId,
+        stored: StoredReply,
+    ) -> Result<(), PipelineError> {
         if self.queue.is_superseded(job.id).await? {
             tracing::info!(
                 job = job.id.0,
@@ -91,9 +96,22 @@ impl Pipeline {
             );
             return self.done(&job, reply).await;
         }
-        let ours = self.queue.written_under(job.base.clone()).await?;
+        let (base, source) = (job.base.clone(), job.source.clone());
+        let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
-        let written = supervise::blocking(move || write_all(&writing, body, &ours)).await?;
+        let written = supervise::blocking(move || match stored.kind {
+            ReplyKind::Service => Ok(write_all(&writing, stored.body, &ours)),
+            ReplyKind::Adopted => adopted(&writing, &stored)
+                .map(|document| write_document(&writing, &document, &ours)),
+        });
+        let written = match written.await? {
+            Ok(written) => written,
+            Err(error) => {
+                let text = format!("the transcript that was taken up cannot be read: {error}");
+                let reason = Reason::new("reply_damaged", text);
+                return Ok(self.queue.fail(job.id, reason, None, self.now()).await?);
+            }
+        };
         let (written, error) = match written {
             Ok(written) => (written, None),
             Err((written, error)) => (written, Some(error)),
@@ -173,10 +191,17 @@ pub(super) fn write_all(
     body: Vec<u8>,
     ours: &HashMap<PathBuf, ContentHash>,
 ) -> Result<AllWritten, (AllWritten, WriteError)> {
-    let document = document(job, body);
+    write_document(job, &document(job, body), ours)
+}
+
+fn write_document(
+    job: &Job,
+    document: &Document,
+    ours: &HashMap<PathBuf, ContentHash>,
+) -> Result<AllWritten, (AllWritten, WriteError)> {
     let mut written = Vec::new();
     for format in formats(job, &document.transcript) {
-        let Some(bytes) = render::render(format, &document) else {
+        let Some(bytes) = render::render(format, document) else {
             continue;
         };
         let known = |path: &Path| ours.get(path).copied();
@@ -204,39 +229,61 @@ fn document(job: &Job, raw: Vec<u8>) -> Document {
     let seconds = job
         .duration
         .map(crate::domain::audio::AudioDuration::seconds);
-    let name = job.source.file_name().unwrap_or_default();
-    let paid = job.settings.provider.is_paid();
-    let free = || Cost {
-        amount: Decimal::ZERO,
-        currency: "USD".to_owned(),
-    };
     let cost = job.cost.as_ref().map(|cost| Cost {
         amount: cost.value,
         currency: cost.currency.code().to_owned(),
     });
+    let paid = job.settings.provider.is_paid() && job.attempts > 0;
     Document {
         transcript: Transcript::from_heard(heard, seconds),
-        source: SourceInfo {
-            file_name: name.to_string_lossy().into_owned(),
-            size: job.size,
-            blake3: job.hash.to_string(),
-        },
-        job: JobInfo {
-            id: job.id.0,
-            provider: job.settings.provider.name().to_owned(),
-            model: job.settings.model.clone(),
-            run_id: job.run_id.clone(),
-            settings: JobSettings {
-                language: job.settings.language.clone(),
-                diarize: job.settings.diarize,
-                tag_audio_events: job.settings.tag_audio_events,
-            },
-        },
-        cost: if paid && job.attempts > 0 {
-            cost
+        source: source_info(job),
+        job: job_info(job),
+        cost: if paid { cost } else { Some(free()) },
+        raw: Some(raw),
+    }
+}
+
+/// The document of a transcript that was taken up, by this job or by one whose copy this is.
+fn adopted(job: &Job, stored: &StoredReply) -> Result<Document, render::Unread> {
+    let document = render::read(&stored.body)?;
+    Ok(Document {
+        source: source_info(job),
+        job: job_info(job),
+        cost: if stored.job == job.id {
+            document.cost
         } else {
             Some(free())
         },
-        raw,
+        ..document
+    })
+}
+
+fn source_info(job: &Job) -> SourceInfo {
+    let name = job.source.file_name().unwrap_or_default();
+    SourceInfo {
+        file_name: name.to_string_lossy().into_owned(),
+        size: job.size,
+        blake3: job.hash.to_string(),
+    }
+}
+
+fn job_info(job: &Job) -> JobInfo {
+    JobInfo {
+        id: job.id.0,
+        provider: job.settings.provider.name().to_owned(),
+        model: job.settings.model.clone(),
+        run_id: job.run_id.clone(),
+        settings: JobSettings {
+            language: job.settings.language.clone(),
+            diarize: job.settings.diarize,
+            tag_audio_events: job.settings.tag_audio_events,
+        },
+    }
+}
+
+fn free() -> Cost {
+    Cost {
+        amount: Decimal::ZERO,
+        currency: "USD".to_owned(),
     }
 }

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::QueueError;
+use super::adopt;
 use super::ledger;
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Reason, ReplyId, Settings, Stage, StageName,
+    Candidate, ContentHash, Job, JobId, Publication, Reason, ReplyId, Settings, Stage, StageName,
 };
 use crate::domain::naming;
 
@@ -82,7 +83,7 @@ pub(super) fn enqueue(
     let base = free_base(connection, candidate)?;
     match gone {
         Some(id) => follow(connection, id, candidate, &base, now),
-        None => insert(connection, candidate, &base, now),
+        None => Ok(Enqueued::New(insert(connection, candidate, &base, now)?)),
     }
 }
 
@@ -94,18 +95,17 @@ fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, 
         naming::base_path(&candidate.source, &candidate.root, output_dir, &name)
     };
     let stem = at(false);
-    let taken = connection
-        .prepare_cached("SELECT 1 FROM jobs WHERE base = ?1 AND source <> ?2 LIMIT 1")?
-        .exists(params![path_bytes(&stem), path_bytes(&candidate.source)])?;
+    let taken = adopt::is_base_taken(connection, &stem, &candidate.source)?;
     Ok(if taken { at(true) } else { stem })
 }
 
-fn insert(
+/// A new job, in the stage that the candidate begins in.
+pub(super) fn insert(
     connection: &Connection,
     candidate: &Candidate,
     base: &Path,
     now: Timestamp,
-) -> Result<Enqueued, QueueError> {
+) -> Result<JobId, QueueError> {
     let stage = &candidate.stage;
     connection
         .prepare_cached(
@@ -129,7 +129,7 @@ fn insert(
             row::due_millis(stage),
             millis(now),
         ])?;
-    Ok(Enqueued::New(JobId(connection.last_insert_rowid())))
+    Ok(JobId(connection.last_insert_rowid()))
 }
 
 /// A done job goes back to its stored reply, so that the outputs are written under the new name.
@@ -415,4 +415,28 @@ pub(super) fn clear_forced(connection: &Connection, id: JobId) -> Result<(), Que
         .prepare_cached("UPDATE jobs SET forced = 0 WHERE id = ?1")?
         .execute([id.0])?;
     Ok(())
+}
+
+/// Sends a done job back to its stored reply, so that its outputs are written again, perhaps in more
+/// formats; free of charge.
+pub(super) fn publish_again(
+    connection: &Connection,
+    job: &Job,
+    publication: &Publication,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let Stage::Done { reply } = job.stage else {
+        return Err(QueueError::Elsewhere {
+            id: job.id,
+            stage: job.stage.name(),
+        });
+    };
+    connection
+        .prepare_cached("UPDATE jobs SET publication = ?2 WHERE id = ?1")?
+        .execute(params![job.id.0, to_json(publication)?])?;
+    let stage = Stage::Received {
+        reply,
+        trouble: None,
+    };
+    advance(connection, job.id, &[StageName::Done], &stage, now)
 }

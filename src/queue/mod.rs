@@ -4,7 +4,9 @@
 //! disk before its method comes back (WAL with `synchronous = FULL`). Nothing is decided here that the
 //! domain can decide, and nothing outside the table is touched.
 
+mod adopt;
 mod claim;
+mod damage;
 #[cfg(test)]
 pub(crate) mod inspect;
 mod jobs;
@@ -28,23 +30,26 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use rust_decimal::Decimal;
 
+pub use adopt::Adoption;
 pub use claim::{Claimed, Limits, Terms};
+pub use damage::Damage;
 pub use jobs::Enqueued;
 pub use ledger::Spend;
 pub use lock::{Instance, running_instance};
-pub use outputs::{Output, RawReply, StoredReply};
+pub use outputs::{Output, RawReply, ReplyKind, StoredReply};
 pub use pauses::{Pause, PauseReason};
 pub use read::{Attempt, FolderRow, LedgerEntry, Outlook, Reader};
 pub use sources::{Known, Skipped};
 
 use crate::clock::Calendar;
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Overdue, Reason, ReplyId, Settings, Stage, StageName,
-    Ticket, Trouble,
+    Candidate, ContentHash, Job, JobId, Overdue, Publication, Reason, ReplyId, Settings, Stage,
+    StageName, Ticket, Trouble,
 };
 use crate::domain::money::Amount;
 use crate::domain::settle::Fingerprint;
 use crate::domain::step::{self, DoubtPolicy};
+use damage::Guarded;
 use lock::Lock;
 use writer::Writer;
 
@@ -83,15 +88,12 @@ pub enum QueueError {
         #[source]
         error: std::io::Error,
     },
-    /// The database file is damaged.
-    #[error("the job table {} is damaged; it is left as it is: move it aside to start over (transcripts that are written stay)", .path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        #[source]
-        error: rusqlite::Error,
-    },
+    /// The table is damaged, and was set aside.
+    #[error("{0}")]
+    Corrupt(Arc<Damage>),
+    /// The table's own check found something.
+    #[error("its check says: {0}")]
+    Unsound(String),
     /// SQLite refused.
     #[error("the job table cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
@@ -146,7 +148,7 @@ impl QueueError {
 /// The job table, held by this process.
 #[derive(Debug)]
 pub struct Queue {
-    writer: Writer,
+    writer: Guarded,
     state_dir: PathBuf,
     _lock: Lock,
 }
@@ -164,18 +166,25 @@ impl Queue {
     /// Opens, or makes, the table in `state_dir`, and holds that directory until dropped.
     ///
     /// # Errors
-    /// [`QueueError::AlreadyHeld`] while another process holds it; [`QueueError::NewerSchema`] and
-    /// [`QueueError::Corrupt`] for a table that this program must not touch.
+    /// [`QueueError::AlreadyHeld`] while another process holds it; [`QueueError::NewerSchema`] for a table
+    /// that this program must not touch; [`QueueError::Corrupt`] for a damaged one, which is set aside.
     pub fn open(state_dir: &Path, now: Timestamp) -> Result<Self, QueueError> {
         let lock = Lock::take(state_dir, now)?;
         let path = state_dir.join(DATABASE);
-        let connection = connect(&path).map_err(|error| damaged(&path, error))?;
+        damage::finish_setting_aside(state_dir, now)?;
+        let connection = connect(&path).map_err(|error| {
+            if error.is_damage() {
+                QueueError::Corrupt(Arc::new(damage::set_aside(state_dir, &error, now)))
+            } else {
+                error
+            }
+        })?;
         let writer = Writer::start(connection).map_err(|error| QueueError::StateDir {
             path: state_dir.to_owned(),
             error,
         })?;
         Ok(Self {
-            writer,
+            writer: Guarded::new(writer, state_dir),
             state_dir: state_dir.to_owned(),
             _lock: lock,
         })
@@ -285,6 +294,38 @@ impl Queue {
                     Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
                 }
             })
+            .await
+    }
+
+    /// Sends a done job back to its stored reply, so that its outputs are written again, perhaps in more
+    /// formats; free of charge.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not done.
+    pub async fn publish_again(
+        &self,
+        job: Job,
+        publication: Publication,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| jobs::publish_again(connection, &job, &publication, now))
+            .await
+    }
+
+    /// Makes a done job of a recording whose transcript lies there already, free of charge; nothing where
+    /// the recording is known by now or another one has those outputs.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn adopt(
+        &self,
+        candidate: Candidate,
+        adoption: Adoption,
+        now: Timestamp,
+    ) -> Result<Option<JobId>, QueueError> {
+        self.writer
+            .run(move |connection| adopt::adopt(connection, &candidate, &adoption, now))
             .await
     }
 
@@ -458,7 +499,7 @@ impl Queue {
     ) -> Result<ReplyId, QueueError> {
         self.writer
             .run(move |connection| {
-                let stored = outputs::store_reply(connection, id, &reply, now)?;
+                let stored = outputs::store_reply(connection, id, ReplyKind::Service, &reply, now)?;
                 jobs::set_request_id(connection, id, reply.request_id.as_deref())?;
                 let stage = Stage::Received {
                     reply: stored,
@@ -599,16 +640,18 @@ impl Queue {
             .await
     }
 
-    /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
+    /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them for the
+    /// recording at `source`.
     ///
     /// # Errors
     /// Any error of the table.
     pub async fn written_under(
         &self,
         base: PathBuf,
+        source: PathBuf,
     ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
         self.writer
-            .run(move |connection| outputs::written_under(connection, &base))
+            .run(move |connection| outputs::written_under(connection, &base, &source))
             .await
     }
 
@@ -877,7 +920,10 @@ fn may_be_forced(stage: &Stage) -> bool {
 
 /// Opens the database with the settings that its promises rest on, at today's schema.
 fn connect(path: &Path) -> Result<Connection, QueueError> {
+    // Until it is known to be sound, nothing in its files is tidied up.
+    let keep = damage::has_log(path);
     let mut connection = Connection::open(path)?;
+    damage::leave_as_it_is(&connection, keep)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -895,22 +941,10 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
         connection.pragma_update(None, "synchronous", "OFF")?;
     }
     schema::migrate(&mut connection)?;
+    damage::check(&connection, path)?;
     connection.execute_batch("CREATE TEMP TABLE scope (id INTEGER PRIMARY KEY) STRICT")?;
+    damage::leave_as_it_is(&connection, false)?;
     Ok(connection)
-}
-
-fn damaged(path: &Path, error: QueueError) -> QueueError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    if let QueueError::Sqlite(error) = error {
-        return match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => QueueError::Corrupt {
-                path: path.to_owned(),
-                error,
-            },
-            _ => QueueError::Sqlite(error),
-        };
-    }
-    error
 }
 
 fn recover(

@@ -21,6 +21,15 @@ pub struct RawReply {
     pub request_id: Option<String>,
 }
 
+/// Where a stored reply came from, and so how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// From whoever recognised, as it came.
+    Service,
+    /// It is the JSON file of a transcript that was taken up.
+    Adopted,
+}
+
 /// A file that was written for a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -40,12 +49,21 @@ pub struct Output {
 pub(super) fn store_reply(
     connection: &Connection,
     id: JobId,
+    kind: ReplyKind,
     reply: &RawReply,
     now: Timestamp,
 ) -> Result<ReplyId, QueueError> {
     connection
-        .prepare_cached("INSERT INTO replies (job, at_ms, status, body) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![id.0, millis(now), reply.status, reply.body])?;
+        .prepare_cached(
+            "INSERT INTO replies (job, at_ms, kind, status, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            id.0,
+            millis(now),
+            kind.as_str(),
+            reply.status,
+            reply.body
+        ])?;
     Ok(ReplyId(connection.last_insert_rowid()))
 }
 
@@ -54,21 +72,37 @@ pub(super) fn store_reply(
 pub struct StoredReply {
     /// The job whose submit it answers: the one that was charged for it.
     pub job: JobId,
+    /// Where it came from.
+    pub kind: ReplyKind,
     /// The HTTP status; 200 for the built-in recogniser.
     pub status: u16,
     /// The bytes of its body.
     pub body: Vec<u8>,
 }
 
+impl ReplyKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
 /// A reply that was kept.
 pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply, QueueError> {
     Ok(connection
-        .prepare_cached("SELECT job, status, body FROM replies WHERE id = ?1")?
+        .prepare_cached("SELECT job, kind = 'adopted', status, body FROM replies WHERE id = ?1")?
         .query_row([id.0], |row| {
             Ok(StoredReply {
                 job: JobId(row.get(0)?),
-                status: row.get(1)?,
-                body: row.get(2)?,
+                kind: if row.get(1)? {
+                    ReplyKind::Adopted
+                } else {
+                    ReplyKind::Service
+                },
+                status: row.get(2)?,
+                body: row.get(3)?,
             })
         })?)
 }
@@ -85,16 +119,20 @@ pub(super) fn is_superseded(connection: &Connection, id: JobId) -> Result<bool, 
         .exists([id.0])?)
 }
 
-/// What the files whose path begins with `base` and a dot hashed to when stenod wrote them.
+/// What the files whose path begins with `base` and a dot hashed to when stenod wrote them for the
+/// recording at `source`: the outputs of one recording never replace those of another.
 pub(super) fn written_under(
     connection: &Connection,
     base: &Path,
+    source: &Path,
 ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
     // The byte after the dot is the slash: this range is every path that begins with the base and a dot.
     let bounds = [b'.', b'/'].map(|end| [path_bytes(base), &[end]].concat());
-    let mut statement = connection
-        .prepare_cached("SELECT path, hash FROM outputs WHERE path >= ?1 AND path < ?2")?;
-    let mut rows = statement.query(params![bounds[0], bounds[1]])?;
+    let mut statement = connection.prepare_cached(
+        "SELECT path, outputs.hash FROM outputs JOIN jobs ON jobs.id = job
+         WHERE path >= ?1 AND path < ?2 AND source = ?3",
+    )?;
+    let mut rows = statement.query(params![bounds[0], bounds[1], path_bytes(source)])?;
     let mut written = HashMap::new();
     while let Some(row) = rows.next()? {
         let bytes: Vec<u8> = row.get(1)?;

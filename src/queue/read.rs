@@ -11,7 +11,7 @@ use super::outputs::{self, Output};
 use super::pauses::{self, Pause};
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, path_bytes, time};
 use super::sources::{self, Known, Skipped};
-use super::{DATABASE, QueueError, Terms, jobs};
+use super::{DATABASE, QueueError, Terms, adopt, jobs};
 use crate::clock::Calendar;
 use crate::domain::job::{ContentHash, Job, JobId, Settings, StageName, State};
 use crate::domain::settle::Fingerprint;
@@ -211,6 +211,14 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn twins(&self, hash: ContentHash, settings: &Settings) -> Result<Vec<Job>, QueueError> {
         jobs::twins(self.connection(), hash, settings)
+    }
+
+    /// Whether the outputs of another recording than `source` begin with `base`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn is_base_taken(&self, base: &Path, source: &Path) -> Result<bool, QueueError> {
+        adopt::is_base_taken(self.connection(), base, source)
     }
 
     /// What happened to a job, the oldest first.

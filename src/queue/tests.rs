@@ -364,13 +364,130 @@ async fn a_pause_keeps_its_start_and_counts_its_tries() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_left_as_it_is() {
+async fn what_is_no_database_is_set_aside_as_it_is_and_nothing_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(DATABASE);
-    crate::durable::write(&path, &[b'x'; 8192], crate::durable::Existing::Keep).unwrap();
-    let error = Queue::open(folder.path(), at(0)).unwrap_err();
-    assert!(matches!(error, QueueError::Corrupt { .. }), "{error:?}");
-    assert_eq!(std::fs::read(&path).unwrap(), [b'x'; 8192]);
+    let mut asides = Vec::new();
+    for content in [b'x', b'y'] {
+        let bytes = [content; 8192];
+        crate::durable::write(&path, &bytes, crate::durable::Existing::Keep).unwrap();
+        let error = Queue::open(folder.path(), at(0)).unwrap_err();
+        let QueueError::Corrupt(damage) = &error else {
+            panic!("{error:?}")
+        };
+        let aside = damage.aside.as_ref().unwrap().clone();
+        assert!(error.to_string().contains(aside.to_str().unwrap()));
+        assert_eq!(std::fs::read(&aside).unwrap(), bytes);
+        assert!(!path.exists());
+        asides.push(aside);
+    }
+    assert_eq!(
+        asides[0].file_name().unwrap(),
+        "stenod.db.damaged-20231114T221320Z"
+    );
+    assert_ne!(asides[0], asides[1]);
+    assert_eq!(std::fs::read(&asides[0]).unwrap(), [b'x'; 8192]);
+    drop(Queue::open(folder.path(), at(1)).unwrap());
+}
+
+#[tokio::test]
+async fn damage_that_is_met_later_ends_everything_with_one_error() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    let spoil = |connection: &Connection| {
+        connection.execute_batch("PRAGMA ignore_check_constraints = ON")?;
+        connection.execute("UPDATE jobs SET settings = 'nonsense'", [])?;
+        Ok(())
+    };
+    table.queue.writer.run(spoil).await.unwrap();
+    let error = table.queue.job(id).await.unwrap_err();
+    let QueueError::Corrupt(damage) = &error else {
+        panic!("{error:?}")
+    };
+    assert!(damage.what.contains("the settings of job 1"), "{damage}");
+    assert!(damage.aside.as_ref().unwrap().exists());
+    let later = table.queue.count(StageName::Queued).await.unwrap_err();
+    assert_eq!(later.to_string(), error.to_string());
+    let folder = table.queue.state_dir().to_owned();
+    assert!(!folder.join(DATABASE).exists());
+    let Table { _folder, queue } = table;
+    drop(queue);
+    let queue = Queue::open(&folder, at(9)).unwrap();
+    assert_eq!(queue.count(StageName::Queued).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_log_of_a_table_that_was_being_set_aside_is_kept_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("stenod.db-wal");
+    crate::durable::write(&log, b"log", crate::durable::Existing::Keep).unwrap();
+    drop(Queue::open(folder.path(), at(0)).unwrap());
+    let kept = folder.path().join("stenod.db.damaged-20231114T221320Z-wal");
+    assert_eq!(std::fs::read(kept).unwrap(), b"log");
+}
+
+fn adoption(base: &str) -> Adoption {
+    let file = PathBuf::from(format!("{base}.json"));
+    Adoption {
+        base: base.into(),
+        file: file.clone(),
+        body: b"{}".to_vec(),
+        cost: Some(Amount::usd("0.50".parse().unwrap())),
+        run_id: Some("run".into()),
+        outputs: vec![Output {
+            path: file,
+            format: "json".into(),
+            hash: ContentHash([7; 32]),
+            note: None,
+            written_at: at(1),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn a_transcript_that_is_taken_up_is_done_and_costs_nothing() {
+    let table = table();
+    let candidate = recording("/in/a.mp3", 1);
+    let id = table
+        .queue
+        .adopt(candidate.clone(), adoption("/in/a"), at(1))
+        .await
+        .unwrap()
+        .unwrap();
+    let job = table.queue.job(id).await.unwrap();
+    assert_eq!((job.stage.state(), job.attempts), (State::Done, 0));
+    assert_eq!(job.cost.unwrap().to_string(), "$0.5");
+    let spent = table.queue.read(|reader| reader.committed_since(at(0)));
+    assert_eq!(spent.await.unwrap(), 0);
+    let notes = table.queue.read(move |reader| reader.attempts(id));
+    assert_eq!(notes.await.unwrap()[0].event, "adopted");
+    let again = table.queue.adopt(candidate, adoption("/in/a"), at(2));
+    assert_eq!(again.await.unwrap(), None);
+    // Its copy takes the same reply, which is of the other kind.
+    let copy = table.add("/in/copy.mp3", 1).await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    let Stage::Received { reply, .. } = table.queue.job(copy).await.unwrap().stage else {
+        panic!("the copy was not given the reply")
+    };
+    let stored = table.queue.reply(reply).await.unwrap();
+    assert_eq!((stored.kind, stored.job), (ReplyKind::Adopted, id));
+}
+
+#[tokio::test]
+async fn outputs_that_another_recording_has_are_not_taken_up_nor_replaced() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    let taken = table
+        .queue
+        .adopt(recording("/in/a.wav", 2), adoption("/in/a"), at(1));
+    assert_eq!(taken.await.unwrap(), None);
+    let adopted = table
+        .queue
+        .adopt(recording("/in/b.wav", 2), adoption("/in/b"), at(1));
+    assert!(adopted.await.unwrap().is_some());
+    let ours = |source: &str| table.queue.written_under("/in/b".into(), source.into());
+    assert_eq!(ours("/in/b.wav").await.unwrap().len(), 1);
+    assert!(ours("/in/b.mp3").await.unwrap().is_empty());
 }
 
 #[tokio::test]

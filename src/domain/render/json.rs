@@ -1,9 +1,14 @@
 //! The whole document as JSON, in the shape of WhisperX's output with stenod's own keys beside.
 //!
 //! `docs/transcript.schema.json` describes it. Keys come in a fixed order; whoever reads it is to
-//! ignore keys it does not know.
+//! ignore keys it does not know. The last key is a seal over all before it, by which a file that
+//! was not edited is known for stenod's own without any other memory.
+
+mod read;
 
 use serde::Serialize;
+
+pub use read::{Unread, read};
 
 use super::{Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::transcript::{
@@ -14,6 +19,12 @@ use crate::domain::transcript::{
 const FORMAT: &str = "stenod.transcript";
 /// The version; it grows when a key changes its meaning, not when one is added.
 const VERSION: u32 = 1;
+/// How every file ends, before and after it is sealed.
+const END: &[u8] = b"\n}\n";
+/// What stands before the seal.
+const SEAL_KEY: &[u8] = b",\n  \"seal\": \"";
+/// The length of a seal: a BLAKE3 hash in hexadecimal.
+const SEAL_LENGTH: usize = 64;
 
 #[derive(Serialize)]
 struct File<'a> {
@@ -109,7 +120,7 @@ struct CostEntry<'a> {
 /// The file's bytes.
 pub(super) fn render(document: &Document) -> Option<Vec<u8>> {
     let transcript = &document.transcript;
-    super::pretty(&File {
+    let file = super::pretty(&File {
         text: &transcript.text,
         language: transcript.language.as_deref(),
         duration: transcript.duration,
@@ -123,7 +134,14 @@ pub(super) fn render(document: &Document) -> Option<Vec<u8>> {
         cost: document.cost.as_ref().map(CostEntry::from),
         timing: transcript.timing,
         warnings: &transcript.warnings,
-    })
+    })?;
+    Some(sealed(file.strip_suffix(END)?))
+}
+
+/// `body`, which is a file without its end, with a seal over it.
+fn sealed(body: &[u8]) -> Vec<u8> {
+    let seal = blake3::hash(body).to_hex();
+    [body, SEAL_KEY, seal.as_bytes(), b"\"", END].concat()
 }
 
 impl<'a> From<&'a Segment> for SegmentEntry<'a> {

@@ -16,6 +16,7 @@ mod vtt;
 
 use std::fmt;
 
+pub use json::{Unread, read};
 use rust_decimal::Decimal;
 
 use super::format::Format;
@@ -32,8 +33,8 @@ pub struct Document {
     pub job: JobInfo,
     /// What it cost, when the service said so.
     pub cost: Option<Cost>,
-    /// The service's reply as it came.
-    pub raw: Vec<u8>,
+    /// The service's reply as it came; nothing where only the transcript was kept.
+    pub raw: Option<Vec<u8>>,
 }
 
 /// The recording that a transcript was made from.
@@ -89,6 +90,8 @@ pub enum Lack {
     Speakers,
     /// The transcript has no times, nor a length over which they could be estimated.
     Times,
+    /// The transcript was taken up from its file, and the service's reply is gone.
+    Reply,
 }
 
 impl fmt::Display for Lack {
@@ -98,6 +101,7 @@ impl fmt::Display for Lack {
                 "the transcript does not tell speakers apart: use a model that does, with diarize"
             }
             Self::Times => "the transcript has no times: use a model that gives some",
+            Self::Reply => "the transcript was taken up from its file: the reply itself is gone",
         })
     }
 }
@@ -120,7 +124,7 @@ pub fn render(format: Format, document: &Document) -> Option<Vec<u8>> {
         Format::Rttm => Some(rttm::render(document).into_bytes()),
         Format::Podcast => podcast::render(transcript),
         Format::Lrc => lrc::render(document).map(String::into_bytes),
-        Format::Raw => Some(document.raw.clone()),
+        Format::Raw => document.raw.clone(),
     }
 }
 
@@ -133,7 +137,8 @@ pub fn lack(format: Format, document: &Document) -> Option<Lack> {
     let silent = transcript.is_empty();
     let speechless = transcript.speakers.is_empty() && !(silent && document.job.settings.diarize);
     match format {
-        Format::Txt | Format::Json | Format::Md | Format::Raw => None,
+        Format::Txt | Format::Json | Format::Md => None,
+        Format::Raw => document.raw.is_none().then_some(Lack::Reply),
         Format::Diarization => speechless.then_some(Lack::Speakers),
         Format::Rttm if speechless => Some(Lack::Speakers),
         Format::Rttm => (!silent && transcript.timing == Timing::None).then_some(Lack::Times),
@@ -216,7 +221,7 @@ mod tests {
                 settings,
             },
             cost: None,
-            raw: Vec::new(),
+            raw: Some(Vec::new()),
         }
     }
 
@@ -252,6 +257,23 @@ mod tests {
             let shown = cues(transcript, &Profile::STANDARD, Naming::Apart).unwrap();
             let shown: String = shown.iter().map(|cue| packed(&cue.lines.concat())).collect();
             prop_assert_eq!(shown, said);
+        }
+
+        #[test]
+        fn a_transcript_that_is_read_back_gives_the_same_files(
+            heard in any_heard(), measured in prop::option::of(0.0..90.0_f64), named in any::<bool>(),
+        ) {
+            let mut document = document(Transcript::from_heard(heard, measured));
+            if let Some(speaker) = document.transcript.speakers.first_mut().filter(|_| named) {
+                speaker.name = Some("Ada".to_owned());
+            }
+            let again = read(&render(Format::Json, &document).unwrap()).unwrap();
+            for format in Format::ALL.into_iter().filter(|format| *format != Format::Raw) {
+                let text = |document| {
+                    render(format, document).map(|file| String::from_utf8(file).unwrap())
+                };
+                prop_assert_eq!(text(&again), text(&document), "{}", format);
+            }
         }
 
         #[test]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::heard::one_line;
 use super::sentences::append;
-use super::span::to_milliseconds;
+use super::span::{LONGEST_SECONDS, to_milliseconds};
 use super::speakers::Voices;
 use super::suspicion::suspicions;
 use super::times::{Mark, Mended, mend};
@@ -38,7 +38,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     let heard = heard.cleaned();
     let duration = measured
         .or(heard.duration)
-        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+        .filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds))
         .map(to_milliseconds);
     let voices = Voices::of(&heard);
     let Drafts {
