@@ -3,7 +3,7 @@
 //! Tickets come before new submits. Every piece of work is a task with an owner; a job that is in hand
 //! is not started twice. A run ends when nothing moves any more; the daemon ends when it is stopped.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -68,7 +68,9 @@ struct Driver {
     pipeline: Arc<Pipeline>,
     mode: Mode,
     tasks: Tasks<Finished>,
-    in_hand: HashSet<JobId>,
+    /// How many tasks work on a job: one that put its job back may still be ending while the next has
+    /// begun.
+    in_hand: HashMap<JobId, usize>,
     busy: HashMap<Work, usize>,
     prices: Option<HashMap<String, Decimal>>,
 }
@@ -82,7 +84,7 @@ pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, Pipelin
         pipeline,
         mode,
         tasks: Tasks::new(),
-        in_hand: HashSet::new(),
+        in_hand: HashMap::new(),
         busy: HashMap::new(),
         prices: None,
     };
@@ -151,12 +153,19 @@ impl Driver {
 
     fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
         if let Some(id) = id {
-            self.in_hand.remove(&id);
+            self.let_go(id);
         }
         if let Some(busy) = self.busy.get_mut(&work) {
             *busy = busy.saturating_sub(1);
         }
         result
+    }
+
+    fn let_go(&mut self, id: JobId) {
+        if let Some(tasks) = self.in_hand.get_mut(&id) {
+            *tasks = tasks.saturating_sub(1);
+        }
+        self.in_hand.retain(|_, tasks| *tasks > 0);
     }
 
     fn room(&self, work: Work, most: usize) -> usize {
@@ -169,7 +178,7 @@ impl Driver {
         work: Work,
         task: impl Future<Output = Result<(), PipelineError>> + Send + 'static,
     ) {
-        self.in_hand.insert(id);
+        *self.in_hand.entry(id).or_insert(0) += 1;
         self.count_in(work);
         self.tasks
             .start(async move { (Some(id), work, task.await) });
@@ -270,7 +279,7 @@ impl Driver {
             .queue
             .due(stage, room + self.in_hand.len(), self.pipeline.now())
             .await?;
-        jobs.retain(|job| !self.in_hand.contains(&job.id));
+        jobs.retain(|job| !self.in_hand.contains_key(&job.id));
         jobs.truncate(room);
         Ok(jobs)
     }

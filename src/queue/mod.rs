@@ -946,6 +946,11 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     connection.pragma_update(None, "cache_size", -64 * 1024)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Without it SQLite plans a statement anew for every value that is bound to it.
+    connection.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+        true,
+    )?;
     // What a simulation kills is the process and not the power.
     #[cfg(test)]
     if crate::faults::simulated() {

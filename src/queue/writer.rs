@@ -168,13 +168,13 @@ fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, QueueError>,
 ) -> Result<T, QueueError> {
-    connection.execute_batch("SAVEPOINT work")?;
+    let run = |sql: &str| connection.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT work")?;
     let result = work(connection);
-    let end = match &result {
-        Ok(_) => "RELEASE work",
-        Err(_) => "ROLLBACK TO work; RELEASE work",
-    };
-    connection.execute_batch(end)?;
+    if result.is_err() {
+        run("ROLLBACK TO work")?;
+    }
+    run("RELEASE work")?;
     result
 }
 

@@ -7,10 +7,11 @@ use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner}
 use super::world::Turns;
 use super::{Case, DoubtPolicy, Format};
 
-/// Random cases of one test; there are [`PARTS`] such tests, so that they run beside each other.
-const CASES_OF_A_PART: u32 = 500;
+/// Random cases of each of the four tests, which run beside each other; `STENOD_SIMULATION_CASES` asks for
+/// another number.
+const CASES_OF_A_PART: u32 = 1_500;
 /// The most faults of a case.
-const MOST_FAULTS: usize = 4;
+const MOST_FAULTS: usize = 3;
 /// The most calls between two faults.
 const WIDEST_GAP: u64 = 40;
 
