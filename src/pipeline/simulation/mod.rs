@@ -208,7 +208,7 @@ impl Simulation {
         if end == End::Died {
             self.keep_what_is_on_disk();
         }
-        world.inner().tell(format!("the process ends: {end:?}"));
+        world.inner().tell(&format!("the process ends: {end:?}"));
         end
     }
 

@@ -168,7 +168,7 @@ impl FakeService {
         };
         self.look_for_repeats(content, is_billed);
         let mut inner = self.world.inner();
-        inner.tell(format!("{content:?} arrived whole, billed: {is_billed}"));
+        inner.tell(&format!("{content:?} arrived whole, billed: {is_billed}"));
         inner.bill.taken.push(Taken {
             content,
             billed: if is_billed { PRICE } else { Decimal::ZERO },
