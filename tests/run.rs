@@ -779,3 +779,23 @@ fn a_format_that_is_asked_for_later_is_written_free_of_charge() {
         .success()
         .says("nothing to do");
 }
+
+#[test]
+fn a_recording_that_comes_back_gets_its_own_transcript_back() {
+    let stage = stage();
+    let (one, other) = (wav(1, 1.0), wav(2, 1.0));
+    stage.put("a.wav", &one);
+    stage.stenod(["run"]).success();
+    let text = stage.read("a.txt");
+    stage.put("a.wav", &other);
+    stage.stenod(["run"]).success();
+    assert_ne!(stage.read("a.txt"), text);
+    stage.put("a.wav", &one);
+    stage.stenod(["run"]).success();
+    assert_eq!(stage.read("a.txt"), text);
+    stage.stenod(["run", "-m", "Wizper"]).success();
+    stage.stenod(["run"]).success();
+    let model = stage.read_json("a.json")["job"]["model"].clone();
+    assert_eq!(model, "Whisper-Large-V3");
+    assert_eq!(charges(&stage), 3);
+}

@@ -485,8 +485,11 @@ impl Intake {
             return Ok(None);
         }
         let outputs = self.pipeline.queue.outputs(job.id).await?;
-        let missing = blocking(move || outputs.iter().any(|output| is_gone(&output.path))).await?;
-        Ok(missing.then_some(publication))
+        // None at all: a later job of the same file has taken them over.
+        let missing = blocking(move || {
+            outputs.is_empty() || outputs.iter().any(|output| is_gone(&output.path))
+        });
+        Ok(missing.await?.then_some(publication))
     }
 
     /// Whether a new recording would be one too many for `--limit`.

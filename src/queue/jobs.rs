@@ -267,7 +267,9 @@ pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>,
 }
 
 /// What a failure is called that lies in the bytes and the settings alone, and so is that of every copy.
+/// A run that the service failed was paid for: a copy would pay for the same again.
 const LASTING_FAILURES: &[&str] = &[
+    "service_failed",
     "bad_request",
     "format_refused",
     "too_large_for_service",

@@ -107,14 +107,17 @@ pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply,
         })?)
 }
 
-/// Whether a later job belongs to the same file: its recording was changed, or is to be transcribed by
-/// other settings, so that this one's outputs would stand in the way of the later one's.
+/// Whether this job's outputs have no place beside its file any more: the file is another recording by
+/// now, or a later job of it has been worked on since.
 pub(super) fn is_superseded(connection: &Connection, id: JobId) -> Result<bool, QueueError> {
     Ok(connection
         .prepare_cached(
-            "SELECT 1 FROM jobs later JOIN jobs ours ON later.source = ours.source
-             WHERE ours.id = ?1 AND later.id > ours.id
-             AND later.stage NOT IN ('failed', 'cancelled') LIMIT 1",
+            "SELECT 1 FROM jobs ours LEFT JOIN sources ON sources.path = ours.source
+             WHERE ours.id = ?1 AND (sources.hash <> ours.hash OR EXISTS (
+                 SELECT 1 FROM jobs later WHERE later.source = ours.source AND later.id > ours.id
+                 AND later.stage NOT IN ('failed', 'cancelled')
+                 AND (sources.hash IS NULL
+                     OR (later.hash = ours.hash AND later.updated_ms > ours.updated_ms))))",
         )?
         .exists([id.0])?)
 }
