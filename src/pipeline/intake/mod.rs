@@ -1,0 +1,102 @@
+//! From files to jobs: scan, wait until complete, examine, queue.
+//!
+//! The scan is the truth, hints only say where to look again. A file that is known and as it was is not
+//! read again. Nothing here costs money, so everything may be repeated after a crash.
+
+mod enqueue;
+mod examine;
+mod reasons;
+mod scan;
+mod unsettled;
+mod watch;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Event, Pipeline, PipelineError, Place};
+use crate::discover::{RootMode, Scope};
+use crate::domain::job::Reason;
+use crate::domain::settle::SettleBook;
+use crate::domain::timing::after;
+
+pub use examine::{Examined, examine};
+pub use reasons::consider_skip;
+
+/// How long a run waits for files that are still being written.
+const RUN_PATIENCE_GROWING: Duration = Duration::from_secs(60);
+
+/// How recordings are taken in.
+#[derive(Debug, Clone, Default)]
+pub struct IntakeOptions {
+    /// Whether this is a run: short settle times, and no waiting for what may never be complete.
+    pub one_shot: bool,
+    /// Whether what is done is transcribed, and paid for, again.
+    pub force: bool,
+    /// The most recordings that are queued.
+    pub limit: Option<usize>,
+}
+
+/// Takes recordings in.
+pub struct Intake {
+    pipeline: Arc<Pipeline>,
+    places: Vec<Arc<Place>>,
+    options: IntakeOptions,
+    book: SettleBook,
+    queued: usize,
+    shown_modes: Vec<RootMode>,
+    /// Roots that could not be scanned, and why.
+    pub troubles: HashMap<PathBuf, Reason>,
+}
+
+impl Intake {
+    /// Takes in what lies in `places`.
+    pub fn new(pipeline: Arc<Pipeline>, places: Vec<Place>, options: IntakeOptions) -> Self {
+        Self {
+            pipeline,
+            places: places.into_iter().map(Arc::new).collect(),
+            options,
+            book: SettleBook::default(),
+            queued: 0,
+            shown_modes: Vec::new(),
+            troubles: HashMap::new(),
+        }
+    }
+
+    /// Looks once at everything, waits for what is about to be complete, and sets `looked`.
+    ///
+    /// # Errors
+    /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+    pub async fn run_once(mut self, looked: Arc<AtomicBool>) -> Result<Self, PipelineError> {
+        for place in self.places.clone() {
+            self.scan(&place, Scope::Root).await?;
+        }
+        let deadline = after(self.pipeline.now(), RUN_PATIENCE_GROWING);
+        while self.drop_hopeless(deadline) && !self.pipeline.stop.is_cancelled() {
+            self.wait_for_next_look().await;
+            self.look_again().await?;
+        }
+        looked.store(true, Ordering::SeqCst);
+        self.pipeline.bell.notify_one();
+        Ok(self)
+    }
+
+    fn skipped(&self, path: PathBuf, reason: Reason) {
+        self.pipeline
+            .reporter
+            .report(&Event::Skipped { path, reason });
+    }
+
+    /// The innermost place that a path lies in.
+    fn place_of(&self, path: &Path) -> Option<Arc<Place>> {
+        let holding = self
+            .places
+            .iter()
+            .filter(|place| path.starts_with(place.root.path()));
+        holding
+            .max_by_key(|place| place.root.path().as_os_str().len())
+            .cloned()
+    }
+}

@@ -1,0 +1,50 @@
+//! What is told of a file that is passed over or waited for, as a code and a sentence.
+
+use std::io;
+
+use crate::discover::{Mode, SkipReason};
+use crate::domain::job::Reason;
+use crate::domain::settle::Unsettled;
+
+/// What a person should hear of something that the scan passed over; rules that they wrote are obeyed
+/// without a word.
+pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
+    let code = match reason {
+        SkipReason::Excluded { .. } | SkipReason::NotIncluded => return None,
+        SkipReason::Unreadable(error) => io_code(error),
+        SkipReason::NotRegular { .. } => "not_a_file",
+        SkipReason::BrokenLink => "broken_link",
+        SkipReason::FolderLink => "folder_link",
+        SkipReason::Loop => "loop",
+    };
+    Some(Reason::new(code, reason.to_string()))
+}
+
+pub(super) fn unsettled_reason(reason: &Unsettled) -> Reason {
+    let code = match reason {
+        Unsettled::Growing => "growing",
+        Unsettled::Empty => "empty",
+        Unsettled::TooYoung => "too_young",
+        Unsettled::TemporaryName { .. } => "temporary_name",
+        Unsettled::CutShort { .. } => "cut_short",
+    };
+    Reason::new(code, reason.to_string())
+}
+
+pub(super) fn io_code(error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied {
+        "permission_denied"
+    } else if kind == io::ErrorKind::NotFound {
+        "vanished"
+    } else {
+        "unreadable"
+    }
+}
+
+pub(super) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Events => "events",
+        Mode::Poll => "poll",
+    }
+}
