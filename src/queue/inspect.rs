@@ -48,7 +48,7 @@ impl Queue {
 /// The bytes of an empty table, so that a simulation need not make one each time.
 pub(crate) fn empty_database(folder: &std::path::Path) -> Vec<u8> {
     let path = folder.join(DATABASE);
-    let connection = super::connect(&path).expect("a table can be made");
+    let connection = super::connection::connect(&path).expect("a table can be made");
     connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .expect("it can be folded into one file");

@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::format::Format;
-use crate::domain::job::{Provider, Publication, State};
+use crate::domain::job::{
+    Candidate, ContentHash, Provider, Publication, Reason, Settings, Stage, State,
+};
+use crate::domain::money::Amount;
 
 struct Table {
     _folder: tempfile::TempDir,

@@ -1,0 +1,258 @@
+//! The steps from an answer to a transcript: kept, awaited, charged, written.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
+use super::{Queue, QueueError, jobs, ledger};
+use crate::domain::job::{
+    ContentHash, JobId, Overdue, Reason, ReplyId, Stage, StageName, Ticket, Trouble,
+};
+use crate::domain::money::Amount;
+
+impl Queue {
+    /// Keeps a reply before anything is made of it: the job is `received` then.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if no reply is expected.
+    pub async fn store_reply(
+        &self,
+        id: JobId,
+        reply: RawReply,
+        now: Timestamp,
+    ) -> Result<ReplyId, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let stored = outputs::store_reply(connection, id, ReplyKind::Service, &reply, now)?;
+                jobs::set_request_id(connection, id, reply.request_id.as_deref())?;
+                let stage = Stage::Received {
+                    reply: stored,
+                    trouble: None,
+                };
+                let from = [
+                    StageName::Submitting,
+                    StageName::Committing,
+                    StageName::Awaiting,
+                ];
+                jobs::advance(connection, id, &from, &stage, now)?;
+                Ok(stored)
+            })
+            .await
+    }
+
+    /// A reply that was kept.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn reply(&self, id: ReplyId) -> Result<StoredReply, QueueError> {
+        self.writer
+            .run(move |connection| outputs::reply(connection, id))
+            .await
+    }
+
+    /// Keeps the ticket of an accepted submit, and what it cost, before it is polled for the first time.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not `received`.
+    pub async fn await_ticket(
+        &self,
+        id: JobId,
+        ticket: Ticket,
+        cost: Option<Amount>,
+        poll_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                jobs::set_run_id(connection, id, &ticket.run_id)?;
+                if let Some(cost) = &cost {
+                    ledger::charge(connection, id, cost, "as the ticket says", now)?;
+                }
+                let accepted =
+                    Reason::new("accepted", format!("accepted as run {}", ticket.run_id));
+                jobs::note(connection, id, &accepted, None, now)?;
+                let stage = Stage::Awaiting {
+                    ticket,
+                    submitted_at: now,
+                    poll_at,
+                    overdue: None,
+                };
+                jobs::advance(connection, id, &[StageName::Received], &stage, now)
+            })
+            .await
+    }
+
+    /// Sets when a ticket is polled next, and whether it is overdue.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job has no ticket any more.
+    pub async fn poll_next(
+        &self,
+        id: JobId,
+        poll_at: Timestamp,
+        overdue: Option<Overdue>,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                let stage = jobs::get(connection, id)?.stage;
+                let Stage::Awaiting {
+                    ticket,
+                    submitted_at,
+                    ..
+                } = stage
+                else {
+                    return Err(QueueError::Elsewhere {
+                        id,
+                        stage: stage.name(),
+                    });
+                };
+                let stage = Stage::Awaiting {
+                    ticket,
+                    submitted_at,
+                    poll_at,
+                    overdue,
+                };
+                jobs::advance(connection, id, &[StageName::Awaiting], &stage, now)
+            })
+            .await
+    }
+
+    /// Puts what a submit has cost into the ledger; twice is once.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn charge(
+        &self,
+        id: JobId,
+        cost: Amount,
+        note: String,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| ledger::charge(connection, id, &cost, &note, now))
+            .await
+    }
+
+    /// What is set aside for a job, for when the service does not say what it charged.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn reserved(&self, id: JobId) -> Result<Decimal, QueueError> {
+        self.writer
+            .run(move |connection| ledger::reserved_amount(connection, id))
+            .await
+    }
+
+    /// Keeps that an output was written.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn remember_output(&self, id: JobId, output: Output) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| outputs::remember(connection, id, &output))
+            .await
+    }
+
+    /// Whether a later job belongs to the same file, so that this one's outputs have no place there.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn is_superseded(&self, id: JobId) -> Result<bool, QueueError> {
+        self.writer
+            .run(move |connection| outputs::is_superseded(connection, id))
+            .await
+    }
+
+    /// What the files whose path begins with `base` and a dot hashed to when stenod wrote them for the
+    /// recording at `source`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn written_under(
+        &self,
+        base: PathBuf,
+        source: PathBuf,
+    ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
+        self.writer
+            .run(move |connection| outputs::written_under(connection, &base, &source))
+            .await
+    }
+
+    /// The files that were written for a job.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
+        self.writer
+            .run(move |connection| outputs::of_job(connection, id))
+            .await
+    }
+
+    /// The transcript lies beside the recording.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not `received`.
+    pub async fn done(&self, id: JobId, reply: ReplyId, now: Timestamp) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                jobs::clear_forced(connection, id)?;
+                let stage = Stage::Done { reply };
+                jobs::advance(connection, id, &[StageName::Received], &stage, now)
+            })
+            .await
+    }
+
+    /// The outputs could not be written; they are tried again.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not `received`.
+    pub async fn trouble(
+        &self,
+        id: JobId,
+        reply: ReplyId,
+        trouble: Trouble,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                jobs::note(connection, id, &trouble.reason, None, now)?;
+                let stage = Stage::Received {
+                    reply,
+                    trouble: Some(trouble),
+                };
+                jobs::advance(connection, id, &[StageName::Received], &stage, now)
+            })
+            .await
+    }
+
+    /// Ends a job without a transcript; what was set aside for it is given back.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if it has ended already.
+    pub async fn fail(
+        &self,
+        id: JobId,
+        reason: Reason,
+        request_id: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                ledger::release(connection, id, &reason.code, now)?;
+                jobs::note(connection, id, &reason, request_id.as_deref(), now)?;
+                let from = [
+                    StageName::Queued,
+                    StageName::Submitting,
+                    StageName::Committing,
+                    StageName::Awaiting,
+                    StageName::Received,
+                ];
+                jobs::advance(connection, id, &from, &Stage::Failed { reason }, now)
+            })
+            .await
+    }
+}

@@ -1,0 +1,89 @@
+//! What a dead process left in hand, and what becomes of a submit that nobody can know of.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::{IN_HAND, QueueError, jobs, ledger, read};
+use crate::domain::job::{JobId, Reason, Stage, StageName};
+use crate::domain::step::{self, DoubtPolicy};
+
+/// What was found in hand after the last run.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Sent again, free of charge.
+    pub queued: Vec<JobId>,
+    /// Nobody knows whether they were billed.
+    pub in_doubt: Vec<JobId>,
+}
+
+/// Puts what was in hand where the policy says.
+pub(super) fn recover(
+    connection: &Connection,
+    policy: DoubtPolicy,
+    now: Timestamp,
+) -> Result<Recovered, QueueError> {
+    let mut recovered = Recovered::default();
+    if policy == DoubtPolicy::Hold {
+        hold_doubtful(connection, now)?;
+    }
+    for job in read::in_stages(connection, IN_HAND)? {
+        let recovered_to = step::recover(&job.stage, job.doubts, policy, now);
+        #[cfg(test)]
+        let recovered_to = recovered_to.map(|stage| {
+            if crate::faults::planted(crate::faults::Bug::RequeueCommitting) {
+                Stage::queued()
+            } else {
+                stage
+            }
+        });
+        match recovered_to {
+            Some(Stage::InDoubt { reason, .. }) => {
+                doubt(connection, job.id, &reason, policy, now, now)?;
+                recovered.in_doubt.push(job.id);
+            }
+            Some(stage) => {
+                ledger::release(connection, job.id, "nothing was sent", now)?;
+                jobs::advance(connection, job.id, IN_HAND, &stage, now)?;
+                recovered.queued.push(job.id);
+            }
+            None => {}
+        }
+    }
+    Ok(recovered)
+}
+
+/// A repeat that an earlier policy had planned is left to a person where the policy is to hold.
+fn hold_doubtful(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+    for job in read::in_stages(connection, &[StageName::InDoubt])? {
+        if let Stage::InDoubt {
+            reason,
+            retry_at: Some(_),
+        } = job.stage
+        {
+            let stage = Stage::InDoubt {
+                reason,
+                retry_at: None,
+            };
+            jobs::advance(connection, job.id, &[StageName::InDoubt], &stage, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes in the ledger what may have been paid, and puts the job where the policy says.
+pub(super) fn doubt(
+    connection: &Connection,
+    id: JobId,
+    reason: &Reason,
+    policy: DoubtPolicy,
+    retry_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let amount = ledger::doubt(connection, id, &reason.text, now)?;
+    let text = format!("{} (about {amount} may have been charged)", reason.text);
+    let reason = Reason::new(reason.code.clone(), text);
+    jobs::note(connection, id, &reason, None, now)?;
+    let doubts = jobs::get(connection, id)?.doubts;
+    let stage = step::in_doubt(reason, doubts, policy, retry_at);
+    jobs::advance(connection, id, IN_HAND, &stage, now)
+}
