@@ -20,7 +20,8 @@ use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Rep
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
-use crate::speech::nanogpt::{ClientError, NanoGpt, RereadKey};
+use crate::speech::nanogpt::NanoGpt;
+use crate::speech::{ClientError, RereadKey};
 
 /// Why nothing can be begun.
 #[derive(Debug, thiserror::Error)]

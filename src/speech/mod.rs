@@ -3,9 +3,12 @@
 //! An adapter sends and reads; it decides nothing, repeats nothing and writes nothing. The last chunk
 //! of a submit leaves only after the [`Gate`] was passed, so that whoever records knows beforehand.
 
+mod http;
 pub mod local;
 pub mod nanogpt;
 pub(crate) mod upload;
+
+pub use http::{ClientError, RereadKey};
 
 use std::collections::HashMap;
 use std::io;

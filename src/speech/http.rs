@@ -1,0 +1,361 @@
+//! The one HTTP client of the services: sends what it is given, once, and reads what comes back.
+//!
+//! The key goes to the configured host and nowhere else: no redirect is followed, nothing is sent twice
+//! by the client itself, and no connection is used twice. A service says which header carries its key.
+
+use std::error::Error as _;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::upload::{self, Parts, Watch};
+use super::{Answer, NoAnswer, Submission};
+use crate::clock::SharedClock;
+use crate::domain::verdict::Phase;
+
+/// How long a connection may take to be made.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// How long sent bytes may stay unacknowledged.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(60);
+/// How long a poll or a question about money may take altogether.
+const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+/// How long an answer to a submit is waited for, beyond the recording's own length.
+const ANSWER_LIMIT: Duration = Duration::from_secs(180);
+/// The most that is read of a body that brings a transcript, in bytes.
+const LARGEST_REPLY: usize = 64 << 20;
+/// The most that is read of any other body, in bytes.
+const LARGEST_ERROR: usize = 64 << 10;
+
+/// Finds the key once more where it was found, if it may have changed there; may read a file.
+pub type RereadKey = Box<dyn Fn() -> Option<SecretString> + Send + Sync>;
+
+/// The HTTP client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The key has characters that no header can carry.
+    #[error("the key holds characters that a key cannot have")]
+    Key,
+    /// TLS or the trusted certificates are missing.
+    #[error("cannot set up HTTPS (are the system's trusted certificates installed?)")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// The header that carries a key, and what stands before the key in it.
+#[derive(Debug, Clone)]
+pub(super) struct KeyHeader {
+    pub(super) name: HeaderName,
+    pub(super) prefix: &'static str,
+}
+
+impl KeyHeader {
+    /// The header's value, never shown; `None` if no header can carry it.
+    fn value(&self, key: &SecretString) -> Option<HeaderValue> {
+        let text = SecretString::from(format!("{}{}", self.prefix, key.expose_secret()));
+        let mut value = HeaderValue::from_str(text.expose_secret()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+/// A service's address, with the key for it, if it wants one.
+pub(super) struct Http {
+    client: Client,
+    base_url: String,
+    header: KeyHeader,
+    key: RwLock<Option<HeaderValue>>,
+    reread: RereadKey,
+    clock: SharedClock,
+}
+
+impl Http {
+    /// The service at `base_url` (without a slash at its end), with `key`, which `reread` finds once more
+    /// when the service has refused it.
+    ///
+    /// # Errors
+    /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
+    pub(super) fn new(
+        base_url: &str,
+        header: KeyHeader,
+        key: Option<&SecretString>,
+        reread: RereadKey,
+        clock: SharedClock,
+    ) -> Result<Self, ClientError> {
+        install_tls();
+        let key = match key {
+            Some(key) => Some(header.value(key).ok_or(ClientError::Key)?),
+            None => None,
+        };
+        // No connection is used twice: one that the service is just closing would leave a submit in doubt.
+        let client = Client::builder()
+            .user_agent(concat!("stenod/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(ClientError::Tls)?;
+        Ok(Self {
+            client,
+            base_url: base_url.to_owned(),
+            header,
+            key: RwLock::new(key),
+            reread,
+            clock,
+        })
+    }
+
+    /// Looks whether there is another key by now, and uses it if there is; says so. May read a file.
+    pub(super) fn takes_new_key(&self) -> bool {
+        let found = (self.reread)().and_then(|key| self.header.value(&key));
+        let mut key = self.key.write().unwrap_or_else(PoisonError::into_inner);
+        if found.is_none() || found == *key {
+            return false;
+        }
+        *key = found;
+        true
+    }
+
+    fn key(&self) -> Option<HeaderValue> {
+        self.key
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A request to `path` behind the address, with the key.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.base_url));
+        match self.key() {
+            Some(key) => request.header(self.header.name.clone(), key),
+            None => request,
+        }
+    }
+
+    /// Hands a recording over in a form, its last chunk through the gate.
+    pub(super) async fn submit(
+        &self,
+        path: &str,
+        form: Form,
+        submission: Submission,
+    ) -> Result<Answer, NoAnswer> {
+        let patience = ANSWER_LIMIT
+            + submission
+                .duration
+                .map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
+        let length = form.before.len() as u64 + submission.length + form.after.len() as u64;
+        let (body, watch) = upload::body(Parts {
+            before: form.before,
+            chunks: submission.chunks,
+            after: form.after,
+            gate: submission.gate,
+        });
+        let request = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, form.content_type)
+            .header(CONTENT_LENGTH, length)
+            .body(Body::wrap_stream(body));
+        tokio::select! {
+            answer = self.exchange(request, &watch) => answer,
+            text = watch.stalled(patience) => Err(NoAnswer::Broken { phase: watch.close(), text }),
+        }
+    }
+
+    async fn exchange(&self, request: RequestBuilder, watch: &Watch) -> Result<Answer, NoAnswer> {
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(broken(error, watch)),
+        };
+        let phase = watch.close();
+        let (mut answer, rest) = self.head(response, phase);
+        answer.body = match read_body(rest, answer.status).await {
+            Ok(body) => body,
+            // The status of a refusal says enough; a success without its body says nothing.
+            Err(_) if answer.status >= 300 => Vec::new(),
+            Err(error) => {
+                return Err(NoAnswer::Broken {
+                    phase,
+                    text: cause(error),
+                });
+            }
+        };
+        Ok(answer)
+    }
+
+    /// Asks something that costs nothing.
+    pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
+        let failed = |error: reqwest::Error| {
+            if error.is_connect() {
+                NoAnswer::Unreachable(cause(error))
+            } else {
+                NoAnswer::Broken {
+                    phase: Phase::BeforeCommit,
+                    text: cause(error),
+                }
+            }
+        };
+        let response = request
+            .timeout(QUESTION_LIMIT)
+            .send()
+            .await
+            .map_err(failed)?;
+        let (mut answer, rest) = self.head(response, Phase::BeforeCommit);
+        answer.body = read_body(rest, answer.status).await.map_err(failed)?;
+        Ok(answer)
+    }
+
+    fn head(&self, response: Response, phase: Phase) -> (Answer, Response) {
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let answer = Answer {
+            status: response.status().as_u16(),
+            body: Vec::new(),
+            retry_after: header(RETRY_AFTER.as_str())
+                .and_then(|text| retry_after(text, self.clock.now())),
+            request_id: header("x-request-id").map(|id| id.chars().take(200).collect()),
+            phase,
+        };
+        (answer, response)
+    }
+}
+
+/// The multipart form around a recording (RFC 7578).
+pub(super) struct Form {
+    content_type: String,
+    before: Bytes,
+    after: Bytes,
+}
+
+impl Form {
+    /// The form of `fields` in their order, and the recording as the part `file_part`.
+    pub(super) fn of(fields: &[(&str, String)], file_part: &str, submission: &Submission) -> Self {
+        // 122 random bits: no recording holds the boundary but by a chance that nobody will see.
+        let boundary = format!("stenod-{:032x}", fastrand::u128(..));
+        let mut before = String::new();
+        for (name, value) in fields {
+            before.push_str(&format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            ));
+        }
+        // The name says what the bytes are and nothing about the recording.
+        before.push_str(&format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{file_part}\"; filename=\"audio.{}\"\r\n\
+             Content-Type: {}\r\n\r\n",
+            submission.format.extension(),
+            submission.format.mime(),
+        ));
+        Self {
+            content_type: format!("multipart/form-data; boundary={boundary}"),
+            before: Bytes::from(before),
+            after: Bytes::from(format!("\r\n--{boundary}--\r\n")),
+        }
+    }
+}
+
+/// Names the cryptography that TLS uses, once for the whole program.
+fn install_tls() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Whoever was quicker installed the same.
+        drop(ring::default_provider().install_default());
+    }
+}
+
+/// Reads a body up to its limit; what is longer is cut.
+async fn read_body(mut response: Response, status: u16) -> Result<Vec<u8>, reqwest::Error> {
+    let limit = if (200..300).contains(&status) {
+        LARGEST_REPLY
+    } else {
+        LARGEST_ERROR
+    };
+    let mut body = Vec::new();
+    while body.len() < limit
+        && let Some(chunk) = response.chunk().await?
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(limit);
+    Ok(body)
+}
+
+/// Why a submit got no answer: by its own source or gate, before a connection, or on the way.
+fn broken(error: reqwest::Error, watch: &Watch) -> NoAnswer {
+    let phase = watch.close();
+    if let Some(failure) = watch.failure() {
+        return failure;
+    }
+    if error.is_connect() {
+        return NoAnswer::Unreachable(cause(error));
+    }
+    NoAnswer::Broken {
+        phase,
+        text: cause(error),
+    }
+}
+
+/// The innermost cause, which says most, without the address, which may hold secrets.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}
+
+/// `Retry-After` in seconds or as an HTTP date (RFC 9110, section 10.2.3).
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    Duration::try_from(date.duration_since(now))
+        .ok()
+        .or(Some(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_key_where_the_first_was_found_is_taken_once() {
+        let found = || Some(SecretString::from("second"));
+        let clock = std::sync::Arc::new(crate::clock::SystemClock);
+        let first = SecretString::from("first");
+        let header = KeyHeader {
+            name: reqwest::header::AUTHORIZATION,
+            prefix: "Bearer ",
+        };
+        let url = "http://127.0.0.1:1";
+        let http = Http::new(url, header, Some(&first), Box::new(found), clock).unwrap();
+        assert!(http.takes_new_key());
+        assert_eq!(http.key().unwrap(), "Bearer second");
+        assert!(!http.takes_new_key(), "it is the same key");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        let date = "Fri, 02 Jan 2026 03:05:05 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(60)));
+        let past = "Fri, 02 Jan 2026 03:00:00 GMT";
+        assert_eq!(retry_after(past, now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}
