@@ -3,9 +3,11 @@
 //! Everything that can be wrong before the first recording is looked at is found here, and says which
 //! exit code it is worth.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +23,11 @@ use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
 use crate::speech::nanogpt::NanoGpt;
+use crate::speech::openai::OpenAi;
 use crate::speech::{ClientError, RereadKey};
+
+/// The model that a server of OpenAI's kind is asked for where none is named.
+const OPENAI_MODEL: &str = "whisper-1";
 
 /// Why nothing can be begun.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +44,6 @@ pub enum SetupError {
     /// There is neither a key nor a recogniser in this program.
     #[error("no key for NanoGPT was found, and this stenod was built without the recogniser")]
     NothingRecognises,
-    /// The provider is not built yet.
-    #[error(
-        "service.provider = \"openai\" is not built into this version: use \"nanogpt\" or \"local\""
-    )]
-    NotBuilt,
     /// The model cannot transcribe.
     #[error("`{model}` clones voices and is paid by the run: it transcribes nothing")]
     NoTranscription {
@@ -91,11 +92,9 @@ impl SetupError {
                 Some("name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration")
             }
             Self::Client(_) => Some("on Debian: apt install ca-certificates"),
-            Self::NotBuilt
-            | Self::NoTranscription { .. }
-            | Self::NoSuchPath(_)
-            | Self::Root(_)
-            | Self::Queue(_) => None,
+            Self::NoTranscription { .. } | Self::NoSuchPath(_) | Self::Root(_) | Self::Queue(_) => {
+                None
+            }
         }
     }
 }
@@ -128,7 +127,7 @@ pub fn provider(config: &Config) -> Result<Provider, SetupError> {
         },
         config::Provider::Local if !local::is_built_in() => Err(SetupError::NothingRecognises),
         config::Provider::Local => Ok(Provider::Local),
-        config::Provider::OpenAi => Err(SetupError::NotBuilt),
+        config::Provider::OpenAi => Ok(Provider::OpenAi),
     }
 }
 
@@ -223,6 +222,7 @@ fn place(
         provider,
         model: match provider {
             Provider::NanoGpt => transcribe.model.clone(),
+            Provider::OpenAi => openai_model(config, transcribe),
             Provider::Local => local::model_name(config.local.model_dir.as_deref()),
         },
         language: transcribe.language.clone(),
@@ -242,11 +242,21 @@ fn place(
     })
 }
 
+/// The model that a server of OpenAI's kind is asked for: NanoGPT's default means nothing to it.
+fn openai_model(config: &Config, transcribe: &config::Transcribe) -> String {
+    let is_default = matches!(config.origin_of("transcribe.model"), Some(Origin::Default));
+    if is_default && config.service.is_openai() && transcribe.model == config.transcribe.model {
+        OPENAI_MODEL.to_owned()
+    } else {
+        transcribe.model.clone()
+    }
+}
+
 /// What this command adds to the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Extras {
     /// The most that this run may cost, in dollars.
-    pub max_cost: Option<rust_decimal::Decimal>,
+    pub max_cost: Option<Decimal>,
     /// Whether only what this command names is worked on.
     pub scoped: bool,
 }
@@ -337,19 +347,48 @@ fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timesta
     }
 }
 
-/// The paid service, if there is a key for it and the configuration does not rule it out.
-fn service(config: &Config, clock: SharedClock) -> Result<Option<Arc<dyn Service>>, SetupError> {
+/// The service, if the configuration names one or there is a key for NanoGPT.
+///
+/// # Errors
+/// [`SetupError::Client`] where no HTTP client can be made for it.
+pub fn service(
+    config: &Config,
+    clock: SharedClock,
+) -> Result<Option<Arc<dyn Service>>, SetupError> {
+    let key = config.service.key.as_ref();
+    let base_url = &config.service.base_url;
     match config.service.provider {
-        config::Provider::OpenAi => return Err(SetupError::NotBuilt),
-        config::Provider::Local => return Ok(None),
-        config::Provider::Auto | config::Provider::NanoGpt => {}
+        config::Provider::Local => Ok(None),
+        config::Provider::OpenAi => {
+            let reread: RereadKey = match key {
+                Some(key) => reread(key.origin().clone()),
+                None => Box::new(|| None),
+            };
+            let secret = key.map(config::ApiKey::secret);
+            let service = OpenAi::new(base_url, secret, reread, set_prices(config), clock)?;
+            Ok(Some(Arc::new(service)))
+        }
+        config::Provider::Auto | config::Provider::NanoGpt => {
+            let Some(key) = key else {
+                return Ok(None);
+            };
+            let reread = reread(key.origin().clone());
+            let service = NanoGpt::new(base_url, key.secret(), reread, clock)?;
+            Ok(Some(Arc::new(service)))
+        }
     }
-    let Some(key) = &config.service.key else {
-        return Ok(None);
+}
+
+/// The configured price, for every model that is asked for.
+fn set_prices(config: &Config) -> HashMap<String, Decimal> {
+    let Some(price) = config.service.price_per_minute else {
+        return HashMap::new();
     };
-    let reread = reread(key.origin().clone());
-    let service = NanoGpt::new(&config.service.base_url, key.secret(), reread, clock)?;
-    Ok(Some(Arc::new(service)))
+    let folders = config.folders.iter().map(|folder| &folder.transcribe);
+    std::iter::once(&config.transcribe)
+        .chain(folders)
+        .map(|transcribe| (openai_model(config, transcribe), price))
+        .collect()
 }
 
 /// Finds the key once more in the file that it came from; a variable cannot change while stenod runs.
@@ -358,6 +397,6 @@ fn reread(origin: KeyOrigin) -> RereadKey {
         KeyOrigin::File(path) | KeyOrigin::Credential(path) => config::read_secret_file(path)
             .ok()
             .map(|found| found.secret),
-        KeyOrigin::Environment => None,
+        KeyOrigin::Environment(_) => None,
     })
 }

@@ -13,8 +13,6 @@ use crate::domain::job::Provider;
 use crate::domain::route::bytes;
 use crate::queue::{DATABASE, Reader, running_instance};
 use crate::session::{self, SetupError};
-use crate::speech::Service as _;
-use crate::speech::nanogpt::NanoGpt;
 
 /// Less room than this, in bytes, is worth a word.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -173,6 +171,10 @@ fn check_provider(config: &Config) -> Check {
         Ok(Provider::NanoGpt) => {
             Check::ok("provider", format!("NanoGPT, {}", config.transcribe.model))
         }
+        Ok(Provider::OpenAi) => Check::ok(
+            "provider",
+            format!("OpenAI's endpoint at {}", config.service.base_url),
+        ),
         Ok(Provider::Local) => Check::ok("provider", "the built-in recogniser"),
         Err(error) => {
             let mend = SetupError::hint(&error).unwrap_or("choose another provider");
@@ -187,7 +189,7 @@ fn check_key(config: &Config) -> Check {
             let origin = match key.origin() {
                 KeyOrigin::Credential(path) => format!("the credential {}", shown(path)),
                 KeyOrigin::File(path) => shown(path),
-                KeyOrigin::Environment => "NANOGPT_API_KEY".to_owned(),
+                KeyOrigin::Environment(variable) => (*variable).to_owned(),
             };
             Check::ok("key", format!("found in {origin}"))
         }
@@ -314,24 +316,18 @@ fn check_folder(path: &Path) -> Check {
 }
 
 async fn check_network(config: &Config) -> Check {
-    let Some(key) = &config.service.key else {
-        return Check::ok("network", "not needed without a key");
-    };
     let base_url = &config.service.base_url;
-    let service = match NanoGpt::new(
-        base_url,
-        key.secret(),
-        Box::new(|| None),
-        std::sync::Arc::new(SystemClock),
-    ) {
-        Ok(service) => service,
+    let service = match session::service(config, std::sync::Arc::new(SystemClock)) {
+        Ok(Some(service)) => service,
+        Ok(None) => return Check::ok("network", "not needed without a key"),
         Err(error) => {
             let text = format!("{:#}", anyhow::Error::new(error));
             return Check::problem("network", text, "on Debian: apt install ca-certificates");
         }
     };
     match tokio::time::timeout(NETWORK_LIMIT, service.balance()).await {
-        Ok(Ok(balance)) => {
+        Ok(Ok(None)) => Check::ok("network", format!("{base_url} answers")),
+        Ok(Ok(Some(balance))) => {
             let balance = balance.0.round_dp(2);
             Check::ok(
                 "network",

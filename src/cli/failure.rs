@@ -121,8 +121,7 @@ impl From<SetupError> for Failure {
             SetupError::NoKey
             | SetupError::ModelNeedsKey { .. }
             | SetupError::NothingRecognises => exit::KEY,
-            SetupError::NotBuilt
-            | SetupError::NoTranscription { .. }
+            SetupError::NoTranscription { .. }
             | SetupError::EnglishOnly { .. }
             | SetupError::NothingToLookAt
             | SetupError::Root(_) => exit::CONFIGURATION,

@@ -31,6 +31,7 @@ pub(super) const KEYS: &[Key] = &[
     key("service", "requests_per_second", Some("5")),
     key("service", "poll_interval", Some(r#""5s""#)),
     key("service", "in_doubt", Some(r#""retry-once""#)),
+    key("service", "price_per_minute", None),
     key(TRANSCRIBE, "model", Some(r#""Whisper-Large-V3""#)),
     key(TRANSCRIBE, "language", Some(r#""auto""#)),
     key(TRANSCRIBE, "diarize", Some("false")),

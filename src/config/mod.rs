@@ -203,7 +203,10 @@ impl Config {
         let elsewhere = read_elsewhere(&stack, &flags, output_dir, inputs, notes);
         let local = sections::local(Reader::new(&stack, "local", inputs, notes));
         let budget = sections::budget(Reader::new(&stack, "budget", inputs, notes));
-        let large = sections::large(Reader::new(&stack, "large", inputs, notes));
+        let large = sections::large(
+            Reader::new(&stack, "large", inputs, notes),
+            service.as_ref().is_some_and(Service::is_openai),
+        );
         let bucket = sections::bucket(Reader::new(&stack, "bucket", inputs, notes));
         Some(Self {
             file,

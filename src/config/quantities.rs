@@ -116,6 +116,19 @@ pub(super) fn money(given: Given<'_>) -> Result<Option<Decimal>, Fault> {
     let allowed = format!(
         "an amount in USD from 0 to {MAX_BUDGET_USD}, such as \"5.00\"; \"0\" for no limit"
     );
+    let amount = amount(given, allowed)?;
+    Ok((!amount.is_zero()).then_some(amount))
+}
+
+/// A price in USD, exactly as written; zero is free of charge.
+pub(super) fn price(given: Given<'_>) -> Result<Decimal, Fault> {
+    let allowed = format!(
+        "a price in USD from 0 to {MAX_BUDGET_USD}, such as \"0.006\"; \"0\" for free of charge"
+    );
+    amount(given, allowed)
+}
+
+fn amount(given: Given<'_>, allowed: String) -> Result<Decimal, Fault> {
     let written = match (given.value, given.written) {
         (Value::String(_, text), _) => text.trim().to_owned(),
         (Value::Num(..), Some(digits)) => digits.replace('_', ""),
@@ -129,14 +142,13 @@ pub(super) fn money(given: Given<'_>) -> Result<Option<Decimal>, Fault> {
         .flatten();
     match amount {
         None => Err(Fault::new(format!("{} is not an amount", echo(&written))).allowed(allowed)),
-        Some(amount) if amount.is_zero() => Ok(None),
         Some(amount) if amount.is_sign_negative() => {
             Err(Fault::new(format!("{written} is negative")).allowed(allowed))
         }
         Some(amount) if amount > Decimal::from(MAX_BUDGET_USD) => {
             Err(Fault::new(format!("{} is too large", echo(&written))).allowed(allowed))
         }
-        Some(amount) => Ok(Some(amount)),
+        Some(amount) => Ok(amount),
     }
 }
 

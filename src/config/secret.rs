@@ -16,8 +16,11 @@ use super::mistake::reason;
 /// Bytes that a key file may hold, white space included.
 const MAX_SECRET_FILE_BYTES: usize = 4096;
 
-/// The variable that holds the key itself.
-const KEY_VARIABLE: &str = "NANOGPT_API_KEY";
+/// The variable that holds NanoGPT's key itself.
+pub(super) const NANOGPT_VARIABLE: &str = "NANOGPT_API_KEY";
+
+/// The variable that holds the key of a server of OpenAI's kind.
+pub(super) const OPENAI_VARIABLE: &str = "OPENAI_API_KEY";
 
 /// The variable that names systemd's folder of credentials.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
@@ -39,8 +42,8 @@ pub enum KeyOrigin {
     Credential(PathBuf),
     /// The file that `api_key_file` names.
     File(PathBuf),
-    /// The variable `NANOGPT_API_KEY`.
-    Environment,
+    /// The variable of this name.
+    Environment(&'static str),
 }
 
 /// Why a secret cannot be used; never repeats any of it.
@@ -118,11 +121,12 @@ pub(super) fn from_credentials(
     }
 }
 
-/// The key from `NANOGPT_API_KEY`, if it is set and not empty.
+/// The key from `variable`, if it is set and not empty.
 pub(super) fn from_variable(
     environment: &Environment,
-) -> Result<Option<ApiKey>, (&'static str, SecretError)> {
-    let Some(value) = environment.get(KEY_VARIABLE) else {
+    variable: &'static str,
+) -> Result<Option<ApiKey>, SecretError> {
+    let Some(value) = environment.get(variable) else {
         return Ok(None);
     };
     let secret = value
@@ -130,8 +134,11 @@ pub(super) fn from_variable(
         .ok_or(SecretError::Characters)
         .and_then(checked);
     match secret {
-        Ok(secret) => Ok(Some(ApiKey::new(secret, KeyOrigin::Environment))),
-        Err(error) => Err((KEY_VARIABLE, error)),
+        Ok(secret) => {
+            let origin = KeyOrigin::Environment(variable);
+            Ok(Some(ApiKey::new(secret, origin)))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -166,7 +173,12 @@ fn checked(text: &str) -> Result<SecretString, SecretError> {
     if text.is_empty() {
         return Err(SecretError::Empty);
     }
-    if text.starts_with("export ") || text.starts_with(KEY_VARIABLE) {
+    let is_assignment = |variable| text.starts_with(variable);
+    if text.starts_with("export ")
+        || [NANOGPT_VARIABLE, OPENAI_VARIABLE]
+            .into_iter()
+            .any(is_assignment)
+    {
         return Err(SecretError::Assignment);
     }
     if text.contains(char::is_whitespace) {
@@ -253,7 +265,7 @@ mod tests {
     fn debug_never_shows_a_key() {
         let key = ApiKey::new(
             SecretString::from("hunter2".to_owned()),
-            KeyOrigin::Environment,
+            KeyOrigin::Environment(NANOGPT_VARIABLE),
         );
         let copy = key.clone();
         assert!(!format!("{key:?} {copy:?}").contains("hunter2"));

@@ -11,7 +11,7 @@ use super::mistake::{Fault, Place};
 use super::reader::Reader;
 use super::secret::{self, ApiKey, KeyOrigin};
 use super::settings::{
-    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Service, Transcribe,
+    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Provider, Service, Transcribe,
 };
 use super::values::{self, Given};
 use super::{
@@ -30,6 +30,9 @@ const SETTLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(2
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
+
+/// What OpenAI takes in one request, in bytes ("25 MB" in its reference): the limit where none is set.
+const OPENAI_DIRECT_LIMIT_BYTES: u64 = 25_000_000;
 
 /// The smallest direct limit in bytes.
 const MIN_DIRECT_LIMIT_BYTES: u64 = 1024;
@@ -66,7 +69,9 @@ pub(super) fn state_dir(
 pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Option<Service> {
     let provider = table.read("provider", values::choice);
     let base_url = table.read("base_url", urls::web_url);
-    let key = key(&mut table, environment);
+    let variables = key_variables(provider, base_url.as_deref());
+    let key = key(&mut table, environment, variables);
+    let price_per_minute = table.optional("price_per_minute", quantities::price);
     let jobs = table.read("jobs", |given| count(given, MAX_JOBS));
     let requests = table.read("requests_per_second", |given| {
         count(given, MAX_REQUESTS_PER_SECOND)
@@ -89,6 +94,7 @@ pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Optio
         requests_per_second: requests?,
         poll_interval: poll_interval?,
         in_doubt: in_doubt?,
+        price_per_minute: price_per_minute?,
     })
 }
 
@@ -172,15 +178,19 @@ pub(super) fn budget(mut table: Reader<'_>) -> Option<Budget> {
     })
 }
 
-/// `[large]`.
-pub(super) fn large(mut table: Reader<'_>) -> Option<Large> {
+/// `[large]`; `is_openai` says that the service is a server of OpenAI's kind, with its own limit.
+pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
+    let is_unset = !table.is_written("direct_limit");
     let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_DIRECT_LIMIT_BYTES;
     let direct_limit = table.read("direct_limit", |given| quantities::size(given, limits));
     let shrink = table.read("shrink", values::boolean);
     let route = table.read("route", values::choice);
     let piece_minutes = table.read("piece_minutes", |given| count(given, MAX_PIECE_MINUTES));
     Some(Large {
-        direct_limit: direct_limit?,
+        direct_limit: match direct_limit? {
+            _ if is_unset && is_openai => OPENAI_DIRECT_LIMIT_BYTES,
+            limit => limit,
+        },
         shrink: shrink?,
         route: route?,
         piece_minutes: piece_minutes?,
@@ -234,8 +244,27 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
     }))
 }
 
+/// The variables that the key is looked for in, in this order: NanoGPT's key goes to NanoGPT, to a service
+/// that stands in for it, and to machines of one's own, never to another company.
+fn key_variables(provider: Option<Provider>, base_url: Option<&str>) -> &'static [&'static str] {
+    match (provider, base_url) {
+        (Some(Provider::OpenAi), Some(url)) if urls::is_nanogpt(url) => &[secret::NANOGPT_VARIABLE],
+        (Some(Provider::OpenAi), Some(url)) if urls::is_private_host(url) => {
+            &[secret::OPENAI_VARIABLE, secret::NANOGPT_VARIABLE]
+        }
+        (Some(Provider::OpenAi), _) => &[secret::OPENAI_VARIABLE],
+        (Some(Provider::Auto | Provider::NanoGpt | Provider::Local) | None, _) => {
+            &[secret::NANOGPT_VARIABLE]
+        }
+    }
+}
+
 /// The service's key: `api_key_file` if set, else systemd's credential, else the variable.
-fn key(table: &mut Reader<'_>, environment: &Environment) -> Option<Option<ApiKey>> {
+fn key(
+    table: &mut Reader<'_>,
+    environment: &Environment,
+    variables: &[&'static str],
+) -> Option<Option<ApiKey>> {
     if let Some(path) = secret_path(table, "api_key_file")? {
         return file_key(table, path).map(Some);
     }
@@ -249,16 +278,20 @@ fn key(table: &mut Reader<'_>, environment: &Environment) -> Option<Option<ApiKe
             return None;
         }
     }
-    match secret::from_variable(environment) {
-        Ok(key) => Some(key),
-        Err((variable, error)) => {
-            let place = Place::Variable(variable.to_owned());
-            table
-                .notes
-                .mistake(Fault::new(error.to_string()).at(place, None));
-            None
+    for variable in variables {
+        match secret::from_variable(environment, variable) {
+            Ok(None) => {}
+            Ok(found) => return Some(found),
+            Err(error) => {
+                let place = Place::Variable((*variable).to_owned());
+                table
+                    .notes
+                    .mistake(Fault::new(error.to_string()).at(place, None));
+                return None;
+            }
         }
     }
+    Some(None)
 }
 
 fn file_key(table: &mut Reader<'_>, path: PathBuf) -> Option<ApiKey> {

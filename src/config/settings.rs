@@ -107,6 +107,15 @@ pub struct Service {
     pub poll_interval: Duration,
     /// What becomes of a submit whose reply was lost.
     pub in_doubt: InDoubt,
+    /// US dollars a minute, for a service that tells no prices; none: unknown.
+    pub price_per_minute: Option<Decimal>,
+}
+
+impl Service {
+    /// Whether it is a server of OpenAI's kind elsewhere than at NanoGPT.
+    pub fn is_openai(&self) -> bool {
+        self.provider == Provider::OpenAi && !super::urls::is_nanogpt(&self.base_url)
+    }
 }
 
 /// `[transcribe]`: what is asked for, and what is written.

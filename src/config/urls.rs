@@ -11,6 +11,9 @@ use super::values::{Given, echo, text};
 /// Ends of names that no public name server answers for.
 const PRIVATE_ZONES: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".lan"];
 
+/// NanoGPT's host, to which alone its key goes.
+const NANOGPT_HOST: &str = "nano-gpt.com";
+
 /// An absolute http or https URL without user, password, query and fragment; no slash at its end.
 pub(super) fn web_url(given: Given<'_>) -> Result<String, Fault> {
     let allowed = "an absolute URL such as \"https://nano-gpt.com/api\"";
@@ -55,6 +58,15 @@ fn plain_url(written: &str) -> Result<Url, Fault> {
         ));
     }
     Ok(url)
+}
+
+/// Whether a URL leads to NanoGPT.
+pub(super) fn is_nanogpt(url: &str) -> bool {
+    let parsed = Url::parse(url).ok();
+    parsed.is_some_and(|url| {
+        url.host_str()
+            .is_some_and(|host| host == NANOGPT_HOST || host.ends_with(&format!(".{NANOGPT_HOST}")))
+    })
 }
 
 /// Whether a URL's host is this machine or stands in a private network, out of a cloud

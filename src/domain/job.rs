@@ -53,15 +53,21 @@ impl fmt::Debug for ContentHash {
 pub enum Provider {
     /// NanoGPT's speech-to-text service.
     NanoGpt,
+    /// A server of OpenAI's transcription endpoint.
+    OpenAi,
     /// The recogniser inside the program.
     Local,
 }
 
 impl Provider {
+    /// Everybody.
+    pub const ALL: [Self; 3] = [Self::NanoGpt, Self::OpenAi, Self::Local];
+
     /// The name in the configuration and in every output.
     pub fn name(self) -> &'static str {
         match self {
             Self::NanoGpt => "nanogpt",
+            Self::OpenAi => "openai",
             Self::Local => "local",
         }
     }
@@ -69,7 +75,7 @@ impl Provider {
     /// Whether a submit to it costs money.
     pub fn is_paid(self) -> bool {
         match self {
-            Self::NanoGpt => true,
+            Self::NanoGpt | Self::OpenAi => true,
             Self::Local => false,
         }
     }

@@ -106,10 +106,7 @@ impl Driver {
             }
             let outlook = pipeline
                 .queue
-                .outlook(
-                    self.terms(&[Provider::NanoGpt, Provider::Local]),
-                    pipeline.now(),
-                )
+                .outlook(self.terms(&Provider::ALL), pipeline.now())
                 .await?;
             if let Some(ended) = self.ended(&outlook).await? {
                 return Ok(ended);
@@ -212,17 +209,19 @@ impl Driver {
             | PauseReason::Disk
             | PauseReason::Operator => false,
         });
-        if silenced || self.pipeline.service.is_none() {
+        let Some(provider) = self.paid_provider().filter(|_| !silenced) else {
             return Ok(());
-        }
+        };
         for job in self
             .due(StageName::Awaiting, Work::Poll, MOST_POLLS)
             .await?
         {
-            if let Action::Poll {
-                ticket,
-                submitted_at,
-            } = next_action(&job.stage, self.time_for(&job))
+            // The ticket of another service means nothing to this one.
+            if job.settings.provider == provider
+                && let Action::Poll {
+                    ticket,
+                    submitted_at,
+                } = next_action(&job.stage, self.time_for(&job))
             {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Poll, async move {
@@ -326,9 +325,15 @@ impl Driver {
             providers.push(Provider::Local);
         }
         if self.paid_may_be_sent().await? {
-            providers.push(Provider::NanoGpt);
+            providers.extend(self.paid_provider());
         }
         Ok(providers)
+    }
+
+    /// Whose paid jobs are worked on.
+    fn paid_provider(&self) -> Option<Provider> {
+        let service = self.pipeline.service.as_ref();
+        service.map(|service| service.provider())
     }
 
     /// Whether a paid submit may leave: there is room, nothing holds the queue, not too much is
@@ -377,16 +382,16 @@ impl Driver {
 
     /// Asks for the prices once, before the first paid submit and not before there is one.
     async fn load_prices(&mut self, providers: &[Provider]) -> Result<(), PipelineError> {
-        if self.prices.is_some() || !providers.contains(&Provider::NanoGpt) {
-            return Ok(());
-        }
         let Some(service) = self.pipeline.service.clone() else {
             return Ok(());
         };
+        if self.prices.is_some() || !providers.contains(&service.provider()) {
+            return Ok(());
+        }
         let outlook = self
             .pipeline
             .queue
-            .outlook(self.terms(&[Provider::NanoGpt]), self.pipeline.now())
+            .outlook(self.terms(&[service.provider()]), self.pipeline.now())
             .await?;
         if outlook.queued > 0 {
             self.pipeline.limiter.turn().await;
@@ -434,7 +439,7 @@ impl Driver {
     async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
         let terms = Terms {
             scoped: false,
-            ..self.terms(&[Provider::NanoGpt, Provider::Local])
+            ..self.terms(&Provider::ALL)
         };
         let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
         let run = self

@@ -137,10 +137,12 @@ impl Pipeline {
         };
         self.limiter.turn().await;
         let text = match service.balance().await {
-            Ok(balance) if balance.0 > Decimal::ZERO => {
+            // Where nobody tells, a submit has to find out.
+            Ok(None) => return self.resume(PauseReason::Balance).await,
+            Ok(Some(balance)) if balance.0 > Decimal::ZERO => {
                 return self.resume(PauseReason::Balance).await;
             }
-            Ok(balance) => format!("the balance is ${}", balance.0.normalize()),
+            Ok(Some(balance)) => format!("the balance is ${}", balance.0.normalize()),
             Err(error) => format!("the balance cannot be looked at: {error}"),
         };
         self.halt(Halt::Balance, None, &Reason::new("balance_empty", text))

@@ -24,7 +24,7 @@ impl Pipeline {
     pub(super) async fn submit(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
         let id = job.id;
         match job.settings.provider {
-            Provider::NanoGpt => self.submit_paid(job).await?,
+            Provider::NanoGpt | Provider::OpenAi => self.submit_paid(job).await?,
             Provider::Local => self.submit_local(job).await?,
         }
         self.tell(id).await
@@ -50,6 +50,7 @@ impl Pipeline {
                 let committed = Arc::new(AtomicBool::new(false));
                 let submission = Submission {
                     settings: job.settings.clone(),
+                    recording: job.hash,
                     format: job.format,
                     duration: job.duration,
                     length: job.size,
@@ -168,6 +169,7 @@ impl Pipeline {
                 let reason = Reason::new("not_recorded", text);
                 self.requeue_until(job.id, Some(until), Some(reason)).await
             }
+            Err(NoAnswer::OtherForm) => self.requeue(job.id).await,
             Err(NoAnswer::Source(error)) => self.source_failed(job, &error).await,
         }
     }

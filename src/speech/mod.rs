@@ -3,9 +3,11 @@
 //! An adapter sends and reads; it decides nothing, repeats nothing and writes nothing. The last chunk
 //! of a submit leaves only after the [`Gate`] was passed, so that whoever records knows beforehand.
 
+mod fields;
 mod http;
 pub mod local;
 pub mod nanogpt;
+pub mod openai;
 pub(crate) mod upload;
 
 pub use http::{ClientError, RereadKey};
@@ -20,7 +22,7 @@ use futures_util::stream::BoxStream;
 use rust_decimal::Decimal;
 
 use crate::domain::audio::{AudioDuration, AudioFormat};
-use crate::domain::job::{Provider, Settings, Ticket};
+use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
@@ -49,6 +51,8 @@ pub enum Withheld {
 pub struct Submission {
     /// The settings that it was queued with.
     pub settings: Settings,
+    /// What tells it from other recordings.
+    pub recording: ContentHash,
     /// What it is by its content.
     pub format: AudioFormat,
     /// Its measured length.
@@ -93,6 +97,9 @@ pub enum NoAnswer {
     /// The last chunk was withheld.
     #[error(transparent)]
     Withheld(Withheld),
+    /// The service refused the form of the request, and not the recording; the next one has another form.
+    #[error("the service wants to be asked for less")]
+    OtherForm,
     /// The recording could not be read to its end.
     #[error("the recording cannot be read")]
     Source(#[source] io::Error),
@@ -104,14 +111,17 @@ pub struct Balance(pub Decimal);
 
 /// A service that recognises speech over the network.
 pub trait Service: Send + Sync {
+    /// Whose jobs it takes.
+    fn provider(&self) -> Provider;
+
     /// Sends a recording. The future may be dropped before the gate was passed, free of charge.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>>;
 
     /// Asks how the run of a ticket is doing; never charges.
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>>;
 
-    /// What is left to spend, if the service tells.
-    fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>>;
+    /// What is left to spend; nothing from a service that does not tell.
+    fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>>;
 
     /// Looks whether there is another key by now, and uses it if there is; says so. May read a file.
     fn takes_new_key(&self) -> bool {
@@ -141,6 +151,7 @@ pub trait Replies: Send + Sync {
 pub fn replies_of(provider: Provider) -> &'static dyn Replies {
     match provider {
         Provider::NanoGpt => &nanogpt::NanoGptReplies,
+        Provider::OpenAi => &openai::OpenAiReplies,
         Provider::Local => &local::LocalReplies,
     }
 }

@@ -24,7 +24,7 @@ DIR/config.toml:2:8: service.jobs: 0 is too small
 DIR/config.toml:3:1: service.pol_interval: unknown key
   3 | pol_interval = "5s"
     | ^^^^^^^^^^^^
-  allowed: `provider`, `base_url`, `api_key_file`, `jobs`, `requests_per_second`, `poll_interval`, `in_doubt`
+  allowed: `provider`, `base_url`, `api_key_file`, `jobs`, `requests_per_second`, `poll_interval`, `in_doubt`, `price_per_minute`
   did you mean `poll_interval`?
 
 DIR/config.toml:4:2: serivce: unknown key

@@ -6,13 +6,48 @@ use crate::support::{Place, mistakes_in};
 
 const FILE_KEY: &str = "[service]\napi_key_file = \"key\"\n";
 
+const OPENAI: &str = "[service]\nprovider = \"openai\"\nbase_url = ";
+
+#[test]
+fn the_key_of_nanogpt_never_goes_to_another_company() {
+    let place = Place::with_file(&format!("{OPENAI}\"https://api.openai.com/v1\"\n"))
+        .with("NANOGPT_API_KEY", "hunter1");
+    assert!(place.load().service.key.is_none());
+    let place = place.with("OPENAI_API_KEY", "hunter2");
+    assert_eq!(place.load().service.key.unwrap().expose(), "hunter2");
+}
+
+#[test]
+fn a_server_of_ones_own_and_nanogpt_itself_may_be_given_the_key_of_nanogpt() {
+    for url in ["http://127.0.0.1:9000", "https://nano-gpt.com/api"] {
+        let place =
+            Place::with_file(&format!("{OPENAI}\"{url}\"\n")).with("NANOGPT_API_KEY", "hunter1");
+        assert_eq!(place.load().service.key.unwrap().expose(), "hunter1");
+    }
+}
+
+#[test]
+fn a_server_of_openais_kind_takes_25_megabytes_unless_another_limit_is_set() {
+    let file = format!("{OPENAI}\"https://api.openai.com/v1\"\n");
+    let limit = |text: &str| Place::with_file(text).load().large.direct_limit;
+    assert_eq!(limit(&file), 25_000_000);
+    assert_eq!(
+        limit(&format!("{file}[large]\ndirect_limit = \"3 MiB\"\n")),
+        3 << 20
+    );
+    assert_eq!(
+        limit(&format!("{OPENAI}\"https://nano-gpt.com/api\"\n")),
+        3 << 20
+    );
+}
+
 #[test]
 fn the_file_wins_over_the_credential_over_the_variable() {
     let place = Place::with_file("").with("NANOGPT_API_KEY", " hunter1\n");
     let key = place.load().service.key.unwrap();
     assert_eq!(
         (key.expose(), key.origin()),
-        ("hunter1", &KeyOrigin::Environment)
+        ("hunter1", &KeyOrigin::Environment("NANOGPT_API_KEY"))
     );
     let credential = place.put("credentials/api-key", "hunter2\n", 0o440);
     let place = place.with("CREDENTIALS_DIRECTORY", credential.parent().unwrap());

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::fault::{Body, Fault, Port};
 use super::scene::{Content, MODEL};
 use super::world::World;
-use crate::domain::job::{ContentHash, Ticket};
+use crate::domain::job::{ContentHash, Provider, Ticket};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::verdict::Phase;
 use crate::speech::upload::{self, Ended, Parts, Watch};
@@ -321,6 +321,10 @@ impl FakeService {
 }
 
 impl Service for FakeService {
+    fn provider(&self) -> Provider {
+        Provider::NanoGpt
+    }
+
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
         Box::pin(self.take(submission))
     }
@@ -329,8 +333,8 @@ impl Service for FakeService {
         Box::pin(self.ask(ticket))
     }
 
-    fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>> {
-        Box::pin(async { Ok(Balance(Decimal::ONE_HUNDRED)) })
+    fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>> {
+        Box::pin(async { Ok(Some(Balance(Decimal::ONE_HUNDRED))) })
     }
 
     fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {

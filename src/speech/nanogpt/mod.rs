@@ -15,7 +15,7 @@ use super::http::{ClientError, Form, Http, KeyHeader, RereadKey};
 use super::{Answer, Balance, NoAnswer, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::Ticket;
+use crate::domain::job::{Provider, Ticket};
 use crate::domain::money::Amount;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
@@ -50,6 +50,10 @@ impl NanoGpt {
 }
 
 impl Service for NanoGpt {
+    fn provider(&self) -> Provider {
+        Provider::NanoGpt
+    }
+
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
         let form = Form::of(&fields(&submission), "audio", &submission);
         Box::pin(self.http.submit("/transcribe", form, submission))
@@ -63,12 +67,12 @@ impl Service for NanoGpt {
         Box::pin(self.http.ask(request))
     }
 
-    fn balance(&self) -> BoxFuture<'_, Result<Balance, NoAnswer>> {
+    fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>> {
         Box::pin(async {
             let request = self.http.request(Method::POST, "/check-balance");
             let answer = self.http.ask(request).await?;
             let balance = wire::balance(&answer.body).filter(|_| answer.status == 200);
-            balance.map(Balance).ok_or_else(|| {
+            balance.map(Balance).map(Some).ok_or_else(|| {
                 let text = format!("the balance was answered with status {}", answer.status);
                 NoAnswer::Broken {
                     phase: Phase::BeforeCommit,

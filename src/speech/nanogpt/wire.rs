@@ -9,9 +9,8 @@ use crate::domain::job::Ticket;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
+use crate::speech::fields::{decimal, label, list, number, object, text, tidy, words_of};
 
-/// The most of the service's words that are kept, in characters.
-const LONGEST_WORDS: usize = 300;
 /// The most that one submit is believed to cost, in whole units of its currency.
 const LARGEST_COST: u32 = 10_000;
 /// Statuses that end a run badly, in small letters.
@@ -33,7 +32,7 @@ pub(super) fn shape(body: &[u8]) -> Shape {
         .to_ascii_lowercase();
     let transcription = text(&fields, "transcription");
     if BAD_ENDS.contains(&status.as_str()) {
-        Shape::Failure(words(&fields))
+        Shape::Failure(words_of(&fields))
     } else if GOOD_ENDS.contains(&status.as_str())
         || transcription.is_some_and(|text| status.is_empty() || !text.is_empty())
     {
@@ -41,9 +40,9 @@ pub(super) fn shape(body: &[u8]) -> Shape {
     } else if run_id(&fields).is_some() {
         Shape::Ticket
     } else if fields.contains_key("error") {
-        Shape::Error(words(&fields))
+        Shape::Error(words_of(&fields))
     } else if status.is_empty() {
-        match words(&fields) {
+        match words_of(&fields) {
             words if words.is_empty() => Shape::Unreadable(tidy(&String::from_utf8_lossy(body))),
             words => Shape::Error(words),
         }
@@ -166,8 +165,8 @@ fn word(word: &Value) -> Option<HeardWord> {
         text: text(fields, "text")
             .or_else(|| text(fields, "word"))?
             .to_owned(),
-        start: fields.get("start").and_then(Value::as_f64),
-        end: fields.get("end").and_then(Value::as_f64),
+        start: number(fields, "start"),
+        end: number(fields, "end"),
         kind: text(fields, "type").map_or(WordKind::Word, WordKind::from_name),
         speaker: label(fields, "speaker_id").or_else(|| label(fields, "speaker")),
     })
@@ -178,89 +177,19 @@ fn turn(turn: &Value) -> Option<HeardTurn> {
     Some(HeardTurn {
         speaker: label(fields, "speaker").or_else(|| label(fields, "speaker_id"))?,
         text: text(fields, "text").unwrap_or_default().to_owned(),
-        start: fields.get("start").and_then(Value::as_f64),
-        end: fields.get("end").and_then(Value::as_f64),
+        start: number(fields, "start"),
+        end: number(fields, "end"),
     })
-}
-
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Some(fields),
-        Ok(_) | Err(_) => None,
-    }
-}
-
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    fields.get(name)?.as_str()
-}
-
-fn list(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// A label that may be text or a number.
-fn label(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    match fields.get(name)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            None
-        }
-    }
 }
 
 fn run_id(fields: &Map<String, Value>) -> Option<String> {
     label(fields, "runId")
 }
 
-/// A decimal that may be text or a number.
-fn decimal(value: &Value) -> Option<Decimal> {
-    let digits = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    digits
-        .parse()
-        .ok()
-        .or_else(|| Decimal::from_scientific(&digits).ok())
-}
-
 fn currency(fields: &Map<String, Value>) -> Currency {
     text(fields, "currency")
         .or_else(|| text(fields, "paymentSource"))
         .map_or_else(Currency::usd, Currency::new)
-}
-
-/// The service's words in any of its error shapes.
-fn words(fields: &Map<String, Value>) -> String {
-    let error = fields.get("error");
-    let inner = error
-        .and_then(Value::as_object)
-        .and_then(|error| text(error, "message"));
-    let words = inner
-        .or_else(|| text(fields, "message"))
-        .or_else(|| error.and_then(Value::as_str))
-        .or_else(|| text(fields, "detail"));
-    tidy(words.unwrap_or_default())
-}
-
-/// Words of others on one line, without control characters, cut at [`LONGEST_WORDS`].
-fn tidy(words: &str) -> String {
-    let mut tidy = String::new();
-    for word in words.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if word.is_empty() {
-            continue;
-        }
-        if !tidy.is_empty() {
-            tidy.push(' ');
-        }
-        tidy.push_str(word);
-    }
-    match tidy.char_indices().nth(LONGEST_WORDS) {
-        Some((end, _)) => format!("{}…", tidy.get(..end).unwrap_or_default()),
-        None => tidy,
-    }
 }
 
 #[cfg(test)]

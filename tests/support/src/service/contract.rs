@@ -57,6 +57,10 @@ impl Submit {
         self.field("model").unwrap_or("Whisper-Large-V3")
     }
 
+    pub(super) fn wants_times(&self) -> bool {
+        self.field("response_format") == Some("verbose_json")
+    }
+
     pub(super) fn diarize(&self) -> bool {
         self.field("diarize") == Some("true")
     }
@@ -172,7 +176,13 @@ fn from_json(body: &[u8], openai: bool, violations: &mut Vec<String>) -> Result<
 
 fn check_names(submit: &Submit, openai: bool) -> Result<(), Refusal> {
     let allowed: &[&str] = if openai {
-        &["model", "language", "response_format", "temperature"]
+        &[
+            "model",
+            "language",
+            "response_format",
+            "temperature",
+            "timestamp_granularities[]",
+        ]
     } else {
         &[
             "model",
@@ -183,7 +193,10 @@ fn check_names(submit: &Submit, openai: bool) -> Result<(), Refusal> {
         ]
     };
     let names = submit.names();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some(pair) = names
+        .windows(2)
+        .find(|pair| pair[0] == pair[1] && !pair[0].ends_with("[]"))
+    {
         return Err(Refusal(400, format!("the field {:?} came twice", pair[0])));
     }
     if let Some(name) = names.iter().find(|name| !allowed.contains(name)) {

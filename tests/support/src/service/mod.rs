@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub use contract::{LARGEST_AUDIO, Submit};
 pub use http::{Head, Reply};
 pub use ledger::{Charge, Ledger};
-pub use routes::{Behaviour, usual_text};
+pub use routes::{Behaviour, Verbose, usual_text};
 pub use script::{Act, Endpoint, Gate, Moment, Rule};
 
 /// How long a test waits for something before it fails: far beyond what a slow machine needs.

@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub full_tickets: bool,
     /// Whether replies carry more metadata than is promised.
     pub full_metadata: bool,
+    /// What the OpenAI address makes of `verbose_json`.
+    pub verbose: Verbose,
     /// Transcripts by content (BLAKE3 in hexadecimal) instead of the usual ones.
     pub texts: HashMap<String, String>,
 }
@@ -37,9 +39,23 @@ impl Default for Behaviour {
             largest: LARGEST_AUDIO,
             full_tickets: true,
             full_metadata: true,
+            verbose: Verbose::Ignored,
             texts: HashMap::new(),
         }
     }
+}
+
+/// What the OpenAI address makes of a request for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbose {
+    /// The text alone is answered.
+    Ignored,
+    /// Segments and words are answered.
+    Answered,
+    /// The request is refused, naming the field.
+    RefusedByName,
+    /// The request is refused without saying what is wrong with it.
+    Refused,
 }
 
 /// A run that was accepted with a ticket.
@@ -103,10 +119,34 @@ impl Memory {
         Ok(amount)
     }
 
+    /// Refuses a request for times, if the behaviour says so.
+    pub(super) fn refuse_times(&self, submit: &Submit) -> Option<Reply> {
+        let error = match self.behaviour.verbose {
+            Verbose::Ignored | Verbose::Answered => return None,
+            Verbose::RefusedByName => {
+                json!({"error": {"message": "not with this model", "param": "response_format"}})
+            }
+            Verbose::Refused => json!({"error": {"message": "bad request"}}),
+        };
+        submit.wants_times().then(|| Reply::json(400, &error))
+    }
+
     /// The usual reply to a submit that was charged.
     pub(super) fn accepted(&mut self, submit: &Submit, amount: u64, openai: bool) -> Reply {
         if openai {
-            return Reply::json(200, &json!({"text": self.text(submit), "language": "en"}));
+            let text = self.text(submit);
+            let mut reply = json!({"text": text, "language": "en"});
+            if self.behaviour.verbose == Verbose::Answered && submit.wants_times() {
+                let words = words(&text, false);
+                let spoken = words.as_array().into_iter().flatten();
+                let spoken = spoken.filter(|word| word["type"] == "word");
+                reply["words"] = spoken
+                    .map(|word| json!({"word": word["text"], "start": word["start"], "end": word["end"]}))
+                    .collect();
+                reply["segments"] = segments(&text);
+                reply["language"] = json!("english");
+            }
+            return Reply::json(200, &reply);
         }
         if submit.model() != "Elevenlabs-STT" {
             let text = self.text(submit);

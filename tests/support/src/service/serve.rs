@@ -206,6 +206,11 @@ impl super::Log {
             }
             (_, Some(Ok((submit, violations)))) => {
                 self.memory.violations.extend(violations);
+                if endpoint == Endpoint::OpenAi
+                    && let Some(refused) = self.memory.refuse_times(&submit)
+                {
+                    return refused;
+                }
                 match self.memory.charge(&submit, request) {
                     Ok(amount) => {
                         self.memory

@@ -1,0 +1,84 @@
+//! Fields of JSON bodies, read leniently: what is absent or of another type is not there.
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+/// The most of the service's words that are kept, in characters.
+const LONGEST_WORDS: usize = 300;
+/// The fields of a body that is an object.
+pub(super) fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Some(fields),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// A field that is text.
+pub(super) fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    fields.get(name)?.as_str()
+}
+
+/// The entries of an array, none of anything else.
+pub(super) fn list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A label that may be text or a number.
+pub(super) fn label(fields: &Map<String, Value>, name: &str) -> Option<String> {
+    match fields.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// A field that is a number.
+pub(super) fn number(fields: &Map<String, Value>, name: &str) -> Option<f64> {
+    fields.get(name)?.as_f64()
+}
+
+/// A decimal that may be text or a number.
+pub(super) fn decimal(value: &Value) -> Option<Decimal> {
+    let digits = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    digits
+        .parse()
+        .ok()
+        .or_else(|| Decimal::from_scientific(&digits).ok())
+}
+
+/// The service's words in any of its error shapes.
+pub(super) fn words_of(fields: &Map<String, Value>) -> String {
+    let error = fields.get("error");
+    let inner = error
+        .and_then(Value::as_object)
+        .and_then(|error| text(error, "message"));
+    let words = inner
+        .or_else(|| text(fields, "message"))
+        .or_else(|| error.and_then(Value::as_str))
+        .or_else(|| text(fields, "detail"));
+    tidy(words.unwrap_or_default())
+}
+
+/// Words of others on one line, without control characters, cut at [`LONGEST_WORDS`].
+pub(super) fn tidy(words: &str) -> String {
+    let mut tidy = String::new();
+    for word in words.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !tidy.is_empty() {
+            tidy.push(' ');
+        }
+        tidy.push_str(word);
+    }
+    match tidy.char_indices().nth(LONGEST_WORDS) {
+        Some((end, _)) => format!("{}…", tidy.get(..end).unwrap_or_default()),
+        None => tidy,
+    }
+}

@@ -1,0 +1,238 @@
+//! Any server of OpenAI's transcription endpoint: OpenAI, Groq, LocalAI, speaches, whisper.cpp's.
+//!
+//! Word and segment times are asked for first. A server that refuses that form of the request is asked
+//! for the text alone, once for that recording; when it takes that, it is what that model is asked for.
+
+mod wire;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use reqwest::Method;
+use reqwest::header::AUTHORIZATION;
+use rust_decimal::Decimal;
+use secrecy::SecretString;
+
+use super::http::{ClientError, Form, Http, KeyHeader, RereadKey};
+use super::{Answer, Balance, NoAnswer, Replies, Service, Submission};
+use crate::clock::SharedClock;
+use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
+use crate::domain::money::Amount;
+use crate::domain::transcript::Heard;
+use crate::domain::verdict::{Phase, Shape};
+
+/// How OpenAI's own models are called that give a text alone.
+const TEXT_ONLY: &str = "gpt-4o";
+/// What the name of a model that tells speakers apart holds.
+const DIARIZES: &str = "diarize";
+/// The end of an address that has the version of the interface in it already.
+const VERSION: &str = "/v1";
+
+/// What a reply is asked to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReplyForm {
+    /// The text alone.
+    Text,
+    /// Segments and words with their times.
+    Times,
+    /// Segments with their speakers.
+    Speakers,
+}
+
+/// A server of OpenAI's transcription endpoint.
+pub struct OpenAi {
+    http: Http,
+    version: &'static str,
+    prices: HashMap<String, Decimal>,
+    learnt: Mutex<Learnt>,
+}
+
+/// What a server has shown of the forms it takes, for as long as the program runs.
+#[derive(Debug, Default)]
+struct Learnt {
+    /// Models that give a text alone.
+    text_only: HashSet<String>,
+    /// Recordings that are asked for their text alone, to see whether the form was to blame.
+    tried: HashSet<ContentHash>,
+}
+
+impl OpenAi {
+    /// The server at `base_url`, with or without `/v1` at its end, and the key for it, if it wants one;
+    /// `prices` are US dollars a minute by model, as they were configured.
+    ///
+    /// # Errors
+    /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
+    pub fn new(
+        base_url: &str,
+        key: Option<&SecretString>,
+        reread: RereadKey,
+        prices: HashMap<String, Decimal>,
+        clock: SharedClock,
+    ) -> Result<Self, ClientError> {
+        let header = KeyHeader {
+            name: AUTHORIZATION,
+            prefix: "Bearer ",
+        };
+        let has_version = base_url.ends_with(VERSION);
+        Ok(Self {
+            http: Http::new(base_url, header, key, reread, clock)?,
+            version: if has_version { "" } else { VERSION },
+            prices,
+            learnt: Mutex::default(),
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.version)
+    }
+
+    async fn send(&self, submission: Submission) -> Result<Answer, NoAnswer> {
+        let (model, recording) = (submission.settings.model.clone(), submission.recording);
+        let asked = self.form_for(&submission.settings, recording);
+        let form = Form::of(&fields(&submission.settings, asked), "file", &submission);
+        let mut answer = self
+            .http
+            .submit(&self.path("audio/transcriptions"), form, submission)
+            .await?;
+        if answer.status == 429 && wire::wants_money(&answer.body) {
+            answer.status = 402;
+        }
+        if self.other_form_helps(&model, recording, asked, &answer) {
+            return Err(NoAnswer::OtherForm);
+        }
+        Ok(answer)
+    }
+
+    fn form_for(&self, settings: &Settings, recording: ContentHash) -> ReplyForm {
+        let model = &settings.model;
+        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        if learnt.text_only.contains(model) || learnt.tried.contains(&recording) {
+            ReplyForm::Text
+        } else if model.contains(DIARIZES) {
+            ReplyForm::Speakers
+        } else if model.starts_with(TEXT_ONLY) {
+            ReplyForm::Text
+        } else {
+            ReplyForm::Times
+        }
+    }
+
+    /// Learns from an answer; says whether the same recording is to be sent in another form, which was
+    /// refused and cost nothing.
+    fn other_form_helps(
+        &self,
+        model: &str,
+        recording: ContentHash,
+        asked: ReplyForm,
+        answer: &Answer,
+    ) -> bool {
+        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_refused = matches!(answer.status, 400 | 415 | 422);
+        if asked == ReplyForm::Text {
+            let is_answered = is_refused || answer.status == 200;
+            if is_answered && learnt.tried.remove(&recording) && !is_refused {
+                learnt.text_only.insert(model.to_owned());
+            }
+            return false;
+        }
+        if !is_refused {
+            return false;
+        }
+        if wire::blames_form(&answer.body) {
+            learnt.text_only.insert(model.to_owned());
+        } else {
+            learnt.tried.insert(recording);
+        }
+        true
+    }
+}
+
+impl Service for OpenAi {
+    fn provider(&self) -> Provider {
+        Provider::OpenAi
+    }
+
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
+        Box::pin(self.send(submission))
+    }
+
+    fn poll<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>> {
+        Box::pin(async {
+            Err(NoAnswer::Broken {
+                phase: Phase::BeforeCommit,
+                text: "a server of this kind gives no tickets".to_owned(),
+            })
+        })
+    }
+
+    /// Nobody tells; but a refused key is told.
+    fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>> {
+        Box::pin(async {
+            let request = self.http.request(Method::GET, &self.path("models"));
+            let answer = self.http.ask(request).await?;
+            if matches!(answer.status, 401 | 403) {
+                return Err(NoAnswer::Broken {
+                    phase: Phase::BeforeCommit,
+                    text: format!("the key was refused with status {}", answer.status),
+                });
+            }
+            Ok(None)
+        })
+    }
+
+    fn takes_new_key(&self) -> bool {
+        self.http.takes_new_key()
+    }
+
+    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
+        Box::pin(async { self.prices.clone() })
+    }
+}
+
+/// The fields of the form around a recording.
+fn fields(settings: &Settings, form: ReplyForm) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("model", settings.model.clone())];
+    if settings.language != "auto" {
+        fields.push(("language", settings.language.clone()));
+    }
+    let more: &[(&str, &str)] = match form {
+        ReplyForm::Text => &[("response_format", "json")],
+        ReplyForm::Times => &[
+            ("response_format", "verbose_json"),
+            ("timestamp_granularities[]", "word"),
+            ("timestamp_granularities[]", "segment"),
+        ],
+        ReplyForm::Speakers => &[
+            ("response_format", "diarized_json"),
+            ("chunking_strategy", "auto"),
+        ],
+    };
+    fields.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    fields
+}
+
+/// Reads the replies of such servers.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenAiReplies;
+
+impl Replies for OpenAiReplies {
+    fn shape(&self, body: &[u8]) -> Shape {
+        wire::shape(body)
+    }
+
+    fn ticket(&self, _body: &[u8]) -> Option<Ticket> {
+        None
+    }
+
+    fn cost(&self, _body: &[u8]) -> Option<Amount> {
+        None
+    }
+
+    fn heard(&self, body: &[u8]) -> Heard {
+        wire::heard(body)
+    }
+}
