@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, KeyOrigin, Origin};
 use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
-use crate::domain::audio::is_candidate_extension;
+use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
+use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter};
 use crate::queue::{Limits, Queue, QueueError};
@@ -295,7 +296,7 @@ pub async fn open(
         );
     }
     queue
-        .reconsider(config.large.direct_limit, now)
+        .reconsider(route_terms(config), now)
         .await
         .map_err(PipelineError::from)?;
     queue.resume_at_start().await.map_err(PipelineError::from)?;
@@ -331,12 +332,29 @@ pub enum OpenError {
     Pipeline(#[from] PipelineError),
 }
 
+/// By which terms routes are chosen.
+pub fn route_terms(config: &Config) -> RouteTerms {
+    RouteTerms {
+        direct_limit: config.large.direct_limit,
+        link_limit: LINK_LIMIT_BYTES,
+        // Only the direct route is built so far.
+        shrink: false,
+        has_bucket: false,
+        preference: match config.large.route {
+            config::Route::Auto => Preference::Auto,
+            config::Route::Bucket => Preference::Bucket,
+            config::Route::Pieces => Preference::Pieces,
+        },
+        piece: AudioDuration::from_micros(u64::from(config.large.piece_minutes.get()) * 60_000_000),
+    }
+}
+
 fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timestamp) -> Pace {
     Pace {
         jobs: config.service.jobs.get(),
         poll_interval: config.service.poll_interval,
         doubt,
-        direct_limit: config.large.direct_limit,
+        routes: route_terms(config),
         limits: Limits {
             per_day: config.budget.per_day,
             per_month: config.budget.per_month,

@@ -19,7 +19,7 @@ pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8
                 Some(reader) => reader.outputs(job.id)?,
                 None => Vec::new(),
             };
-            list.push(view::job(job, &outputs, config.large.direct_limit));
+            list.push(view::job(job, &outputs));
         }
         session.output.document(&Value::Array(list))?;
     } else {

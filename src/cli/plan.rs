@@ -21,7 +21,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let provider = session::provider(&config)?;
     let places = session::places(&config, &arguments.paths, provider)?;
     let terms = PlanTerms {
-        direct_limit: config.large.direct_limit,
+        routes: session::route_terms(&config),
         force: arguments.force,
         limit: arguments.limit,
     };
@@ -121,7 +121,7 @@ fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
     let mut routes = BTreeMap::new();
     for item in &plan.items {
         if let Fate::Send { route, .. } = &item.fate {
-            *routes.entry(route.as_str()).or_insert(0) += 1;
+            *routes.entry(route.route.as_str()).or_insert(0) += 1;
         }
     }
     routes
@@ -162,7 +162,8 @@ fn item(item: &Planned) -> Value {
     });
     match &item.fate {
         Fate::Send { route, cost } => {
-            value["route"] = json!(route.as_str());
+            value["route"] = json!(route.route.as_str());
+            value["why"] = json!(route.why);
             value["cost"] = json!(cost.map(|cost| cost.normalize().to_string()));
             value["currency"] = json!("USD");
         }

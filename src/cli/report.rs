@@ -20,7 +20,6 @@ const MOST_SKIPPED_TOLD: usize = 1000;
 /// Tells standard error, or standard output where JSON is wanted.
 pub(super) struct Teller {
     output: Output,
-    direct_limit: u64,
     state: Mutex<Told>,
 }
 
@@ -41,10 +40,9 @@ pub(super) struct Told {
 }
 
 impl Teller {
-    pub(super) fn new(output: Output, direct_limit: u64) -> Self {
+    pub(super) fn new(output: Output) -> Self {
         Self {
             output,
-            direct_limit,
             state: Mutex::default(),
         }
     }
@@ -77,7 +75,7 @@ impl Teller {
         let now = (job.stage.name(), job.stage.reason().is_some());
         let before = told.stages.insert(job.id, now);
         if self.output.json() {
-            let fields = view::job(job, outputs, self.direct_limit);
+            let fields = view::job(job, outputs);
             let mut line = json!({"type": "job"});
             if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
                 line.extend(fields);

@@ -42,7 +42,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let provider = session::provider(&config)?;
     let places = session::places(&config, &arguments.paths, provider)?;
     say_who_recognises(session, &config, provider)?;
-    let teller = Arc::new(Teller::new(session.output, config.large.direct_limit));
+    let teller = Arc::new(Teller::new(session.output));
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
     let pipeline = session::open(

@@ -16,7 +16,6 @@ struct Everything {
     outputs: Vec<Output>,
     attempts: Vec<Attempt>,
     ledger: Vec<LedgerEntry>,
-    direct_limit: u64,
 }
 
 pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8, Failure> {
@@ -30,7 +29,6 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
         attempts: reader.attempts(job.id)?,
         ledger: reader.ledger(job.id)?,
         job,
-        direct_limit: config.large.direct_limit,
     };
     if session.output.json() {
         session.output.document(&everything.json())?;
@@ -69,10 +67,11 @@ pub(super) fn unknown(named: &Path) -> Failure {
 
 impl Everything {
     fn json(&self) -> Value {
-        let mut value = view::job(&self.job, &self.outputs, self.direct_limit);
+        let mut value = view::job(&self.job, &self.outputs);
         value["hash"] = json!(self.job.hash.to_string());
         value["bytes"] = json!(self.job.size);
         value["format"] = json!(self.job.format.name());
+        value["why"] = json!(self.job.route.as_ref().map(|chosen| &chosen.why));
         value["settings"] = json!(self.job.settings);
         value["formats"] = json!(self.job.publication.formats);
         value["request_id"] = json!(self.job.request_id);
@@ -105,6 +104,10 @@ impl Everything {
             "audio",
             &format!("{}, {duration}, {}", job.format, route::bytes(job.size)),
         ));
+        if let Some(chosen) = &job.route {
+            let text = format!("{} ({})", chosen.route, clean(&chosen.why));
+            lines.push(field("route", &text));
+        }
         lines.push(field("hash", &job.hash.to_string()));
         let settings = &job.settings;
         lines.push(field(

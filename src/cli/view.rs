@@ -6,13 +6,11 @@ use serde_json::{Value, json};
 use super::output::{clean, shown};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, Stage};
-use crate::domain::route;
 use crate::queue::Output;
 
-/// A job as `list --json` shows it; `direct_limit` is that of the configuration, in bytes.
-pub(super) fn job(job: &Job, outputs: &[Output], direct_limit: u64) -> Value {
+/// A job as `list --json` shows it.
+pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
     let reason = job.stage.reason();
-    let route = route::choose(job.settings.provider, job.format, job.size, direct_limit);
     json!({
         "id": job.id.0,
         "source": path(&job.source),
@@ -23,7 +21,7 @@ pub(super) fn job(job: &Job, outputs: &[Output], direct_limit: u64) -> Value {
         "provider": job.settings.provider.name(),
         "model": job.settings.model,
         "language": job.settings.language,
-        "route": route.ok().map(route::Route::as_str),
+        "route": job.route.as_ref().map(|chosen| chosen.route.as_str()),
         "duration": job.duration.map(|duration| duration.seconds()),
         "cost": job.cost.as_ref().map(|cost| cost.value.to_string()),
         "currency": job.cost.as_ref().map(|cost| cost.currency.code().to_owned()),

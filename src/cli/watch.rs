@@ -29,7 +29,7 @@ pub(super) async fn execute(
     let provider = session::provider(&config)?;
     let places = session::places(&config, &paths, provider)?;
     let reporter: Arc<dyn Reporter> = if session.output.json() {
-        Arc::new(Teller::new(session.output, config.large.direct_limit))
+        Arc::new(Teller::new(session.output))
     } else {
         Arc::new(Log)
     };

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::audio::{AudioDuration, AudioFormat};
 use super::format::Format;
 use super::money::Amount;
+use super::route::{Chosen, Shape};
 
 /// The number of a job, as `list` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -451,6 +452,8 @@ pub struct Job {
     pub settings: Settings,
     /// What is written for it.
     pub publication: Publication,
+    /// By which route it goes, and why; none while it waits for one.
+    pub route: Option<Chosen>,
     /// How far it has come.
     pub stage: Stage,
     /// How many submits were handed over whole, or refused.
@@ -471,6 +474,18 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When its stage last changed.
     pub updated_at: Timestamp,
+}
+
+impl Job {
+    /// What its route depends on.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            provider: self.settings.provider,
+            format: self.format,
+            size: self.size,
+            duration: self.duration,
+        }
+    }
 }
 
 /// A recording that is to be queued.
@@ -494,6 +509,8 @@ pub struct Candidate {
     pub publication: Publication,
     /// Where outputs go instead of beside the recording.
     pub output_dir: Option<PathBuf>,
+    /// By which route it goes, and why.
+    pub route: Option<Chosen>,
     /// The stage to begin in: queued, or waiting for a route.
     pub stage: Stage,
 }

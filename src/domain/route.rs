@@ -1,25 +1,100 @@
 //! By which route a recording reaches whoever recognises it, as one pure function.
+//!
+//! The choice is made when a recording is queued, frozen into its job, and made anew only where the
+//! configuration no longer allows what was chosen.
 
-use super::audio::AudioFormat;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::audio::{AudioDuration, AudioFormat, Bitrate, best_bitrate};
 use super::job::{Obstacle, Provider, Reason, Stage};
 
+/// The most bytes that the service fetches by a link: 500 MB.
+pub const LINK_LIMIT_BYTES: u64 = 500_000_000;
+
 /// How a recording's bytes travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "route", rename_all = "snake_case")]
 pub enum Route {
     /// In the body of the request.
     Direct,
+    /// Its speech, encoded again as Opus, in the body of the request.
+    Shrink {
+        /// The bit rate at which it is expected to fit.
+        bitrate: Bitrate,
+    },
+    /// By a link into a bucket.
+    Bucket {
+        /// The bit rate at which its speech is encoded again before; none: as it is.
+        shrink: Option<Bitrate>,
+    },
+    /// Cut at silences, each piece in the body of a request of its own.
+    Pieces(Cut),
     /// Nowhere: the built-in recogniser reads them.
     Local,
 }
 
-impl Route {
-    /// The name in `plan`, `list` and `show`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Local => "local",
-        }
-    }
+/// How a recording is cut; the same cut of the same recording gives the same pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The length of a piece that is aimed at, in microseconds.
+    pub piece_us: u64,
+    /// The most bytes of a piece.
+    pub most_bytes: u64,
+    /// The bit rate of the pieces.
+    pub bitrate: Bitrate,
+}
+
+/// A route and why it is the one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The route.
+    #[serde(flatten)]
+    pub route: Route,
+    /// Why this one, as a sentence.
+    pub why: String,
+}
+
+/// What a person wants of recordings that do not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    /// Shrunk, else by the bucket, else in pieces.
+    Auto,
+    /// By the bucket.
+    Bucket,
+    /// In pieces, also what would fit but is longer than one piece.
+    Pieces,
+}
+
+/// By which terms a route is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteTerms {
+    /// The largest body of a direct submit, in bytes.
+    pub direct_limit: u64,
+    /// The largest file behind a link, in bytes.
+    pub link_limit: u64,
+    /// Whether speech may be encoded again.
+    pub shrink: bool,
+    /// What is wanted of recordings that do not fit.
+    pub preference: Preference,
+    /// Whether there is a bucket.
+    pub has_bucket: bool,
+    /// The length of a piece that is aimed at.
+    pub piece: AudioDuration,
+}
+
+/// What a route depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Who recognises.
+    pub provider: Provider,
+    /// What the recording is by its content.
+    pub format: AudioFormat,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its measured length.
+    pub duration: Option<AudioDuration>,
 }
 
 /// No route leads to the service.
@@ -27,8 +102,44 @@ impl Route {
 pub struct NoRoute {
     /// What is in the way.
     pub obstacle: Obstacle,
-    /// The same as a sentence with the way out.
+    /// The same as a sentence with the ways out.
     pub text: String,
+}
+
+impl Route {
+    /// The name in `plan`, `list` and `show`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Shrink { .. } => "shrink",
+            Self::Bucket { .. } => "bucket",
+            Self::Pieces(_) => "pieces",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = |bitrate: Bitrate| bitrate.bits_per_second() / 1000;
+        match self {
+            Self::Direct | Self::Bucket { shrink: None } | Self::Local => {
+                f.write_str(self.as_str())
+            }
+            Self::Shrink { bitrate } => write!(f, "shrink, Opus at {} kbit/s", rate(*bitrate)),
+            Self::Bucket {
+                shrink: Some(bitrate),
+            } => write!(f, "bucket, as Opus at {} kbit/s", rate(*bitrate)),
+            Self::Pieces(cut) => {
+                let piece = AudioDuration::from_micros(cut.piece_us);
+                write!(
+                    f,
+                    "pieces of about {piece}, Opus at {} kbit/s",
+                    rate(cut.bitrate)
+                )
+            }
+        }
+    }
 }
 
 impl NoRoute {
@@ -38,51 +149,182 @@ impl NoRoute {
     }
 }
 
-/// The route of a recording of `size` bytes in `format`; `direct_limit` is the largest direct body, in
-/// bytes.
+/// The route of a recording.
 ///
 /// # Errors
 /// [`NoRoute`] where none leads there as things are.
-pub fn choose(
-    provider: Provider,
-    format: AudioFormat,
-    size: u64,
-    direct_limit: u64,
-) -> Result<Route, NoRoute> {
-    if provider == Provider::Local {
-        return Ok(Route::Local);
+pub fn choose(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
+    match shape.provider {
+        Provider::Local => Ok(chosen(Route::Local, "it is recognised here".to_owned())),
+        Provider::NanoGpt => to_service(shape, terms),
+        // It is given bytes and no links.
+        Provider::OpenAi => to_service(
+            shape,
+            &RouteTerms {
+                has_bucket: false,
+                ..*terms
+            },
+        ),
     }
-    if !format.accepted_directly() {
-        let text = format!(
-            "waiting for a route: the service does not promise to read {format}; convert it to MP3, M4A, Ogg or WAV"
-        );
-        return Err(NoRoute {
-            obstacle: Obstacle::ForeignFormat,
-            text,
-        });
-    }
-    if size > direct_limit {
-        let text = format!(
-            "waiting for a route: it has {}, and the service takes {} directly",
-            bytes(size),
-            bytes(direct_limit)
-        );
-        return Err(NoRoute {
-            obstacle: Obstacle::TooLarge,
-            text,
-        });
-    }
-    Ok(Route::Direct)
 }
 
-/// The stage in which a recording begins: to be sent, or waiting for a route.
-pub fn first_stage(provider: Provider, format: AudioFormat, size: u64, direct_limit: u64) -> Stage {
-    match choose(provider, format, size, direct_limit) {
-        Ok(_) => Stage::queued(),
-        Err(none) => Stage::Waiting {
-            obstacle: none.obstacle,
-            text: none.text,
-        },
+fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
+    if terms.shrink && wants_pieces(shape, terms) {
+        let why = format!(
+            "it is longer than {}, and large.route is \"pieces\"",
+            terms.piece
+        );
+        return Ok(chosen(pieces(terms), why));
+    }
+    let obstacle = obstacle(shape, terms);
+    let Some((obstacle, in_the_way)) = obstacle else {
+        return Ok(chosen(Route::Direct, fits(shape, terms)));
+    };
+    if terms.shrink
+        && !prefers_link(shape, terms)
+        && let Some(bitrate) = shrunk_to(shape, terms.direct_limit)
+    {
+        let limit = bytes(terms.direct_limit);
+        let why = format!("{in_the_way}; encoded again it fits {limit}");
+        return Ok(chosen(Route::Shrink { bitrate }, why));
+    }
+    if let Some(route) = by_bucket(shape, terms) {
+        return Ok(chosen(
+            route,
+            format!("{in_the_way}, and there is a bucket"),
+        ));
+    }
+    if terms.shrink && terms.preference != Preference::Bucket {
+        let why = match shape.duration {
+            Some(duration) => {
+                format!("{in_the_way}; {duration} fit no single request, and there is no bucket")
+            }
+            None => format!("{in_the_way}; its length is unknown, and there is no bucket"),
+        };
+        return Ok(chosen(pieces(terms), why));
+    }
+    Err(NoRoute {
+        obstacle,
+        text: format!("waiting for a route: {in_the_way}: {}", ways_out(terms)),
+    })
+}
+
+fn chosen(route: Route, why: String) -> Chosen {
+    Chosen { route, why }
+}
+
+/// Whether a person asks for pieces of what is longer than one, so that each has its own time.
+fn wants_pieces(shape: &Shape, terms: &RouteTerms) -> bool {
+    terms.preference == Preference::Pieces
+        && shape.duration.is_some_and(|length| length > terms.piece)
+}
+
+/// What keeps a recording from being sent as it is, if anything does.
+fn obstacle(shape: &Shape, terms: &RouteTerms) -> Option<(Obstacle, String)> {
+    let Shape { format, size, .. } = shape;
+    if !format.accepted_directly() {
+        let text = format!("the service does not promise to read {format}");
+        return Some((Obstacle::ForeignFormat, text));
+    }
+    let text = || {
+        format!(
+            "it has {}, and the service takes {} directly",
+            bytes(*size),
+            bytes(terms.direct_limit)
+        )
+    };
+    (*size > terms.direct_limit).then(|| (Obstacle::TooLarge, text()))
+}
+
+fn fits(shape: &Shape, terms: &RouteTerms) -> String {
+    let Shape { format, size, .. } = shape;
+    let limit = bytes(terms.direct_limit);
+    format!(
+        "the service reads {format}, and {} fit {limit}",
+        bytes(*size)
+    )
+}
+
+/// Whether a person asks for the bucket, and the recording can go there as it is.
+fn prefers_link(shape: &Shape, terms: &RouteTerms) -> bool {
+    terms.preference == Preference::Bucket && terms.has_bucket && links_as_it_is(shape, terms)
+}
+
+fn links_as_it_is(shape: &Shape, terms: &RouteTerms) -> bool {
+    shape.format.accepted_directly() && shape.size <= terms.link_limit
+}
+
+/// The best bit rate at which it fits; none for a length that nobody knows.
+fn shrunk_to(shape: &Shape, limit: u64) -> Option<Bitrate> {
+    best_bitrate(shape.duration?, limit)
+}
+
+fn by_bucket(shape: &Shape, terms: &RouteTerms) -> Option<Route> {
+    if !terms.has_bucket || terms.preference == Preference::Pieces {
+        return None;
+    }
+    if links_as_it_is(shape, terms) {
+        return Some(Route::Bucket { shrink: None });
+    }
+    let bitrate = match shape.duration {
+        Some(duration) => best_bitrate(duration, terms.link_limit),
+        // It is looked at again when its length has been measured.
+        None => Some(Bitrate::Kbps16),
+    };
+    let shrink = bitrate.filter(|_| terms.shrink)?;
+    Some(Route::Bucket {
+        shrink: Some(shrink),
+    })
+}
+
+fn pieces(terms: &RouteTerms) -> Route {
+    // A cut waits for a pause, so that a piece may be a little longer than what is aimed at.
+    let longest = AudioDuration::from_micros(terms.piece.micros().saturating_mul(5) / 4);
+    Route::Pieces(Cut {
+        piece_us: terms.piece.micros(),
+        most_bytes: terms.direct_limit,
+        bitrate: best_bitrate(longest, terms.direct_limit).unwrap_or(Bitrate::Kbps16),
+    })
+}
+
+fn ways_out(terms: &RouteTerms) -> String {
+    let mut ways = Vec::new();
+    if !terms.shrink {
+        ways.push("set large.shrink = true to have its speech encoded again");
+    }
+    if !terms.has_bucket {
+        ways.push("set up a [bucket]");
+    }
+    if terms.preference == Preference::Bucket {
+        ways.push("set large.route = \"auto\"");
+    }
+    ways.push("convert it to a short enough MP3, M4A, Ogg or WAV");
+    ways.join(", or ")
+}
+
+/// The stage in which a recording begins, and by which route it will go: to be sent, or waiting for a
+/// route.
+pub fn first_stage(shape: &Shape, terms: &RouteTerms) -> (Stage, Option<Chosen>) {
+    match choose(shape, terms) {
+        Ok(chosen) => (Stage::queued(), Some(chosen)),
+        Err(none) => {
+            let stage = Stage::Waiting {
+                obstacle: none.obstacle,
+                text: none.text,
+            };
+            (stage, None)
+        }
+    }
+}
+
+/// Whether a route that was chosen earlier may still be taken.
+pub fn still_leads(route: Route, shape: &Shape, terms: &RouteTerms) -> bool {
+    match route {
+        Route::Local => shape.provider == Provider::Local,
+        Route::Direct => obstacle(shape, terms).is_none(),
+        Route::Shrink { .. } => terms.shrink && shrunk_to(shape, terms.direct_limit).is_some(),
+        Route::Bucket { shrink } => terms.has_bucket && (shrink.is_none() || terms.shrink),
+        Route::Pieces(cut) => terms.shrink && cut.most_bytes <= terms.direct_limit,
     }
 }
 
@@ -111,36 +353,188 @@ mod tests {
     use super::*;
 
     const LIMIT: u64 = 3 << 20;
+    const MINUTE: u64 = 60_000_000;
 
-    #[test]
-    fn what_fits_and_is_accepted_goes_directly() {
-        for format in [
-            AudioFormat::Mp3,
-            AudioFormat::Wav,
-            AudioFormat::M4a,
-            AudioFormat::Ogg,
-        ] {
-            assert_eq!(
-                choose(Provider::NanoGpt, format, LIMIT, LIMIT),
-                Ok(Route::Direct)
-            );
+    fn terms() -> RouteTerms {
+        RouteTerms {
+            direct_limit: LIMIT,
+            link_limit: LINK_LIMIT_BYTES,
+            shrink: true,
+            preference: Preference::Auto,
+            has_bucket: false,
+            piece: AudioDuration::from_micros(10 * MINUTE),
+        }
+    }
+
+    fn shape(format: AudioFormat, size: u64, minutes: Option<u64>) -> Shape {
+        Shape {
+            provider: Provider::NanoGpt,
+            format,
+            size,
+            duration: minutes.map(|minutes| AudioDuration::from_micros(minutes * MINUTE)),
+        }
+    }
+
+    fn name(shape: &Shape, terms: &RouteTerms) -> String {
+        match choose(shape, terms) {
+            Ok(chosen) => chosen.route.to_string(),
+            Err(none) => none.obstacle.code().to_owned(),
         }
     }
 
     #[test]
-    fn a_byte_too_many_waits_and_a_foreign_format_waits_whatever_its_size() {
-        let large = choose(Provider::NanoGpt, AudioFormat::Mp3, LIMIT + 1, LIMIT).unwrap_err();
-        assert_eq!(large.obstacle, Obstacle::TooLarge);
-        let foreign = choose(Provider::NanoGpt, AudioFormat::Flac, 1, LIMIT).unwrap_err();
-        assert_eq!(foreign.obstacle, Obstacle::ForeignFormat);
+    fn every_recording_has_the_route_of_this_table() {
+        use AudioFormat::{Alac, Flac, Mp3, Wav};
+        let pieces = "pieces of about 10:00, Opus at 32 kbit/s";
+        let bucket = |has_bucket| RouteTerms {
+            has_bucket,
+            ..terms()
+        };
+        let asks = |preference, has_bucket| RouteTerms {
+            preference,
+            has_bucket,
+            ..terms()
+        };
+        let plain = |has_bucket| RouteTerms {
+            shrink: false,
+            has_bucket,
+            ..terms()
+        };
+        let both = Preference::Bucket;
+        let cut = Preference::Pieces;
+        for (shape, terms, expected) in [
+            // What fits and is promised goes as it is.
+            (shape(Mp3, LIMIT, Some(6)), terms(), "direct"),
+            (shape(Mp3, LIMIT, None), terms(), "direct"),
+            (shape(Wav, 9, Some(1)), plain(false), "direct"),
+            // Else it is shrunk, if that is enough.
+            (
+                shape(Mp3, LIMIT + 1, Some(6)),
+                terms(),
+                "shrink, Opus at 32 kbit/s",
+            ),
+            (
+                shape(Wav, 50 << 20, Some(25)),
+                terms(),
+                "shrink, Opus at 16 kbit/s",
+            ),
+            (
+                shape(Flac, 9, Some(1)),
+                terms(),
+                "shrink, Opus at 32 kbit/s",
+            ),
+            (
+                shape(Alac, 9, Some(14)),
+                bucket(true),
+                "shrink, Opus at 28 kbit/s",
+            ),
+            // Else by the bucket, shrunk only where it must be.
+            (shape(Mp3, 60 << 20, Some(60)), bucket(true), "bucket"),
+            (shape(Mp3, 60 << 20, None), bucket(true), "bucket"),
+            (
+                shape(Wav, 600_000_000, Some(60)),
+                bucket(true),
+                "bucket, as Opus at 32 kbit/s",
+            ),
+            (
+                shape(Flac, 60 << 20, Some(60)),
+                bucket(true),
+                "bucket, as Opus at 32 kbit/s",
+            ),
+            (
+                shape(Flac, 60 << 20, None),
+                bucket(true),
+                "bucket, as Opus at 16 kbit/s",
+            ),
+            // Else in pieces.
+            (shape(Mp3, 60 << 20, Some(60)), terms(), pieces),
+            (shape(Mp3, 60 << 20, None), terms(), pieces),
+            (shape(Flac, 9, None), terms(), pieces),
+            (shape(Wav, 9 << 40, Some(90_000)), bucket(true), pieces),
+            // A person may ask for one of the two.
+            (shape(Mp3, 4 << 20, Some(6)), asks(both, true), "bucket"),
+            (
+                shape(Flac, 4 << 20, Some(6)),
+                asks(both, true),
+                "shrink, Opus at 32 kbit/s",
+            ),
+            (
+                shape(Mp3, 60 << 20, Some(60)),
+                asks(both, false),
+                "too_large",
+            ),
+            (shape(Mp3, 60 << 20, Some(60)), asks(cut, true), pieces),
+            (shape(Mp3, LIMIT, Some(11)), asks(cut, true), pieces),
+            (shape(Mp3, LIMIT, Some(10)), asks(cut, true), "direct"),
+            // Without encoding anew only the bucket is left.
+            (shape(Mp3, LIMIT + 1, Some(6)), plain(false), "too_large"),
+            (shape(Mp3, LIMIT + 1, Some(6)), plain(true), "bucket"),
+            (shape(Flac, 9, Some(1)), plain(false), "foreign_format"),
+            (shape(Flac, 9, Some(1)), plain(true), "foreign_format"),
+            (shape(Wav, 600_000_000, Some(60)), plain(true), "too_large"),
+        ] {
+            assert_eq!(name(&shape, &terms), expected, "{shape:?} {terms:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_no_route_is_told_the_ways_out() {
+        let terms = RouteTerms {
+            shrink: false,
+            ..terms()
+        };
+        let none = choose(&shape(AudioFormat::Mp3, 60 << 20, Some(60)), &terms).unwrap_err();
+        for way in [
+            "large.shrink = true",
+            "[bucket]",
+            "convert",
+            "60.0 MiB",
+            "3.0 MiB",
+        ] {
+            assert!(none.text.contains(way), "{}", none.text);
+        }
     }
 
     #[test]
     fn the_built_in_recogniser_takes_everything() {
-        assert_eq!(
-            choose(Provider::Local, AudioFormat::Flac, 1 << 40, LIMIT),
-            Ok(Route::Local)
-        );
+        let local = Shape {
+            provider: Provider::Local,
+            ..shape(AudioFormat::Flac, 1 << 40, None)
+        };
+        assert_eq!(name(&local, &terms()), "local");
+    }
+
+    #[test]
+    fn a_route_that_was_just_chosen_still_leads_there() {
+        for format in [AudioFormat::Mp3, AudioFormat::Flac] {
+            for size in [9, 9 << 20, 9 << 30] {
+                for minutes in [None, Some(1), Some(600)] {
+                    for has_bucket in [false, true] {
+                        let terms = RouteTerms {
+                            has_bucket,
+                            ..terms()
+                        };
+                        let shape = shape(format, size, minutes);
+                        let route = choose(&shape, &terms).unwrap().route;
+                        assert!(still_leads(route, &shape, &terms), "{route:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_is_stored_with_its_reason() {
+        let terms = RouteTerms {
+            has_bucket: true,
+            ..terms()
+        };
+        for minutes in [1, 15, 60] {
+            let shape = shape(AudioFormat::Flac, 9 << 20, Some(minutes));
+            let chosen = choose(&shape, &terms).unwrap();
+            let text = serde_json::to_string(&chosen).unwrap();
+            assert_eq!(serde_json::from_str::<Chosen>(&text).unwrap(), chosen);
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub use report::{Event, Reporter, Silent};
 use crate::clock::{Chance, SharedClock};
 use crate::discover::Root;
 use crate::domain::job::{Publication, Settings};
+use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
@@ -76,8 +77,8 @@ pub struct Pace {
     pub poll_interval: Duration,
     /// What follows a submit in doubt.
     pub doubt: DoubtPolicy,
-    /// The largest body of a direct submit, in bytes.
-    pub direct_limit: u64,
+    /// By which terms a route is chosen.
+    pub routes: RouteTerms,
     /// What limits the spending.
     pub limits: Limits,
     /// Whether only the jobs of the scope are worked on.

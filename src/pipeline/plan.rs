@@ -13,7 +13,7 @@ use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
 use crate::domain::money;
-use crate::domain::route::{Route, choose};
+use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
 use crate::domain::settle::Fingerprint;
 use crate::queue::{Known, QueueError, Reader};
 
@@ -22,8 +22,8 @@ use crate::queue::{Known, QueueError, Reader};
 pub enum Fate {
     /// It would be sent, or recognised here.
     Send {
-        /// By which route.
-        route: Route,
+        /// By which route, and why.
+        route: Chosen,
         /// What that is expected to cost in dollars, if anybody knows.
         cost: Option<Decimal>,
     },
@@ -71,8 +71,8 @@ pub struct Plan {
 /// By which terms is planned.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanTerms {
-    /// The largest body of a direct submit, in bytes.
-    pub direct_limit: u64,
+    /// By which terms a route is chosen.
+    pub routes: RouteTerms,
     /// Whether what is done would be sent again.
     pub force: bool,
     /// The most recordings that would be sent.
@@ -201,7 +201,13 @@ impl Planner<'_> {
             return Ok(fate);
         }
         let provider = place.settings.provider;
-        let route = match choose(provider, format, size, self.terms.direct_limit) {
+        let shape = Shape {
+            provider,
+            format,
+            size,
+            duration,
+        };
+        let route = match choose(&shape, &self.terms.routes) {
             Ok(route) => route,
             Err(no_route) => return Ok(Fate::Wait(no_route.reason())),
         };

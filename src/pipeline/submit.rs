@@ -10,11 +10,13 @@ use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
 use crate::domain::job::{Job, JobId, Provider, Reason, Stage};
-use crate::domain::route::choose;
+use crate::domain::route::{NoRoute, Route, choose, still_leads};
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Verdict, submit_verdict};
 use crate::queue::RawReply;
-use crate::speech::{Answer, Gate, NoAnswer, Service, Submission, Withheld, replies_of};
+use crate::speech::{
+    Answer, Content, Gate, NoAnswer, Payload, Service, Submission, Withheld, replies_of,
+};
 
 /// How long a submit that could not be recorded waits for the next try.
 const RECORD_WAIT: Duration = Duration::from_secs(30);
@@ -34,33 +36,66 @@ impl Pipeline {
         let Some(service) = self.service.clone() else {
             return self.requeue(job.id).await;
         };
-        let limit = self.pace.direct_limit;
-        if let Err(none) = choose(job.settings.provider, job.format, job.size, limit) {
-            let stage = Stage::Waiting {
-                obstacle: none.obstacle,
-                text: none.text,
-            };
-            return self
-                .kept(|| self.queue.park(job.id, stage.clone(), self.now()))
-                .await;
-        }
+        let Some(route) = self.route(&job).await? else {
+            return Ok(());
+        };
         self.tell(job.id).await?;
+        match route {
+            Route::Direct | Route::Local => self.submit_direct(job, service.as_ref()).await,
+            // No terms allow these so far.
+            Route::Shrink { .. } | Route::Bucket { .. } | Route::Pieces(_) => {
+                self.requeue(job.id).await
+            }
+        }
+    }
+
+    /// The route that is frozen into a job, or the one that is chosen now because that one leads nowhere
+    /// any more; nothing for a job that was parked, because none does.
+    async fn route(&self, job: &Job) -> Result<Option<Route>, PipelineError> {
+        let (shape, terms) = (job.shape(), &self.pace.routes);
+        let frozen = job.route.as_ref().map(|chosen| chosen.route);
+        if let Some(route) = frozen.filter(|route| still_leads(*route, &shape, terms)) {
+            return Ok(Some(route));
+        }
+        match choose(&shape, terms) {
+            Ok(chosen) => {
+                self.kept(|| self.queue.set_route(job.id, chosen.clone()))
+                    .await?;
+                Ok(Some(chosen.route))
+            }
+            Err(none) => {
+                self.park(job.id, none).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn park(&self, id: JobId, none: NoRoute) -> Result<(), PipelineError> {
+        let stage = Stage::Waiting {
+            obstacle: none.obstacle,
+            text: none.text,
+        };
+        self.kept(|| self.queue.park(id, stage.clone(), self.now()))
+            .await
+    }
+
+    async fn submit_direct(&self, job: Job, service: &dyn Service) -> Result<(), PipelineError> {
         match delivery::open(&job.source, job.size, job.hash).await {
             Ok((chunks, unchanged)) => {
                 let committed = Arc::new(AtomicBool::new(false));
                 let submission = Submission {
                     settings: job.settings.clone(),
                     recording: job.hash,
-                    format: job.format,
                     duration: job.duration,
-                    length: job.size,
-                    chunks,
+                    payload: Payload::Bytes(Content {
+                        format: job.format,
+                        length: job.size,
+                        chunks,
+                    }),
                     gate: self.gate(&job, unchanged, committed.clone()),
                 };
                 self.limiter.turn().await;
-                let answer = self
-                    .unless_stopped(service.as_ref(), submission, &committed)
-                    .await;
+                let answer = self.unless_stopped(service, submission, &committed).await;
                 self.record(&job, answer).await
             }
             Err(error) => self.source_failed(&job, &error).await,

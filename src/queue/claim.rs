@@ -18,7 +18,7 @@ use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money::{self, to_nanos};
-use crate::domain::route::first_stage;
+use crate::domain::route::{RouteTerms, first_stage};
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
@@ -256,7 +256,7 @@ fn crossed(
 /// outputs that could not be written.
 pub(super) fn reconsider(
     connection: &Connection,
-    direct_limit: u64,
+    terms: &RouteTerms,
     now: Timestamp,
 ) -> Result<usize, QueueError> {
     let waiting = super::row::find_jobs(
@@ -266,7 +266,8 @@ pub(super) fn reconsider(
     )?;
     let mut queued = 0;
     for job in &waiting {
-        let stage = first_stage(job.settings.provider, job.format, job.size, direct_limit);
+        let (stage, route) = first_stage(&job.shape(), terms);
+        jobs::set_route(connection, job.id, route.as_ref())?;
         queued += usize::from(stage.name() == StageName::Queued);
         jobs::advance(connection, job.id, &[StageName::Waiting], &stage, now)?;
     }

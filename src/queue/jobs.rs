@@ -17,6 +17,7 @@ use crate::domain::job::{
     Candidate, ContentHash, Job, JobId, Publication, Reason, ReplyId, Settings, Stage, StageName,
 };
 use crate::domain::naming;
+use crate::domain::route::Chosen;
 
 /// What became of a recording that was offered to the queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,8 +116,8 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
-                 publication, stage, state, data, due_ms, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
+                 publication, stage, state, data, due_ms, created_ms, updated_ms, route)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15)",
         )?
         .execute(params![
             path_bytes(&candidate.source),
@@ -133,6 +134,7 @@ pub(super) fn insert(
             to_json(stage)?,
             row::due_millis(stage),
             millis(now),
+            candidate.route.as_ref().map(to_json).transpose()?,
         ])?;
     Ok(JobId(connection.last_insert_rowid()))
 }
@@ -327,6 +329,18 @@ fn insert_note(
             "INSERT INTO attempts (job, at_ms, event, text, request_id) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![id.0, millis(now), reason.code, reason.text, request_id])?;
+    Ok(())
+}
+
+/// Freezes the route by which a job goes.
+pub(super) fn set_route(
+    connection: &Connection,
+    id: JobId,
+    route: Option<&Chosen>,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET route = ?2 WHERE id = ?1")?
+        .execute(params![id.0, route.map(to_json).transpose()?])?;
     Ok(())
 }
 

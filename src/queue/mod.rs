@@ -48,6 +48,7 @@ pub use recover::Recovered;
 pub use sources::{Known, Skipped};
 
 use crate::domain::job::{Job, JobId, StageName};
+use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use damage::Guarded;
 use lock::Lock;
@@ -114,13 +115,13 @@ impl Queue {
     }
 
     /// Lets in again what waited for a route or a limit that the configuration may allow by now, or for
-    /// outputs that could not be written; `direct_limit` is the largest direct body, in bytes. Says how many.
+    /// outputs that could not be written. Says how many.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn reconsider(&self, direct_limit: u64, now: Timestamp) -> Result<usize, QueueError> {
+    pub async fn reconsider(&self, terms: RouteTerms, now: Timestamp) -> Result<usize, QueueError> {
         self.writer
-            .run(move |connection| claim::reconsider(connection, direct_limit, now))
+            .run(move |connection| claim::reconsider(connection, &terms, now))
             .await
     }
 

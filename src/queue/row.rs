@@ -23,7 +23,7 @@ const CLOCK_SLACK_MILLIS: i64 = 60_000;
 /// The columns that [`job`] reads, in its order.
 pub(super) const JOB_COLUMNS: &str = "id, source, root, base, hash, size, duration_us, format, settings, \
      publication, data, attempts, failures, doubts, forced, run_id, request_id, cost, currency, \
-     created_ms, updated_ms";
+     created_ms, updated_ms, route";
 
 /// Milliseconds since 1970 of a moment.
 pub(super) fn millis(time: Timestamp) -> i64 {
@@ -144,6 +144,10 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, QueueError> {
         cost: amount(cost, currency),
         created_at: time(row.get(19)?),
         updated_at: time(row.get(20)?),
+        route: row
+            .get::<_, Option<String>>(21)?
+            .map(|text| from_json(&text, &what("route")))
+            .transpose()?,
     })
 }
 

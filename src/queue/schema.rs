@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::QueueError;
 
 /// The steps from nothing to today's schema; a step is never changed once it has been released.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES];
 
 const VERSION_1: &str = "
 CREATE TABLE jobs (
@@ -129,11 +129,84 @@ CREATE TABLE folders (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Brings the database to today's schema.
+/// The route of a job, and pieces: rows of their own under the recording that was cut. The check on stages
+/// changes, and SQLite changes none but by making the table anew.
+const ROUTES_AND_PIECES: &str = "
+CREATE TABLE jobs_new (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    source      BLOB NOT NULL,
+    root        BLOB NOT NULL,
+    base        BLOB NOT NULL,
+    hash        BLOB NOT NULL CHECK (length(hash) = 32),
+    size        INTEGER NOT NULL CHECK (size >= 0),
+    duration_us INTEGER CHECK (duration_us >= 0),
+    format      TEXT NOT NULL CHECK (json_valid(format)),
+    settings    TEXT NOT NULL CHECK (json_valid(settings)),
+    publication TEXT NOT NULL CHECK (json_valid(publication)),
+    stage       TEXT NOT NULL CHECK (stage IN ('queued', 'waiting', 'submitting', 'committing',
+                'awaiting', 'received', 'done', 'failed', 'in_doubt', 'cancelled', 'split')),
+    state       TEXT NOT NULL CHECK (state IN ('queued', 'active', 'waiting', 'in_doubt', 'failed',
+                'done', 'cancelled')),
+    data        TEXT NOT NULL CHECK (json_valid(data)),
+    due_ms      INTEGER,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    failures    INTEGER NOT NULL DEFAULT 0,
+    doubts      INTEGER NOT NULL DEFAULT 0,
+    forced      INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
+    reserved    INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    run_id      TEXT,
+    request_id  TEXT,
+    cost        TEXT,
+    currency    TEXT,
+    created_ms  INTEGER NOT NULL,
+    updated_ms  INTEGER NOT NULL,
+    route       TEXT CHECK (json_valid(route)),
+    parent      INTEGER REFERENCES jobs (id),
+    piece       INTEGER CHECK (piece > 0),
+    start_us    INTEGER CHECK (start_us >= 0),
+    end_us      INTEGER CHECK (end_us >= start_us),
+    CHECK (parent IS NOT NULL OR (piece IS NULL AND start_us IS NULL AND end_us IS NULL))
+) STRICT;
+INSERT INTO jobs_new (id, source, root, base, hash, size, duration_us, format, settings, publication, stage, state,
+    data, due_ms, attempts, failures, doubts, forced, reserved, run_id, request_id, cost, currency,
+    created_ms, updated_ms)
+SELECT id, source, root, base, hash, size, duration_us, format, settings, publication, stage, state,
+    data, due_ms, attempts, failures, doubts, forced, reserved, run_id, request_id, cost, currency,
+    created_ms, updated_ms FROM jobs;
+INSERT INTO sqlite_sequence (name, seq)
+SELECT 'jobs_new', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs_new');
+UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'jobs')
+    WHERE name = 'jobs_new';
+DROP TABLE jobs;
+ALTER TABLE jobs_new RENAME TO jobs;
+UPDATE jobs SET route = json_object('route', 'direct', 'why', 'it was queued before there was another')
+    WHERE stage <> 'waiting' AND json_extract(settings, '$.provider') <> 'local';
+UPDATE jobs SET route = json_object('route', 'local', 'why', 'it is recognised here')
+    WHERE json_extract(settings, '$.provider') = 'local';
+CREATE INDEX jobs_stage ON jobs (stage, due_ms, id);
+CREATE INDEX jobs_state ON jobs (state, id);
+CREATE INDEX jobs_identity ON jobs (hash, settings);
+CREATE INDEX jobs_source ON jobs (source);
+CREATE INDEX jobs_base ON jobs (base);
+CREATE INDEX jobs_reserved ON jobs (reserved) WHERE reserved > 0;
+CREATE INDEX jobs_pieces ON jobs (parent, piece) WHERE parent IS NOT NULL;
+CREATE INDEX jobs_queued_pieces ON jobs (due_ms, id) WHERE parent IS NOT NULL AND stage = 'queued';
+ALTER TABLE replies ADD COLUMN composite INTEGER NOT NULL DEFAULT 0 CHECK (composite IN (0, 1));
+";
+
+/// Brings the database to today's schema; references are not enforced meanwhile.
 ///
 /// # Errors
 /// [`QueueError::NewerSchema`] for a database of a later stenod; any error of SQLite.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), QueueError> {
+    // A step may make a table anew that others refer to, and inside a transaction this cannot be changed.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    let migrated = take_steps(connection);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    migrated
+}
+
+fn take_steps(connection: &mut Connection) -> Result<(), QueueError> {
     let known = STEPS.len();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -186,9 +259,50 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_the_first_version_keeps_its_jobs_their_numbers_and_references() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO jobs (id, source, root, base, hash, size, format, settings, publication,
+                     stage, state, data, created_ms, updated_ms)
+                 VALUES (7, x'61', x'72', x'61', zeroblob(32), 1, '1', '{\"provider\": \"nanogpt\"}', '1',
+                     'queued', 'queued', '1', 0, 0);
+                 INSERT INTO ledger (at_ms, job, submit, kind, amount, nanos, currency, note)
+                 VALUES (0, 7, 0, 'charge', '1', 1, 'USD', '');
+                 UPDATE sqlite_sequence SET seq = 9;
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let route: String = connection
+            .query_row("SELECT route FROM jobs WHERE id = 7", [], |row| row.get(0))
+            .unwrap();
+        assert!(route.contains("\"direct\""), "{route}");
+        let next: i64 = connection
+            .query_row(
+                "INSERT INTO jobs SELECT NULL, x'62', root, base, hash, size, duration_us, format, settings,
+                     publication, stage, state, data, due_ms, attempts, failures, doubts, forced,
+                     reserved, run_id, request_id, cost, currency, created_ms, updated_ms, route, parent,
+                     piece, start_us, end_us FROM jobs RETURNING id",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(next, 10, "no number is given twice");
+        let mut broken = connection.prepare("PRAGMA foreign_key_check").unwrap();
+        assert!(!broken.exists([]).unwrap());
+        let enforced: i64 = connection
+            .query_row("PRAGMA foreign_keys", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(enforced, 1);
+    }
+
+    #[test]
     fn the_check_on_states_names_every_state() {
         for state in State::ALL {
-            assert!(VERSION_1.contains(&format!("'{state}'")), "{state}");
+            let step = ROUTES_AND_PIECES;
+            assert!(step.contains(&format!("'{state}'")), "{state}");
         }
     }
 }

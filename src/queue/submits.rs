@@ -6,6 +6,7 @@ use super::claim::{self, Claimed, Terms};
 use super::{IN_HAND, MOST_FAILURES, Queue, QueueError, jobs, ledger, recover};
 use crate::clock::Calendar;
 use crate::domain::job::{JobId, Reason, Stage, StageName};
+use crate::domain::route::Chosen;
 use crate::domain::step::DoubtPolicy;
 
 impl Queue {
@@ -91,6 +92,16 @@ impl Queue {
                 jobs::advance(connection, id, IN_HAND, &stage, now)?;
                 Ok(failures)
             })
+            .await
+    }
+
+    /// Freezes the route by which a job goes, and why.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn set_route(&self, id: JobId, route: Chosen) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| jobs::set_route(connection, id, Some(&route)))
             .await
     }
 

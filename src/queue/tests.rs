@@ -53,6 +53,7 @@ fn recording(path: &str, content: u8) -> Candidate {
             formats: vec![Format::Txt],
         },
         output_dir: None,
+        route: None,
         stage: Stage::queued(),
     }
 }

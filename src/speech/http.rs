@@ -8,14 +8,16 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::upload::{self, Parts, Watch};
-use super::{Answer, NoAnswer, Submission};
+use super::{Answer, Content, Gate, NoAnswer};
 use crate::clock::SharedClock;
+use crate::domain::audio::AudioDuration;
 use crate::domain::verdict::Phase;
 
 /// How long a connection may take to be made.
@@ -140,28 +142,20 @@ impl Http {
         }
     }
 
-    /// Hands a recording over in a form, its last chunk through the gate.
+    /// Hands a recording over, the last chunk of the request through the gate; `duration` is its length.
     pub(super) async fn submit(
         &self,
         path: &str,
-        form: Form,
-        submission: Submission,
+        call: Call,
+        duration: Option<AudioDuration>,
     ) -> Result<Answer, NoAnswer> {
-        let patience = ANSWER_LIMIT
-            + submission
-                .duration
-                .map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
-        let length = form.before.len() as u64 + submission.length + form.after.len() as u64;
-        let (body, watch) = upload::body(Parts {
-            before: form.before,
-            chunks: submission.chunks,
-            after: form.after,
-            gate: submission.gate,
-        });
+        let patience =
+            ANSWER_LIMIT + duration.map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
+        let (body, watch) = upload::body(call.parts);
         let request = self
             .request(Method::POST, path)
-            .header(CONTENT_TYPE, form.content_type)
-            .header(CONTENT_LENGTH, length)
+            .header(CONTENT_TYPE, call.content_type)
+            .header(CONTENT_LENGTH, call.length)
             .body(Body::wrap_stream(body));
         tokio::select! {
             answer = self.exchange(request, &watch) => answer,
@@ -231,16 +225,38 @@ impl Http {
     }
 }
 
-/// The multipart form around a recording (RFC 7578).
-pub(super) struct Form {
+/// A submit as it goes over the wire.
+pub(super) struct Call {
     content_type: String,
-    before: Bytes,
-    after: Bytes,
+    /// Bytes of the whole body.
+    length: u64,
+    parts: Parts,
 }
 
-impl Form {
-    /// The form of `fields` in their order, and the recording as the part `file_part`.
-    pub(super) fn of(fields: &[(&str, String)], file_part: &str, submission: &Submission) -> Self {
+impl Call {
+    /// A request that is JSON and short: its last byte is what is held back.
+    pub(super) fn json(mut body: Bytes, gate: Gate) -> Self {
+        let length = body.len() as u64;
+        let last = body.split_off(body.len().saturating_sub(1));
+        Self {
+            content_type: "application/json".to_owned(),
+            length,
+            parts: Parts {
+                before: body,
+                chunks: stream::iter([Ok(last)]).boxed(),
+                after: Bytes::new(),
+                gate,
+            },
+        }
+    }
+
+    /// The multipart form (RFC 7578) of `fields` in their order, and the recording as the part `file_part`.
+    pub(super) fn form(
+        fields: &[(&str, String)],
+        file_part: &str,
+        content: Content,
+        gate: Gate,
+    ) -> Self {
         // 122 random bits: no recording holds the boundary but by a chance that nobody will see.
         let boundary = format!("stenod-{:032x}", fastrand::u128(..));
         let mut before = String::new();
@@ -253,13 +269,19 @@ impl Form {
         before.push_str(&format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{file_part}\"; filename=\"audio.{}\"\r\n\
              Content-Type: {}\r\n\r\n",
-            submission.format.extension(),
-            submission.format.mime(),
+            content.format.extension(),
+            content.format.mime(),
         ));
+        let after = format!("\r\n--{boundary}--\r\n");
         Self {
             content_type: format!("multipart/form-data; boundary={boundary}"),
-            before: Bytes::from(before),
-            after: Bytes::from(format!("\r\n--{boundary}--\r\n")),
+            length: before.len() as u64 + content.length + after.len() as u64,
+            parts: Parts {
+                before: Bytes::from(before),
+                chunks: content.chunks,
+                after: Bytes::from(after),
+                gate,
+            },
         }
     }
 }
@@ -357,5 +379,22 @@ mod tests {
         let past = "Fri, 02 Jan 2026 03:00:00 GMT";
         assert_eq!(retry_after(past, now), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
+    }
+
+    #[tokio::test]
+    async fn the_last_byte_of_json_waits_for_the_gate() {
+        let body = Bytes::from_static(br#"{"audioUrl":"https://b.example/a.mp3?sign=1"}"#);
+        let open: Gate = Box::new(|| Box::pin(async { Ok(()) }));
+        let call = Call::json(body.clone(), open);
+        assert_eq!(call.length, body.len() as u64);
+        let (sent, _) = upload::body(call.parts);
+        let sent: Vec<Bytes> = sent.filter_map(async |chunk| chunk.ok()).collect().await;
+        assert_eq!(sent.concat(), body);
+        let refuse: Gate =
+            Box::new(|| Box::pin(async { Err(crate::speech::Withheld::SourceChanged) }));
+        let (sent, watch) = upload::body(Call::json(body.clone(), refuse).parts);
+        let sent: Vec<Bytes> = sent.filter_map(async |chunk| chunk.ok()).collect().await;
+        assert_eq!(sent.concat(), body[..body.len() - 1]);
+        assert_eq!(watch.close(), Phase::BeforeCommit);
     }
 }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use rust_decimal::Decimal;
+use secrecy::SecretString;
 
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
@@ -53,16 +54,30 @@ pub struct Submission {
     pub settings: Settings,
     /// What tells it from other recordings.
     pub recording: ContentHash,
-    /// What it is by its content.
-    pub format: AudioFormat,
     /// Its measured length.
     pub duration: Option<AudioDuration>,
-    /// How many bytes `chunks` yields.
-    pub length: u64,
-    /// Its bytes, in chunks that are not empty.
-    pub chunks: BoxStream<'static, io::Result<Bytes>>,
+    /// What is sent of it.
+    pub payload: Payload,
     /// Passed before the last chunk leaves.
     pub gate: Gate,
+}
+
+/// What is sent of a recording.
+pub enum Payload {
+    /// Its bytes, or those that it was encoded as.
+    Bytes(Content),
+    /// Where the service can fetch them: whoever has the link has the recording.
+    Link(SecretString),
+}
+
+/// Bytes on their way.
+pub struct Content {
+    /// What they are.
+    pub format: AudioFormat,
+    /// How many `chunks` yields.
+    pub length: u64,
+    /// The bytes, in chunks that are not empty.
+    pub chunks: BoxStream<'static, io::Result<Bytes>>,
 }
 
 /// An answer of a service, as it came.

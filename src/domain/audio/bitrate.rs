@@ -3,6 +3,8 @@
 //! The rate varies with the speech and its sum is bounded, so the most that a recording can need is
 //! known before anything is encoded.
 
+use serde::{Deserialize, Serialize};
+
 use super::AudioDuration;
 
 /// The length of an Opus packet in milliseconds.
@@ -22,7 +24,8 @@ const STREAM_HEADER_BYTES: u64 = 128;
 const SPARE_PACKETS: u64 = 50 + 2 + OPUS_RESERVE_PACKETS as u64;
 
 /// A bit rate for speech that is not exceeded on the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bitrate {
     /// 16 kbit/s.
     Kbps16,

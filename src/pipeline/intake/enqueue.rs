@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Intake;
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
-use crate::domain::route::first_stage;
+use crate::domain::route::{Shape, first_stage};
 use crate::domain::settle::Fingerprint;
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::{Enqueued, Known};
@@ -35,6 +35,13 @@ impl Intake {
         } else {
             None
         };
+        let shape = Shape {
+            provider: place.settings.provider,
+            format: *format,
+            size: fingerprint.size,
+            duration: *duration,
+        };
+        let (stage, route) = first_stage(&shape, &self.pipeline.pace.routes);
         let candidate = Candidate {
             source,
             root: place.root.path().to_owned(),
@@ -45,12 +52,8 @@ impl Intake {
             settings: place.settings.clone(),
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),
-            stage: first_stage(
-                place.settings.provider,
-                *format,
-                fingerprint.size,
-                self.pipeline.pace.direct_limit,
-            ),
+            route,
+            stage,
         };
         if is_new
             && gone.is_none()

@@ -33,8 +33,10 @@ use self::service::FakeService;
 use self::world::{Crash, Turns, World};
 use super::{Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Silent, drive, publish};
 use crate::clock::{Chance, Clock as _};
+use crate::domain::audio::AudioDuration;
 use crate::domain::format::Format;
 use crate::domain::job::{Job, Stage};
+use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
@@ -42,8 +44,15 @@ use crate::faults::{Bug, Installed, planted};
 use crate::queue::{DATABASE, Limits, Queue};
 use crate::speech::{Answer, replies_of};
 
-/// The largest direct body, in bytes.
-const DIRECT_LIMIT: u64 = 3 << 20;
+/// How recordings travel.
+const ROUTES: RouteTerms = RouteTerms {
+    direct_limit: 3 << 20,
+    link_limit: 500_000_000,
+    shrink: false,
+    preference: Preference::Auto,
+    has_bucket: false,
+    piece: AudioDuration::from_micros(600_000_000),
+};
 /// The most processes of a case; more mean that it never comes to an end.
 const MOST_PROCESSES: u32 = 60;
 /// The longest that a process may last; it is that of a run, which waits for nothing that long.
@@ -258,7 +267,7 @@ impl Simulation {
         }
         queue.recover(self.case.policy, now).await?;
         self.look(&queue, Moment::Recovered).await?;
-        queue.reconsider(DIRECT_LIMIT, now).await?;
+        queue.reconsider(ROUTES, now).await?;
         queue.resume_at_start().await?;
         let pipeline = Arc::new(self.pipeline(queue, stop));
         pipeline.load_pauses().await?;
@@ -313,7 +322,7 @@ impl Simulation {
                 jobs: self.case.jobs,
                 poll_interval: Duration::from_secs(2),
                 doubt: self.case.policy,
-                direct_limit: DIRECT_LIMIT,
+                routes: ROUTES,
                 limits: Limits::default(),
                 scoped: false,
             },

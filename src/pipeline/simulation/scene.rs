@@ -121,6 +121,7 @@ impl Scene {
                 formats: formats.to_vec(),
             },
             output_dir: None,
+            route: None,
             stage: Stage::queued(),
         };
         self.sources.iter().map(candidate).collect()

@@ -21,7 +21,7 @@ use crate::domain::job::{ContentHash, Provider, Ticket};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::verdict::Phase;
 use crate::speech::upload::{self, Ended, Parts, Watch};
-use crate::speech::{Answer, Balance, NoAnswer, Service, Submission};
+use crate::speech::{Answer, Balance, NoAnswer, Payload, Service, Submission};
 
 /// What a minute costs, in dollars.
 pub(super) const PRICE: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
@@ -93,10 +93,14 @@ impl FakeService {
         if fault == Some(Fault::Unreachable) {
             return Err(NoAnswer::Unreachable("no route".to_owned()));
         }
-        let length = usize::try_from(submission.length).unwrap_or(usize::MAX) + 2;
+        let Payload::Bytes(crate::speech::Content { length, chunks, .. }) = submission.payload
+        else {
+            panic!("no case has a bucket");
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX) + 2;
         let (body, watch) = upload::body(Parts {
             before: Bytes::from_static(b"<"),
-            chunks: submission.chunks,
+            chunks,
             after: Bytes::from_static(b">"),
             gate: submission.gate,
         });

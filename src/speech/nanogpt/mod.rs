@@ -11,11 +11,11 @@ use reqwest::header::HeaderName;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 
-use super::http::{ClientError, Form, Http, KeyHeader, RereadKey};
-use super::{Answer, Balance, NoAnswer, Replies, Service, Submission};
+use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
+use super::{Answer, Balance, NoAnswer, Payload, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Provider, Ticket};
+use crate::domain::job::{Provider, Settings, Ticket};
 use crate::domain::money::Amount;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
@@ -55,8 +55,20 @@ impl Service for NanoGpt {
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
-        let form = Form::of(&fields(&submission), "audio", &submission);
-        Box::pin(self.http.submit("/transcribe", form, submission))
+        let Submission {
+            settings,
+            duration,
+            payload,
+            gate,
+            ..
+        } = submission;
+        let call = match payload {
+            Payload::Bytes(content) => {
+                Call::form(&fields(&settings, duration), "audio", content, gate)
+            }
+            Payload::Link(link) => Call::json(wire::link_call(&settings, duration, &link), gate),
+        };
+        Box::pin(self.http.submit("/transcribe", call, duration))
     }
 
     fn poll<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Answer, NoAnswer>> {
@@ -101,13 +113,12 @@ impl Service for NanoGpt {
 }
 
 /// The fields of the form around a recording.
-fn fields(submission: &Submission) -> Vec<(&'static str, String)> {
-    let settings = &submission.settings;
+fn fields(settings: &Settings, duration: Option<AudioDuration>) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("model", settings.model.clone()),
         ("language", settings.language.clone()),
     ];
-    if let Some(duration) = submission.duration {
+    if let Some(duration) = duration {
         fields.push(("actualDuration", AudioDuration::minutes(duration)));
     }
     for (name, wanted) in [

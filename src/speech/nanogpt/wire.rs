@@ -2,10 +2,13 @@
 //!
 //! Nothing here fails on what it does not know; what it cannot read it calls unreadable.
 
+use bytes::Bytes;
 use rust_decimal::Decimal;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
-use crate::domain::job::Ticket;
+use crate::domain::audio::AudioDuration;
+use crate::domain::job::{Settings, Ticket};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
@@ -58,6 +61,31 @@ pub(super) fn ticket(body: &[u8]) -> Option<Ticket> {
         run_id: run_id(&fields)?,
         fields,
     })
+}
+
+/// What a submit with a link sends, as JSON.
+pub(super) fn link_call(
+    settings: &Settings,
+    duration: Option<AudioDuration>,
+    link: &SecretString,
+) -> Bytes {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    put("audioUrl", Value::from(link.expose_secret()));
+    put("model", Value::from(settings.model.clone()));
+    put("language", Value::from(settings.language.clone()));
+    if let Some(duration) = duration {
+        put("actualDuration", Value::from(duration.minutes()));
+    }
+    for (name, wanted) in [
+        ("diarize", settings.diarize),
+        ("tagAudioEvents", settings.tag_audio_events),
+    ] {
+        if wanted {
+            put(name, Value::Bool(true));
+        }
+    }
+    Bytes::from(Value::Object(fields).to_string())
 }
 
 /// What a status call sends: every field of the ticket, none that is null, and `isApiRequest`.

@@ -14,8 +14,8 @@ use reqwest::header::AUTHORIZATION;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 
-use super::http::{ClientError, Form, Http, KeyHeader, RereadKey};
-use super::{Answer, Balance, NoAnswer, Replies, Service, Submission};
+use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
+use super::{Answer, Balance, NoAnswer, Payload, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
@@ -90,11 +90,14 @@ impl OpenAi {
     async fn send(&self, submission: Submission) -> Result<Answer, NoAnswer> {
         let (model, recording) = (submission.settings.model.clone(), submission.recording);
         let asked = self.form_for(&submission.settings, recording);
-        let form = Form::of(&fields(&submission.settings, asked), "file", &submission);
-        let mut answer = self
-            .http
-            .submit(&self.path("audio/transcriptions"), form, submission)
-            .await?;
+        let Payload::Bytes(content) = submission.payload else {
+            let text = "this service is given bytes and no links";
+            return Err(NoAnswer::Source(std::io::Error::other(text)));
+        };
+        let fields = fields(&submission.settings, asked);
+        let call = Call::form(&fields, "file", content, submission.gate);
+        let path = self.path("audio/transcriptions");
+        let mut answer = self.http.submit(&path, call, submission.duration).await?;
         if answer.status == 429 && wire::wants_money(&answer.body) {
             answer.status = 402;
         }
