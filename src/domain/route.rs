@@ -382,99 +382,107 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_recording_has_the_route_of_this_table() {
-        use AudioFormat::{Alac, Flac, Mp3, Wav};
-        let pieces = "pieces of about 10:00, Opus at 32 kbit/s";
-        let bucket = |has_bucket| RouteTerms {
+    fn bucket(has_bucket: bool) -> RouteTerms {
+        RouteTerms {
             has_bucket,
             ..terms()
-        };
-        let asks = |preference, has_bucket| RouteTerms {
+        }
+    }
+
+    fn asks(preference: Preference, has_bucket: bool) -> RouteTerms {
+        RouteTerms {
             preference,
-            has_bucket,
-            ..terms()
-        };
-        let plain = |has_bucket| RouteTerms {
+            ..bucket(has_bucket)
+        }
+    }
+
+    fn plain(has_bucket: bool) -> RouteTerms {
+        RouteTerms {
             shrink: false,
-            has_bucket,
-            ..terms()
-        };
-        let both = Preference::Bucket;
-        let cut = Preference::Pieces;
-        for (shape, terms, expected) in [
-            // What fits and is promised goes as it is.
+            ..bucket(has_bucket)
+        }
+    }
+
+    fn assert_table(table: &[(Shape, RouteTerms, &str)]) {
+        for (shape, terms, expected) in table {
+            assert_eq!(name(shape, terms), *expected, "{shape:?} {terms:?}");
+        }
+    }
+
+    const PIECES: &str = "pieces of about 10:00, Opus at 32 kbit/s";
+    const SHRINK: &str = "shrink, Opus at 32 kbit/s";
+
+    #[test]
+    fn a_recording_goes_as_it_is_else_shrunk_else_by_the_bucket_else_in_pieces() {
+        use AudioFormat::{Alac, Flac, Mp3, Wav};
+        let large = 60 << 20;
+        let huge = 600_000_000;
+        assert_table(&[
             (shape(Mp3, LIMIT, Some(6)), terms(), "direct"),
             (shape(Mp3, LIMIT, None), terms(), "direct"),
-            (shape(Wav, 9, Some(1)), plain(false), "direct"),
-            // Else it is shrunk, if that is enough.
-            (
-                shape(Mp3, LIMIT + 1, Some(6)),
-                terms(),
-                "shrink, Opus at 32 kbit/s",
-            ),
+            (shape(Mp3, LIMIT + 1, Some(6)), terms(), SHRINK),
+            (shape(Flac, 9, Some(1)), terms(), SHRINK),
             (
                 shape(Wav, 50 << 20, Some(25)),
                 terms(),
                 "shrink, Opus at 16 kbit/s",
             ),
             (
-                shape(Flac, 9, Some(1)),
-                terms(),
-                "shrink, Opus at 32 kbit/s",
-            ),
-            (
                 shape(Alac, 9, Some(14)),
                 bucket(true),
                 "shrink, Opus at 28 kbit/s",
             ),
-            // Else by the bucket, shrunk only where it must be.
-            (shape(Mp3, 60 << 20, Some(60)), bucket(true), "bucket"),
-            (shape(Mp3, 60 << 20, None), bucket(true), "bucket"),
+            (shape(Mp3, large, Some(60)), bucket(true), "bucket"),
+            (shape(Mp3, large, None), bucket(true), "bucket"),
             (
-                shape(Wav, 600_000_000, Some(60)),
+                shape(Wav, huge, Some(60)),
                 bucket(true),
                 "bucket, as Opus at 32 kbit/s",
             ),
             (
-                shape(Flac, 60 << 20, Some(60)),
+                shape(Flac, large, Some(60)),
                 bucket(true),
                 "bucket, as Opus at 32 kbit/s",
             ),
             (
-                shape(Flac, 60 << 20, None),
+                shape(Flac, large, None),
                 bucket(true),
                 "bucket, as Opus at 16 kbit/s",
             ),
-            // Else in pieces.
-            (shape(Mp3, 60 << 20, Some(60)), terms(), pieces),
-            (shape(Mp3, 60 << 20, None), terms(), pieces),
-            (shape(Flac, 9, None), terms(), pieces),
-            (shape(Wav, 9 << 40, Some(90_000)), bucket(true), pieces),
-            // A person may ask for one of the two.
-            (shape(Mp3, 4 << 20, Some(6)), asks(both, true), "bucket"),
+            (shape(Wav, 9 << 40, Some(90_000)), bucket(true), PIECES),
+            (shape(Mp3, large, Some(60)), terms(), PIECES),
+            (shape(Mp3, large, None), terms(), PIECES),
+            (shape(Flac, 9, None), terms(), PIECES),
+        ]);
+    }
+
+    #[test]
+    fn a_person_may_ask_for_the_bucket_for_pieces_or_for_no_encoding() {
+        use AudioFormat::{Flac, Mp3, Wav};
+        let (by_bucket, in_pieces) = (Preference::Bucket, Preference::Pieces);
+        let large = 60 << 20;
+        assert_table(&[
             (
-                shape(Flac, 4 << 20, Some(6)),
-                asks(both, true),
-                "shrink, Opus at 32 kbit/s",
+                shape(Mp3, 4 << 20, Some(6)),
+                asks(by_bucket, true),
+                "bucket",
             ),
+            (shape(Flac, 4 << 20, Some(6)), asks(by_bucket, true), SHRINK),
             (
-                shape(Mp3, 60 << 20, Some(60)),
-                asks(both, false),
+                shape(Mp3, large, Some(60)),
+                asks(by_bucket, false),
                 "too_large",
             ),
-            (shape(Mp3, 60 << 20, Some(60)), asks(cut, true), pieces),
-            (shape(Mp3, LIMIT, Some(11)), asks(cut, true), pieces),
-            (shape(Mp3, LIMIT, Some(10)), asks(cut, true), "direct"),
-            // Without encoding anew only the bucket is left.
+            (shape(Mp3, large, Some(60)), asks(in_pieces, true), PIECES),
+            (shape(Mp3, LIMIT, Some(11)), asks(in_pieces, true), PIECES),
+            (shape(Mp3, LIMIT, Some(10)), asks(in_pieces, true), "direct"),
+            (shape(Wav, 9, Some(1)), plain(false), "direct"),
             (shape(Mp3, LIMIT + 1, Some(6)), plain(false), "too_large"),
             (shape(Mp3, LIMIT + 1, Some(6)), plain(true), "bucket"),
             (shape(Flac, 9, Some(1)), plain(false), "foreign_format"),
             (shape(Flac, 9, Some(1)), plain(true), "foreign_format"),
             (shape(Wav, 600_000_000, Some(60)), plain(true), "too_large"),
-        ] {
-            assert_eq!(name(&shape, &terms), expected, "{shape:?} {terms:?}");
-        }
+        ]);
     }
 
     #[test]
