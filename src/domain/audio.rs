@@ -20,6 +20,9 @@ pub use extension::is_candidate_extension;
 pub use mpeg::{MpegFrame, MpegLayer, find_mpeg_audio};
 pub use sniff::{Resemblance, SNIFF_BYTES, Sniffed, sniff};
 
+/// Samples a second of speech that is recognised or made smaller: one channel at 16 kHz.
+pub const SPEECH_RATE: u32 = 16_000;
+
 /// The kind of file that a recording is, by container and codec family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

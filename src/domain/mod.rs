@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod captions;
+pub mod cut;
 pub mod format;
 pub mod job;
 pub mod money;

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use symphonia::core::packet::Packet;
 
+use crate::domain::audio::SPEECH_RATE;
+
 use super::codec::{Codec, Decoded, NoDecoder};
 use super::demux::{Demuxer, Next};
 use super::guard::guarded;
@@ -20,7 +22,7 @@ use super::track::Track;
 use super::trim::Trim;
 
 /// Samples a second.
-pub const RATE: u32 = 16_000;
+pub const RATE: u32 = SPEECH_RATE;
 
 /// Damaged packets in a row after which a recording is given up: 20 s of the usual 20 ms.
 const MAX_DAMAGED_IN_A_ROW: u64 = 1_000;

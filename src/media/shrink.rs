@@ -5,22 +5,17 @@
 //! source gives the same bytes.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use ogg::{PacketWriteEndInfo, PacketWriter};
-
-use crate::domain::audio::{AudioDuration, Bitrate, OPUS_PACKETS_PER_PAGE};
+use crate::domain::audio::{AudioDuration, Bitrate};
 
 use super::decode::{DecodeError, RATE, Samples};
-use super::guard::guarded;
-use super::opus::{ENCODER_DELAY, Encoder, GRANULE_RATE, Head, PACKET_SAMPLES};
+use super::opus::PACKET_SAMPLES;
+use super::opus_file::OpusFile;
 
-/// The number of the only stream in the file; it means nothing.
-const SERIAL: u32 = 1;
-/// Granules of an Ogg stream of Opus in one sample.
-const GRANULES: u64 = (GRANULE_RATE / RATE) as u64;
-/// Samples that the encoder is late.
-const DELAY_SAMPLES: u64 = ENCODER_DELAY as u64 / GRANULES;
+/// Told how much sound is done, packet by packet; says whether to go on.
+pub type Heed<'h> = dyn FnMut(AudioDuration) -> ControlFlow<()> + 'h;
 
 /// What became of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +39,17 @@ pub enum ShrinkError {
     /// There is no sound in it.
     #[error("it has no sound")]
     Silent,
+    /// It ends before the stretch that was asked for.
+    #[error("it is shorter than it was: it ends after {there}, and {wanted} was to be copied")]
+    Shorter {
+        /// Where it ends.
+        there: AudioDuration,
+        /// Where the stretch ends.
+        wanted: AudioDuration,
+    },
+    /// Whoever asked for it said stop.
+    #[error("it was stopped")]
+    Stopped,
     /// The encoder library failed.
     #[error("the Opus encoder failed")]
     Encoder,
@@ -59,6 +65,8 @@ impl ShrinkError {
         match self {
             Self::Decode(error) => error.code(),
             Self::Silent => "no_sound",
+            Self::Shorter { .. } => "shorter",
+            Self::Stopped => "stopped",
             Self::Encoder => "encoder_failed",
             Self::Write(_) => "not_written",
         }
@@ -73,145 +81,47 @@ pub fn shrink(
     source: &Path,
     target: &mut dyn Write,
     bitrate: Bitrate,
+    heed: &mut Heed<'_>,
 ) -> Result<Shrunk, ShrinkError> {
     let mut samples = Samples::open(source)?;
-    let encoder = guarded(|| Encoder::new(bitrate)).ok().flatten();
-    let mut stream = OpusStream::begin(target, encoder.ok_or(ShrinkError::Encoder)?)?;
-    let mut packet = [0.0; PACKET_SAMPLES];
-    loop {
-        let count = samples.read(&mut packet)?;
-        if count < PACKET_SAMPLES {
-            return finish(stream, &packet, count, &samples);
-        }
-        stream.push(&packet)?;
+    let mut file = OpusFile::begin(target, bitrate)?;
+    while let Some(packet) = next_packet(&mut samples)? {
+        heard(&samples, heed)?;
+        file.push(&packet)?;
     }
-}
-
-/// Writes the last samples and the silence behind them that brings the encoder to its end.
-fn finish(
-    mut stream: OpusStream<'_>,
-    last: &[f32; PACKET_SAMPLES],
-    count: usize,
-    samples: &Samples,
-) -> Result<Shrunk, ShrinkError> {
     let report = samples.report();
     if report.samples == 0 {
         return Err(ShrinkError::Silent);
     }
-    let mut packet = [0.0; PACKET_SAMPLES];
-    for (target, sample) in packet.iter_mut().zip(last.iter().take(count)) {
-        *target = *sample;
-    }
-    while stream.encoded < report.samples + DELAY_SAMPLES {
-        stream.push(&packet)?;
-        packet = [0.0; PACKET_SAMPLES];
-    }
-    let bytes = stream.end(report.samples)?;
+    let (bytes, _) = file.finish(report.samples)?;
     Ok(Shrunk {
         bytes,
-        duration: AudioDuration::from_frames(report.samples, RATE).unwrap_or_default(),
+        duration: duration(report.samples),
         damaged_packets: report.damaged_packets,
         cut_short: report.cut_short.clone(),
     })
 }
 
-/// An Ogg stream of Opus that is being written; one packet is held back, because the last one
-/// carries the exact length.
-struct OpusStream<'t> {
-    encoder: Encoder,
-    writer: PacketWriter<'static, Counted<'t>>,
-    held: Option<Vec<u8>>,
-    /// Samples in the packets that were encoded.
-    encoded: u64,
-    /// Packets that were written.
-    written: u64,
+/// The next packet's samples, the last one filled up with silence; `None` at the end.
+pub(super) fn next_packet(
+    samples: &mut Samples,
+) -> Result<Option<[f32; PACKET_SAMPLES]>, ShrinkError> {
+    let mut packet = [0.0; PACKET_SAMPLES];
+    let count = samples.read(&mut packet)?;
+    Ok((count > 0).then_some(packet))
 }
 
-impl<'t> OpusStream<'t> {
-    fn begin(target: &'t mut dyn Write, encoder: Encoder) -> Result<Self, ShrinkError> {
-        let target = Counted { target, bytes: 0 };
-        let mut writer = PacketWriter::new(target);
-        let head = Head {
-            channels: 1,
-            pre_skip: ENCODER_DELAY,
-            family: 0,
-        };
-        for header in [head.bytes(RATE), tags()] {
-            writer
-                .write_packet(header, SERIAL, PacketWriteEndInfo::EndPage, 0)
-                .map_err(ShrinkError::Write)?;
-        }
-        Ok(Self {
-            encoder,
-            writer,
-            held: None,
-            encoded: 0,
-            written: 0,
-        })
-    }
-
-    fn push(&mut self, samples: &[f32; PACKET_SAMPLES]) -> Result<(), ShrinkError> {
-        let encoder = &mut self.encoder;
-        let encoded = guarded(|| encoder.encode(samples).map(<[u8]>::to_vec));
-        let packet = encoded.ok().flatten().ok_or(ShrinkError::Encoder)?;
-        if let Some(before) = self.held.replace(packet) {
-            self.written += 1;
-            let end = match self.written % OPUS_PACKETS_PER_PAGE {
-                0 => PacketWriteEndInfo::EndPage,
-                _ => PacketWriteEndInfo::NormalPacket,
-            };
-            self.write(before, end, self.encoded * GRANULES)?;
-        }
-        self.encoded += PACKET_SAMPLES as u64;
-        Ok(())
-    }
-
-    /// Writes the last packet with the granule position at which the sound ends (RFC 7845,
-    /// section 4.4), and gives the bytes of the file.
-    fn end(mut self, samples: u64) -> Result<u64, ShrinkError> {
-        let granule = samples * GRANULES + u64::from(ENCODER_DELAY);
-        if let Some(last) = self.held.take() {
-            self.write(last, PacketWriteEndInfo::EndStream, granule)?;
-        }
-        let mut target = self.writer.into_inner();
-        target.flush().map_err(ShrinkError::Write)?;
-        Ok(target.bytes)
-    }
-
-    fn write(
-        &mut self,
-        packet: Vec<u8>,
-        end: PacketWriteEndInfo,
-        granule: u64,
-    ) -> Result<(), ShrinkError> {
-        let written = self.writer.write_packet(packet, SERIAL, end, granule);
-        written.map_err(ShrinkError::Write)
+/// Tells how far it is, and stops when told so.
+pub(super) fn heard(samples: &Samples, heed: &mut Heed<'_>) -> Result<(), ShrinkError> {
+    match heed(duration(samples.report().samples)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ShrinkError::Stopped),
     }
 }
 
-/// The comment header: a vendor and no comments (RFC 7845, section 5.2).
-fn tags() -> Vec<u8> {
-    let mut bytes = b"OpusTags\x06\0\0\0stenod".to_vec();
-    bytes.extend_from_slice(&[0; 4]);
-    bytes
-}
-
-/// Counts what is written.
-struct Counted<'t> {
-    target: &'t mut dyn Write,
-    bytes: u64,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.target.write(bytes)?;
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.target.flush()
-    }
+/// The length of so many samples.
+pub(super) fn duration(samples: u64) -> AudioDuration {
+    AudioDuration::from_frames(samples, RATE).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -219,11 +129,18 @@ mod tests {
     use super::*;
     use crate::domain::audio::AudioFormat;
     use crate::media::fixtures::{example, file_of, fixture};
+    use crate::media::opus::Head;
     use crate::media::probe::probe;
 
     fn shrunk(path: &Path, bitrate: Bitrate) -> (Shrunk, Vec<u8>) {
         let mut bytes = Vec::new();
-        let shrunk = shrink(path, &mut bytes, bitrate).unwrap();
+        let shrunk = shrink(
+            path,
+            &mut bytes,
+            bitrate,
+            &mut |_| ControlFlow::Continue(()),
+        )
+        .unwrap();
         (shrunk, bytes)
     }
 
@@ -352,9 +269,11 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_or_has_no_sound_is_an_error() {
         let code = |path: &Path| {
-            shrink(path, &mut io::sink(), Bitrate::Kbps24)
-                .unwrap_err()
-                .code()
+            shrink(path, &mut io::sink(), Bitrate::Kbps24, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap_err()
+            .code()
         };
         assert_eq!(code(&fixture("speech.wma")), "unsupported");
         assert_eq!(code(&fixture("silent-film.mp4")), "no_audio_track");
@@ -370,7 +289,29 @@ mod tests {
             &example("jfk.flac"),
             &mut &mut [0; 500][..],
             Bitrate::Kbps24,
+            &mut |_| ControlFlow::Continue(()),
         );
         assert_eq!(error.unwrap_err().code(), "not_written");
+    }
+
+    #[test]
+    fn it_tells_how_far_it_is_and_stops_when_told() {
+        let mut told = Vec::new();
+        let mut heed = |done: AudioDuration| {
+            told.push(done.micros());
+            match done.micros() {
+                1_000_000.. => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let stopped = shrink(
+            &example("jfk.flac"),
+            &mut io::sink(),
+            Bitrate::Kbps24,
+            &mut heed,
+        );
+        assert_eq!(stopped.unwrap_err().code(), "stopped");
+        let steps: Vec<u64> = (1..=50).map(|packet| packet * 20_000).collect();
+        assert_eq!(told, steps);
     }
 }

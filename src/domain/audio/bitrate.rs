@@ -78,6 +78,18 @@ impl Bitrate {
             .saturating_add(pages.saturating_mul(PAGE_HEADER_BYTES))
             .saturating_add(STREAM_HEADER_BYTES)
     }
+
+    /// Packets of sound that never become more than `limit_bytes`; 0 when not even the headers fit.
+    #[must_use]
+    pub fn packets_within(self, limit_bytes: u64) -> u64 {
+        let room = limit_bytes.saturating_sub(STREAM_HEADER_BYTES + PAGE_HEADER_BYTES);
+        // The bytes of a page with all its packets.
+        let page = OPUS_PACKETS_PER_PAGE * (u64::from(self.packet_bytes()) + 1) + PAGE_HEADER_BYTES;
+        let packets = u128::from(room) * u128::from(OPUS_PACKETS_PER_PAGE) / u128::from(page);
+        u64::try_from(packets)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(SPARE_PACKETS)
+    }
 }
 
 /// The best bit rate at which a recording of this length stays within `limit_bytes`; `None` when it
@@ -111,6 +123,20 @@ mod tests {
             best_bitrate(AudioDuration::from_micros(u64::MAX), u64::MAX),
             Some(Bitrate::Kbps32)
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn so_many_packets_fit_and_a_page_more_does_not(limit in 0_u64..1 << 40) {
+            for bitrate in Bitrate::BEST_FIRST {
+                let packets = bitrate.packets_within(limit);
+                let bytes = |packets: u64| {
+                    bitrate.file_bytes(AudioDuration::from_micros(packets * 20_000))
+                };
+                proptest::prop_assert!(packets == 0 || bytes(packets) <= limit);
+                proptest::prop_assert!(bytes(packets + OPUS_PACKETS_PER_PAGE) > limit);
+            }
+        }
     }
 
     #[test]
