@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde::Deserialize;
 use serde_json::Value;
+use stenod::domain::audio::SPEECH_RATE;
+use stenod::domain::cut::Stretch;
 use stenod::domain::format::Format;
 use stenod::domain::render::{
     Cost, Document, JobInfo, JobSettings, Lack, SourceInfo, is_estimated, lack, render,
 };
-use stenod::domain::transcript::{Heard, Transcript};
+use stenod::domain::transcript::{Heard, HeardPiece, Transcript};
 
 #[derive(Deserialize)]
 struct Case {
@@ -34,7 +36,36 @@ struct Case {
     cost: Option<(String, String)>,
     #[serde(default)]
     names: BTreeMap<String, String>,
+    #[serde(default)]
     heard: Heard,
+    /// The pieces of a recording that was cut, instead.
+    #[serde(default)]
+    pieces: Vec<PieceCase>,
+}
+
+#[derive(Deserialize)]
+struct PieceCase {
+    seconds: u32,
+    /// What was heard, or why nothing was.
+    heard: Result<Heard, String>,
+}
+
+/// The transcript of pieces that follow each other.
+fn stitched(pieces: Vec<PieceCase>) -> Transcript {
+    let mut start = 0;
+    let heard = pieces.into_iter().map(|piece| {
+        let end = start + u64::from(piece.seconds * SPEECH_RATE);
+        let stretch = Stretch { start, end };
+        start = end;
+        let duration = Some(f64::from(piece.seconds));
+        HeardPiece {
+            stretch,
+            heard: piece
+                .heard
+                .map(|heard| Transcript::from_heard(heard, duration)),
+        }
+    });
+    Transcript::stitched(heard.collect())
 }
 
 fn fixtures() -> PathBuf {
@@ -44,7 +75,11 @@ fn fixtures() -> PathBuf {
 fn document(case: &str) -> Document {
     let raw = fs::read(fixtures().join(case).join("case.json")).unwrap();
     let case: Case = serde_json::from_slice(&raw).unwrap();
-    let mut transcript = Transcript::from_heard(case.heard, case.duration);
+    let mut transcript = if case.pieces.is_empty() {
+        Transcript::from_heard(case.heard, case.duration)
+    } else {
+        stitched(case.pieces)
+    };
     for speaker in &mut transcript.speakers {
         speaker.name = case.names.get(&speaker.id.to_string()).cloned();
     }
@@ -78,7 +113,14 @@ fn document(case: &str) -> Document {
     }
 }
 
-const CASES: [&str; 5] = ["plain", "interview", "recogniser", "hostile", "silence"];
+const CASES: [&str; 6] = [
+    "plain",
+    "interview",
+    "recogniser",
+    "hostile",
+    "silence",
+    "stitched",
+];
 
 fn schema(name: &str) -> (Schemas, SchemaIndex) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -153,6 +195,11 @@ fn a_hostile_reply_is_rendered_as_expected() {
 #[test]
 fn silence_is_rendered_as_expected() {
     check("silence");
+}
+
+#[test]
+fn pieces_with_a_hole_are_rendered_as_expected() {
+    check("stitched");
 }
 
 #[test]

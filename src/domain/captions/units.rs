@@ -54,7 +54,9 @@ pub(super) fn units(
             units.extend(name(transcript, segment, time.0, profile));
         }
         last_speaker = segment.speaker;
-        let mut found = if segment.words.is_empty() {
+        let mut found = if segment.missing {
+            vec![unit(&segment.text, true, time, None)]
+        } else if segment.words.is_empty() {
             cut(segment, time)
         } else {
             words(segment)

@@ -53,6 +53,8 @@ struct SegmentEntry<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     words: Vec<WordEntry<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    missing: bool,
 }
 
 /// A word; one without times has no `start` and `end`, as in WhisperX.
@@ -153,6 +155,7 @@ impl<'a> From<&'a Segment> for SegmentEntry<'a> {
             speaker: segment.speaker,
             text: &segment.text,
             words: segment.words.iter().map(WordEntry::from).collect(),
+            missing: segment.missing,
         }
     }
 }

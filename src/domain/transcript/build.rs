@@ -302,6 +302,7 @@ fn segment(id: usize, draft: Draft, speaker: Option<SpeakerId>) -> Segment {
         speaker,
         text: draft.text,
         words,
+        missing: false,
     }
 }
 

@@ -9,11 +9,11 @@ mod align;
 mod build;
 mod compose;
 mod heard;
-
 mod script;
 mod sentences;
 mod span;
 mod speakers;
+mod stitch;
 mod suspicion;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -30,6 +30,7 @@ pub use heard::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
 pub(crate) use script::{is_spaceless, needs_dictionary};
 pub use sentences::{append, ends_clause, ends_sentence, sentences};
 pub use span::Span;
+pub use stitch::HeardPiece;
 
 /// What was said, by whom and when.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +66,8 @@ pub struct Segment {
     pub text: String,
     /// The words with their times; empty when the service gives none.
     pub words: Vec<Word>,
+    /// Whether this is a piece of the recording that has no transcript; the text says so.
+    pub missing: bool,
 }
 
 /// A word with the punctuation that clings to it.
@@ -123,7 +126,7 @@ pub enum Timing {
     Words,
     /// Every segment has its own times.
     Segments,
-    /// Every segment is a whole piece of a recording that was cut.
+    /// Every segment has the times of the piece of a recording that was cut, or a share of them.
     Pieces,
     /// The service gave no times.
     None,
@@ -158,9 +161,11 @@ pub enum WarningCode {
     WordsDiffer,
     /// Speaker labels could not be matched.
     SpeakersUnmatched,
+    /// A piece of the recording has no transcript.
+    PieceMissing,
 }
 
-/// Neighbouring segments of one speaker.
+/// Neighbouring segments of one speaker, or those that are missing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Turn<'a> {
     /// Who speaks, when the service tells speakers apart.
@@ -187,7 +192,9 @@ impl Transcript {
     /// The segments grouped by speaker, in order.
     pub fn turns(&self) -> impl Iterator<Item = Turn<'_>> {
         self.segments
-            .chunk_by(|before, after| before.speaker == after.speaker)
+            .chunk_by(|before, after| {
+                (before.speaker, before.missing) == (after.speaker, after.missing)
+            })
             .filter_map(|segments| {
                 let speaker = segments.first()?.speaker;
                 Some(Turn { speaker, segments })

@@ -184,6 +184,7 @@ mod tests {
             speaker: None,
             text: text.to_owned(),
             words: Vec::new(),
+            missing: false,
         };
         let found = |seconds| suspicions(text, None, &[segment(seconds)], Timing::Segments).len();
         assert_eq!((found(0.0), found(2.0)), (1, 0));

@@ -52,6 +52,8 @@ struct SegmentEntry {
     text: String,
     #[serde(default)]
     words: Vec<WordEntry>,
+    #[serde(default)]
+    missing: bool,
 }
 
 #[derive(Deserialize)]
@@ -197,6 +199,7 @@ fn segments(entries: Vec<SegmentEntry>, speakers: usize) -> Result<Vec<Segment>,
             span: span(entry.start, entry.end),
             speaker: speaker(entry.speaker, speakers)?,
             words: words(entry.words, &text, speakers)?,
+            missing: entry.missing,
             text,
         })
     };
