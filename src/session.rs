@@ -17,9 +17,10 @@ use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
+use crate::domain::price::Catalogue;
 use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
-use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter};
+use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Prices, Reporter};
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
@@ -313,6 +314,7 @@ pub async fn open(
         limiter: Limiter::new(config.service.requests_per_second),
         pace: pace(config, extras, doubt, now),
         pauses: Pauses::default(),
+        prices: Prices::default(),
         reporter,
         bell: Arc::new(Notify::new()),
         stop,
@@ -363,6 +365,17 @@ fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timesta
         },
         scoped: extras.scoped,
     }
+}
+
+/// The service's prices as it lists them now; an empty list where it does not answer soon.
+///
+/// # Errors
+/// [`SetupError`] where no client can be made.
+pub async fn catalogue(config: &Config, clock: SharedClock) -> Result<Catalogue, SetupError> {
+    Ok(match service(config, clock)? {
+        Some(service) => service.prices().await.unwrap_or_default(),
+        None => Catalogue::default(),
+    })
 }
 
 /// The service, if the configuration names one or there is a key for NanoGPT.

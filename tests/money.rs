@@ -4,7 +4,7 @@
 
 use serde_json::json;
 use stenod_support::audio::wav;
-use stenod_support::service::{Endpoint, Reply, Rule};
+use stenod_support::service::{Act, Endpoint, Reply, Rule};
 use stenod_support::stage::Stage;
 
 /// A stage with so many recordings of 3 seconds: 0.0005 USD each with Wizper.
@@ -151,4 +151,130 @@ fn a_plan_prices_a_folder_before_anything_is_sent() {
         "{plan}"
     );
     assert_eq!(charges(&stage), 0);
+}
+
+/// The prices of a plan, or of a run's plan.
+fn price_of(plan: &serde_json::Value, key: &str) -> serde_json::Value {
+    plan["prices"][0][key].clone()
+}
+
+#[test]
+fn a_plan_says_where_its_price_comes_from() {
+    let stage = stage(1);
+    let plan = stage.json(&["plan"]);
+    assert_eq!(price_of(&plan, "source"), "catalogue", "{plan}");
+    assert_eq!(price_of(&plan, "per_minute"), "0.01", "{plan}");
+    let dearer =
+        json!({"data": [{"id": "wizper", "pricing": {"per_minute": "0.5", "currency": "USD"}}]});
+    let models = || Rule::on(Endpoint::Models).always();
+    stage
+        .service
+        .script(models().answer(Reply::json(200, &dearer)));
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["cost"], "0.025", "{plan}");
+    stage
+        .stenod(["plan"])
+        .success()
+        .says("Wizper at $0.5 a minute, by the service's catalogue");
+    stage.service.unscript();
+    stage.service.script(models().answer(Reply::empty(500)));
+    let plan = stage.json(&["plan"]);
+    assert_eq!(price_of(&plan, "source"), "built_in", "{plan}");
+    assert_eq!(price_of(&plan, "as_of"), "2026-08", "{plan}");
+    stage
+        .stenod(["plan"])
+        .success()
+        .says("built-in table of August 2026");
+    assert_eq!(charges(&stage), 0);
+}
+
+#[test]
+fn a_price_that_no_list_names_is_unknown_until_the_first_charge_teaches_it() {
+    let stage = stage(1);
+    stage.set("transcribe.model", "Unlisted-STT");
+    let plan = stage.json(&["plan"]);
+    assert_eq!(price_of(&plan, "source"), "unknown", "{plan}");
+    assert_eq!(plan["to_send"]["cost"], serde_json::Value::Null, "{plan}");
+    stage
+        .stenod(["plan"])
+        .success()
+        .says("nobody knows what Unlisted-STT costs");
+    stage.stenod(["run"]).success();
+    stage.put("another.wav", &wav(7, 3.0));
+    let plan = stage.json(&["plan"]);
+    assert_eq!(price_of(&plan, "source"), "learnt", "{plan}");
+    assert_eq!(plan["to_send"]["cost"], "0.001", "{plan}");
+}
+
+#[test]
+fn a_run_asks_for_the_price_before_it_names_one_and_reserves_by_the_same() {
+    let stage = stage(2);
+    stage.set("budget.per_day", "0.04");
+    let dearer =
+        json!({"data": [{"id": "Wizper", "pricing": {"per_minute": 0.5, "currency": "USD"}}]});
+    stage.service.script(
+        Rule::on(Endpoint::Models)
+            .always()
+            .answer(Reply::json(200, &dearer)),
+    );
+    // 0.025 USD each by the catalogue: the second would cross the limit until the first has its cost.
+    let said = stage.stenod(["run"]).success();
+    said.says("about $0.05").says("by the service's catalogue");
+    let first = stage.json(&["list"])[0]["id"].as_i64().unwrap();
+    let show = stage.json(&["show", &first.to_string()]);
+    assert_eq!(show["ledger"][0]["amount"], "0.025", "{show}");
+    let order = stage.service.look(|log| {
+        let first = |endpoint| {
+            log.exchanges
+                .iter()
+                .position(|one| one.endpoint == endpoint)
+        };
+        (first(Endpoint::Models), first(Endpoint::Submit))
+    });
+    assert!(order.0 < order.1, "{order:?}");
+    assert_eq!(charges(&stage), 2);
+}
+
+#[test]
+fn a_catalogue_that_hangs_delays_a_run_and_stops_nothing() {
+    let stage = stage(1);
+    let hang = Rule::on(Endpoint::Models).always().act(Act::Hang);
+    stage.service.script(hang);
+    stage.stenod(["run"]).success().says("built-in table");
+    assert_eq!(charges(&stage), 1);
+}
+
+#[test]
+fn limits_hold_for_a_price_that_nobody_knows_with_many_workers_and_over_restarts() {
+    // 3 seconds at 0.02 USD a minute are 0.001 USD each.
+    for (key, limit) in [("budget.per_day", "0.0025"), ("budget.per_month", "0.0025")] {
+        let stage = stage(6);
+        stage.set("transcribe.model", "Unlisted-STT");
+        stage.set("service.jobs", 8);
+        stage.set(key, limit);
+        stage.stenod(["run"]).code(8).says(key);
+        assert_eq!(charges(&stage), 2, "{key}\n{}", stage.service.story());
+        stage.stenod(["run"]).code(8);
+        assert_eq!(charges(&stage), 2, "{key}, after a restart");
+    }
+    let stage = stage(6);
+    stage.set("transcribe.model", "Unlisted-STT");
+    stage.set("service.jobs", 8);
+    stage.stenod(["run", "--max-cost", "0.0005"]).code(8);
+    assert_eq!(charges(&stage), 1, "one crosses it, since nobody knew");
+    stage.stenod(["run", "--max-cost", "0.0015"]).code(8);
+    assert_eq!(charges(&stage), 2, "by now the price is known");
+}
+
+#[test]
+fn a_limit_on_each_file_is_crossed_by_one_recording_at_most_while_its_price_is_not_known() {
+    let stage = stage(6);
+    stage.set("transcribe.model", "Unlisted-STT");
+    stage.set("service.jobs", 8);
+    stage.set("budget.per_file", "0.0005");
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+    assert_eq!(stage.json(&["status"])["jobs"]["waiting"], 5);
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), 1);
 }

@@ -10,6 +10,7 @@ use super::output::{clean, shown};
 use super::{Failure, RunArguments, Session, exit, view};
 use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
+use crate::domain::price::{self, Catalogue};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
 use crate::queue::Reader;
 use crate::session;
@@ -20,10 +21,16 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let config = session.config()?;
     let provider = session::provider(&config)?;
     let places = session::places(&config, &arguments.paths, provider)?;
+    let catalogue = if provider.is_paid() {
+        session::catalogue(&config, session.clock.clone()).await?
+    } else {
+        Catalogue::default()
+    };
     let terms = PlanTerms {
         routes: session::route_terms(&config),
         force: arguments.force,
         limit: arguments.limit,
+        catalogue,
     };
     let state_dir = config.state_dir.clone();
     let model = places
@@ -134,6 +141,7 @@ fn document(plan: &Plan, provider: &str, model: &str) -> Value {
         "model": model,
         "recordings": count(plan, |fate| !is_skip(fate)),
         "to_send": Sum::of(plan.items.iter()).json(),
+        "prices": view::prices(&plan.prices),
         "routes": by_route(plan),
         "done": count(plan, |fate| *fate == Fate::Done),
         "duplicates": count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
@@ -213,6 +221,9 @@ fn text(plan: &Plan, provider: &str, model: &str) -> String {
         "\nto send: {}, by {provider} ({model})\n",
         Sum::of(plan.items.iter()).text()
     ));
+    for (model, price) in &plan.prices {
+        text.push_str(&format!("price: {}\n", price::sentence(model, *price)));
+    }
     let others = [
         ("done", count(plan, |fate| *fate == Fate::Done)),
         (

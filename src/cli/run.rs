@@ -1,5 +1,6 @@
 //! `stenod run`: the backlog run.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
@@ -10,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::output::clean;
 use super::report::{Teller, Told};
 use super::signals::{Signals, Worked, under_signals};
-use super::{Failure, RunArguments, Session, exit};
+use super::{Failure, RunArguments, Session, exit, view};
 use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::domain::job::{JobId, Provider, Stage, State};
 use crate::domain::money::{Amount, estimate};
+use crate::domain::price::{self, Price};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, Reader};
 use crate::session::{self, Extras, Places};
@@ -109,6 +111,7 @@ struct Ahead {
     recordings: usize,
     micros: u64,
     cost: Option<Decimal>,
+    prices: BTreeMap<String, Option<Price>>,
 }
 
 async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
@@ -121,7 +124,11 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
         recordings: jobs.len(),
         micros: 0,
         cost: Some(Decimal::ZERO),
+        prices: BTreeMap::new(),
     };
+    if jobs.iter().any(|job| job.settings.provider.is_paid()) {
+        pipeline.ask_prices().await;
+    }
     for job in jobs {
         let micros = job.duration.map_or(0, |duration| duration.micros());
         ahead.micros = ahead.micros.saturating_add(micros);
@@ -129,17 +136,22 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
             continue;
         }
         let model = job.settings.model.clone();
-        let price = match crate::domain::money::listed_price(&model) {
-            Some(price) => Some(price),
-            None => pipeline
-                .queue
-                .read(move |reader| reader.learnt_price(&model))
-                .await
-                .map_err(PipelineError::from)?,
+        let price = match ahead.prices.get(&model) {
+            Some(price) => *price,
+            None => {
+                let (asked, catalogue) = (job.settings.clone(), pipeline.prices.catalogue());
+                let read = move |reader: &Reader<'_>| reader.price(&asked, &catalogue);
+                pipeline
+                    .queue
+                    .read(read)
+                    .await
+                    .map_err(PipelineError::from)?
+            }
         };
+        ahead.prices.insert(model, price);
         let cost = price
             .zip(job.duration)
-            .map(|(price, duration)| estimate(duration, price));
+            .map(|(price, duration)| estimate(duration, price.per_minute));
         ahead.cost = ahead.cost.zip(cost).map(|(sum, cost)| sum + cost);
     }
     Ok(ahead)
@@ -151,6 +163,7 @@ fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
         return session.output.line(&json!({
             "type": "plan", "to_send": ahead.recordings, "minutes": duration.minutes(),
             "cost": ahead.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
+            "prices": view::prices(&ahead.prices),
         }));
     }
     if ahead.recordings == 0 {
@@ -164,7 +177,13 @@ fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
     let recordings = ahead.recordings;
     session.output.say(&format!(
         "{recordings} to transcribe, {duration} of audio, {cost}"
-    ))
+    ))?;
+    for (model, price) in &ahead.prices {
+        session
+            .output
+            .say(&format!("price: {}", price::sentence(model, *price)))?;
+    }
+    Ok(())
 }
 
 /// Asks before money is spent, on a terminal; a stop is a no.

@@ -1,11 +1,15 @@
 //! Jobs as JSON and as text, the same in every command.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, Stage};
+use crate::domain::money::PRICES_AS_OF;
+use crate::domain::price::{Price, PriceSource};
 use crate::queue::Output;
 
 /// A job as `list --json` shows it.
@@ -32,6 +36,22 @@ pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
         "next_attempt_at": next_attempt(&job.stage).map(rfc3339),
         "outputs": outputs.iter().map(|output| path(&output.path)).collect::<Vec<_>>(),
     })
+}
+
+/// What a minute costs with each model, and who says so.
+pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
+    let price = |(model, price): (&String, &Option<Price>)| {
+        let source = price.map_or("unknown", |price| price.source.as_str());
+        let is_built_in = price.is_some_and(|price| price.source == PriceSource::BuiltIn);
+        json!({
+            "model": model,
+            "per_minute": price.map(|price| price.per_minute.normalize().to_string()),
+            "currency": "USD",
+            "source": source,
+            "as_of": is_built_in.then_some(PRICES_AS_OF),
+        })
+    };
+    prices.iter().map(price).collect()
 }
 
 /// A path in JSON: as it is, odd bytes shown lossily.

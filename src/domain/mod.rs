@@ -7,6 +7,7 @@ pub mod format;
 pub mod job;
 pub mod money;
 pub mod naming;
+pub mod price;
 pub mod render;
 pub mod route;
 pub mod settle;

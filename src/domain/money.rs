@@ -88,6 +88,8 @@ pub fn from_nanos(nanos: i64) -> Decimal {
 
 /// When the built-in price table was read off the service's public list.
 pub const PRICES_AS_OF: &str = "2026-08";
+/// The same for a person.
+pub const PRICES_AS_OF_IN_WORDS: &str = "August 2026";
 
 /// US dollars a minute by model, as of [`PRICES_AS_OF`]; the service's own catalogue comes first.
 const PRICES: &[(&str, (i64, u32))] = &[

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
 use super::room::Disk;
 use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK};
@@ -72,7 +71,6 @@ struct Driver {
     /// begun.
     in_hand: HashMap<JobId, usize>,
     busy: HashMap<Work, usize>,
-    prices: Option<HashMap<String, Decimal>>,
 }
 
 /// Works on the table until nothing is left (a run), or until stopped.
@@ -86,7 +84,6 @@ pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, Pipelin
         tasks: Tasks::new(),
         in_hand: HashMap::new(),
         busy: HashMap::new(),
-        prices: None,
     };
     let ended = driver.work().await;
     driver.finish(ended).await
@@ -311,7 +308,8 @@ impl Driver {
                     pipeline.bell.notify_one();
                     pipeline.tell(id).await?;
                 }
-                Claimed::Nothing => return Ok(()),
+                // What is in flight ends as a task or by a poll, and then the table is looked at again.
+                Claimed::Nothing | Claimed::Later => return Ok(()),
                 Claimed::OverBudget { text, until } => {
                     pipeline.pause(PauseReason::Budget, until, &text).await?;
                 }
@@ -380,12 +378,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Asks for the prices once, before the first paid submit and not before there is one.
+    /// Asks for today's prices before a paid submit, and not where there is none to be made.
     async fn load_prices(&mut self, providers: &[Provider]) -> Result<(), PipelineError> {
         let Some(service) = self.pipeline.service.clone() else {
             return Ok(());
         };
-        if self.prices.is_some() || !providers.contains(&service.provider()) {
+        if !providers.contains(&service.provider())
+            || !self.pipeline.prices.are_due(self.pipeline.now())
+        {
             return Ok(());
         }
         let outlook = self
@@ -394,8 +394,7 @@ impl Driver {
             .outlook(self.terms(&[service.provider()]), self.pipeline.now())
             .await?;
         if outlook.queued > 0 {
-            self.pipeline.limiter.turn().await;
-            self.prices = Some(service.prices().await);
+            self.pipeline.ask_prices().await;
         }
         Ok(())
     }
@@ -404,7 +403,7 @@ impl Driver {
         Terms {
             providers: providers.to_vec(),
             scoped: self.pipeline.pace.scoped,
-            prices: self.prices.clone().unwrap_or_default(),
+            prices: self.pipeline.prices.catalogue(),
             limits: self.pipeline.pace.limits,
         }
     }

@@ -10,6 +10,7 @@ mod limiter;
 mod pauses;
 pub mod plan;
 mod poll;
+mod prices;
 mod publish;
 mod report;
 mod room;
@@ -29,6 +30,7 @@ pub use drive::{Ended, Mode, drive};
 pub use intake::{Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
 pub use pauses::Pauses;
+pub use prices::Prices;
 pub use report::{Event, Reporter, Silent};
 
 use crate::clock::{Chance, SharedClock};
@@ -104,6 +106,8 @@ pub struct Pipeline {
     pub pace: Pace,
     /// What the whole queue waits for.
     pub pauses: Pauses,
+    /// What a minute costs, as the service lists it.
+    pub prices: Prices,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
     /// Rings when the table should be looked at.

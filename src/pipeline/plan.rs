@@ -13,6 +13,7 @@ use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
 use crate::domain::money;
+use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
 use crate::domain::settle::Fingerprint;
 use crate::queue::{Known, QueueError, Reader};
@@ -66,10 +67,12 @@ pub struct Plan {
     pub items: Vec<Planned>,
     /// Folders that cannot be looked at, and why.
     pub troubles: BTreeMap<PathBuf, String>,
+    /// What a minute costs with each model that would be paid, if anybody knows.
+    pub prices: BTreeMap<String, Option<Price>>,
 }
 
 /// By which terms is planned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PlanTerms {
     /// By which terms a route is chosen.
     pub routes: RouteTerms,
@@ -77,6 +80,8 @@ pub struct PlanTerms {
     pub force: bool,
     /// The most recordings that would be sent.
     pub limit: Option<usize>,
+    /// What a minute costs, as the service lists it.
+    pub catalogue: Catalogue,
 }
 
 struct Planner<'a> {
@@ -219,7 +224,7 @@ impl Planner<'_> {
         self.first
             .insert((hash, place.settings.clone()), path.to_owned());
         let cost = if provider.is_paid() {
-            self.cost(&place.settings.model, duration)?
+            self.cost(&place.settings, duration)?
         } else {
             Some(Decimal::ZERO)
         };
@@ -272,18 +277,20 @@ impl Planner<'_> {
     }
 
     fn cost(
-        &self,
-        model: &str,
+        &mut self,
+        settings: &Settings,
         duration: Option<AudioDuration>,
     ) -> Result<Option<Decimal>, QueueError> {
-        let price = match (money::listed_price(model), self.reader) {
-            (Some(price), _) => Some(price),
-            (None, Some(reader)) => reader.learnt_price(model)?,
-            (None, None) => None,
+        let (model, catalogue) = (&settings.model, &self.terms.catalogue);
+        let price = match (self.plan.prices.get(model), self.reader) {
+            (Some(price), _) => *price,
+            (None, Some(reader)) => reader.price(settings, catalogue)?,
+            (None, None) => Price::of(settings.provider, model, catalogue, None),
         };
+        self.plan.prices.insert(model.clone(), price);
         Ok(price
             .zip(duration)
-            .map(|(price, duration)| money::estimate(duration, price)))
+            .map(|(price, duration)| money::estimate(duration, price.per_minute)))
     }
 
     fn add(

@@ -11,7 +11,6 @@ use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
-use crate::domain::money::Amount;
 use crate::domain::render::{self, Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::timing::after;
 use crate::domain::transcript::Transcript;
@@ -65,21 +64,20 @@ impl Pipeline {
         if is_free || stored.job != job.id {
             return Ok(());
         }
-        let (cost, note) = match replies_of(job.settings.provider).cost(&stored.body) {
-            Some(cost) => (cost, "as the reply says"),
-            None => {
-                let reserved = self.queue.reserved(job.id).await?;
-                if reserved.is_zero() {
-                    return Ok(());
-                }
-                (Amount::usd(reserved), "estimated: the reply names no cost")
+        match replies_of(job.settings.provider).cost(&stored.body) {
+            Some(cost) => {
+                let note = "as the reply says";
+                let charge = || {
+                    self.queue
+                        .charge(job.id, cost.clone(), note.to_owned(), self.now())
+                };
+                self.kept(charge).await
             }
-        };
-        self.kept(|| {
-            self.queue
-                .charge(job.id, cost.clone(), note.to_owned(), self.now())
-        })
-        .await
+            None => {
+                self.kept(|| self.queue.charge_unnamed(job.id, self.now()))
+                    .await
+            }
+        }
     }
 
     async fn publish(

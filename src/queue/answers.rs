@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
 use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
 use super::{Queue, QueueError, jobs, ledger};
@@ -137,13 +136,14 @@ impl Queue {
             .await
     }
 
-    /// What is set aside for a job, for when the service does not say what it charged.
+    /// Puts a submit whose reply names no cost into the ledger: its estimate, or that what was set aside
+    /// may have been paid.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn reserved(&self, id: JobId) -> Result<Decimal, QueueError> {
+    pub async fn charge_unnamed(&self, id: JobId, now: Timestamp) -> Result<(), QueueError> {
         self.writer
-            .run(move |connection| ledger::reserved_amount(connection, id))
+            .run(move |connection| ledger::charge_unnamed(connection, id, now))
             .await
     }
 

@@ -4,7 +4,7 @@
 //! being paid for is waited for, the estimate is reserved against every budget, and the job is
 //! `submitting` before anybody acts on it.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,30 +12,19 @@ use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
 
 use super::QueueError;
+use super::budget::{self, Limits, Room};
 use super::jobs;
 use super::ledger;
 use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
-use crate::domain::money::{self, to_nanos};
+use crate::domain::money;
+use crate::domain::price::Catalogue;
 use crate::domain::route::{RouteTerms, first_stage};
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
 const TWIN_WAIT: Duration = Duration::from_secs(60);
-
-/// What limits the spending, in US dollars; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// From midnight to midnight.
-    pub per_day: Option<Decimal>,
-    /// From the first to the last of a month.
-    pub per_month: Option<Decimal>,
-    /// For one recording.
-    pub per_file: Option<Decimal>,
-    /// For this run, and since when it has been running.
-    pub per_run: Option<(Decimal, Timestamp)>,
-}
 
 /// On what terms a job is claimed.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +34,7 @@ pub struct Terms {
     /// Whether only jobs of the scope are claimed, see `Queue::enter_scope`.
     pub scoped: bool,
     /// Dollars a minute by model, as the service lists them today.
-    pub prices: HashMap<String, Decimal>,
+    pub prices: Arc<Catalogue>,
     /// The limits.
     pub limits: Limits,
 }
@@ -59,6 +48,8 @@ pub enum Claimed {
     Moved(JobId),
     /// No job may be sent now.
     Nothing,
+    /// The next job can be decided on only when what is in flight has its cost.
+    Later,
     /// The next job would cross a limit, which ends at `until` if it ends by itself.
     OverBudget {
         /// Which limit, as a sentence.
@@ -86,13 +77,17 @@ pub(super) fn claim(
         return submitting(connection, job.id, now);
     }
     let estimate = estimate(connection, terms, &job)?;
-    if let Some(over) = terms.limits.per_file.filter(|limit| estimate > *limit) {
-        return over_file_budget(connection, &job, estimate, over, now);
+    if let Some(estimate) = estimate
+        && let Some(limit) = terms.limits.per_file.filter(|limit| estimate > *limit)
+    {
+        return over_file_budget(connection, &job, estimate, limit, now);
     }
-    if let Some(over) = crossed(connection, &terms.limits, calendar, estimate)? {
-        return Ok(over);
+    match budget::room(connection, &terms.limits, calendar, estimate)? {
+        Room::For(amount) => ledger::reserve(connection, &job, amount, true, now)?,
+        Room::ForOne(amount) => ledger::reserve(connection, &job, amount, false, now)?,
+        Room::Later => return Ok(Claimed::Later),
+        Room::Over { text, until } => return Ok(Claimed::OverBudget { text, until }),
     }
-    ledger::reserve(connection, &job, estimate, now)?;
     submitting(connection, job.id, now)
 }
 
@@ -178,21 +173,16 @@ fn settle_by_twin(
     Ok(None)
 }
 
-/// Dollars that a submit is expected to cost: by today's catalogue, else as charged last, else by the
-/// built-in table, else nothing, because nobody knows.
-fn estimate(connection: &Connection, terms: &Terms, job: &Job) -> Result<Decimal, QueueError> {
-    let model = &job.settings.model;
-    let price = match terms.prices.get(model) {
-        Some(price) => Some(*price),
-        None => match money::listed_price(model) {
-            Some(price) => Some(price),
-            None => ledger::learnt_price(connection, model)?,
-        },
-    };
-    Ok(match (price, job.duration) {
-        (Some(price), Some(duration)) => money::estimate(duration, price),
-        (None, _) | (_, None) => Decimal::ZERO,
-    })
+/// Dollars that a submit is expected to cost; `None` where its price or its length is not known.
+fn estimate(
+    connection: &Connection,
+    terms: &Terms,
+    job: &Job,
+) -> Result<Option<Decimal>, QueueError> {
+    let price = ledger::price(connection, &job.settings, &terms.prices)?;
+    Ok(price
+        .zip(job.duration)
+        .map(|(price, duration)| money::estimate(duration, price.per_minute)))
 }
 
 fn over_file_budget(
@@ -211,45 +201,6 @@ fn over_file_budget(
     };
     jobs::advance(connection, job.id, &[StageName::Queued], &stage, now)?;
     Ok(Claimed::Moved(job.id))
-}
-
-/// The first limit that the estimate would cross.
-fn crossed(
-    connection: &Connection,
-    limits: &Limits,
-    calendar: Calendar,
-    estimate: Decimal,
-) -> Result<Option<Claimed>, QueueError> {
-    let run = limits
-        .per_run
-        .map(|(limit, since)| (limit, since, None, "--max-cost of this run"));
-    let day = limits.per_day.map(|limit| {
-        (
-            limit,
-            calendar.day_start,
-            Some(calendar.day_end),
-            "budget.per_day",
-        )
-    });
-    let month = limits.per_month.map(|limit| {
-        (
-            limit,
-            calendar.month_start,
-            Some(calendar.month_end),
-            "budget.per_month",
-        )
-    });
-    for (limit, since, until, name) in [run, month, day].into_iter().flatten() {
-        let spent = ledger::committed_since(connection, since)?;
-        if spent.saturating_add(to_nanos(estimate)) > to_nanos(limit) {
-            let spent = money::from_nanos(spent);
-            let text = format!(
-                "{name} is ${limit}: ${spent} is spent or set aside, and the next recording would cost about ${estimate}"
-            );
-            return Ok(Some(Claimed::OverBudget { text, until }));
-        }
-    }
-    Ok(None)
 }
 
 /// Lets in again what waited for a route or a limit that the configuration may allow by now, or for

@@ -9,8 +9,9 @@ use rust_decimal::Decimal;
 
 use super::QueueError;
 use super::row::millis;
-use crate::domain::job::{Job, JobId};
+use crate::domain::job::{Job, JobId, Settings};
 use crate::domain::money::{Amount, Currency, from_nanos, to_nanos};
+use crate::domain::price::{Catalogue, Price};
 
 /// What one currency has been spent on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +28,31 @@ pub struct Spend {
     pub in_doubt: Decimal,
 }
 
-/// Sets an estimate aside for a submit.
+/// Sets an amount aside for a submit: its estimate, or else what is left of the limits, because nobody
+/// knows its cost.
 pub(super) fn reserve(
     connection: &Connection,
     job: &Job,
-    estimate: Decimal,
+    amount: Decimal,
+    is_estimate: bool,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    let amount = Amount::usd(estimate);
+    let amount = Amount::usd(amount);
+    let note = if is_estimate {
+        "estimate"
+    } else {
+        "its cost is not known: what is left of the limits"
+    };
     add(
         connection,
         job.id,
         job.attempts,
         "reserve",
         &amount,
-        "estimate",
+        note,
         now,
     )?;
-    set_reserved(connection, job.id, amount.nanos())
+    set_reserved(connection, job.id, amount.nanos(), !is_estimate)
 }
 
 /// Gives back what is set aside for a job, if anything is.
@@ -62,9 +70,8 @@ pub(super) fn release(
     if reserved > 0 {
         let amount = Amount::usd(from_nanos(reserved));
         add(connection, id, submit, "release", &amount, note, now)?;
-        set_reserved(connection, id, 0)?;
     }
-    Ok(())
+    set_reserved(connection, id, 0, false)
 }
 
 /// Records what a submit has cost altogether; what is recorded already is not recorded again.
@@ -86,6 +93,30 @@ pub(super) fn charge(
         add(connection, id, submit, "charge", &rest, note, now)?;
     }
     update_cost(connection, id, &total.currency)
+}
+
+/// Records the cost of a submit whose reply does not name it: its estimate; and where there is none, that
+/// what was set aside may have been paid.
+pub(super) fn charge_unnamed(
+    connection: &Connection,
+    id: JobId,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let (reserved, _) = reserved(connection, id)?;
+    if is_open(connection, id)? {
+        return doubt(connection, id, "the reply names no cost", now).map(drop);
+    }
+    if reserved == 0 {
+        return Ok(());
+    }
+    let amount = Amount::usd(from_nanos(reserved));
+    charge(
+        connection,
+        id,
+        &amount,
+        "estimated: the reply names no cost",
+        now,
+    )
 }
 
 /// Records that what was set aside for a submit may have been paid; gives back how much that is.
@@ -124,6 +155,30 @@ pub(super) fn committed_since(
     Ok(reserved.saturating_add(spent))
 }
 
+/// What is set aside for submits that will be settled soon, in billionths of a dollar: a run that is
+/// overdue may never be.
+pub(super) fn in_flight(connection: &Connection) -> Result<i64, QueueError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT coalesce(sum(reserved), 0) FROM jobs WHERE reserved > 0 AND state = 'active'",
+        )?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Whether a submit whose cost nobody knows is in flight.
+pub(super) fn has_open_reservation(connection: &Connection) -> Result<bool, QueueError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM jobs WHERE open = 1 AND state = 'active'")?
+        .exists([])?)
+}
+
+/// Whether what is set aside for a job is no estimate.
+pub(super) fn is_open(connection: &Connection, id: JobId) -> Result<bool, QueueError> {
+    Ok(connection
+        .prepare_cached("SELECT open FROM jobs WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))?)
+}
+
 /// What was spent, by currency.
 pub(super) fn spend(
     connection: &Connection,
@@ -150,11 +205,24 @@ pub(super) fn spend(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Dollars a minute that a model was last charged at, learnt from the ledger.
-pub(super) fn learnt_price(
+/// What a minute costs by these settings, if anybody knows.
+pub(super) fn price(
     connection: &Connection,
-    model: &str,
-) -> Result<Option<Decimal>, QueueError> {
+    settings: &Settings,
+    catalogue: &Catalogue,
+) -> Result<Option<Price>, QueueError> {
+    let (provider, model) = (settings.provider, &settings.model);
+    match Price::of(provider, model, catalogue, None) {
+        Some(price) => Ok(Some(price)),
+        None => {
+            let learnt = learnt_price(connection, model)?;
+            Ok(Price::of(provider, model, catalogue, learnt))
+        }
+    }
+}
+
+/// Dollars a minute that a model was last charged at, learnt from the ledger.
+fn learnt_price(connection: &Connection, model: &str) -> Result<Option<Decimal>, QueueError> {
     let mut statement = connection.prepare_cached(
         "SELECT l.nanos, j.duration_us FROM ledger l JOIN jobs j ON j.id = l.job
          WHERE l.kind = 'charge' AND l.currency = 'USD' AND l.nanos > 0 AND j.duration_us > 0
@@ -196,10 +264,15 @@ fn add(
     Ok(())
 }
 
-fn set_reserved(connection: &Connection, id: JobId, nanos: i64) -> Result<(), QueueError> {
+fn set_reserved(
+    connection: &Connection,
+    id: JobId,
+    nanos: i64,
+    is_open: bool,
+) -> Result<(), QueueError> {
     connection
-        .prepare_cached("UPDATE jobs SET reserved = ?2 WHERE id = ?1")?
-        .execute([id.0, nanos])?;
+        .prepare_cached("UPDATE jobs SET reserved = ?2, open = ?3 WHERE id = ?1")?
+        .execute(params![id.0, nanos, is_open])?;
     Ok(())
 }
 
@@ -256,9 +329,4 @@ fn sum(rows: &mut rusqlite::Rows<'_>) -> Result<Decimal, QueueError> {
         total += amount;
     }
     Ok(total)
-}
-
-/// What is set aside for a job, in dollars.
-pub(super) fn reserved_amount(connection: &Connection, id: JobId) -> Result<Decimal, QueueError> {
-    reserved(connection, id).map(|(nanos, _)| from_nanos(nanos))
 }

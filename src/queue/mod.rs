@@ -6,6 +6,7 @@
 
 mod adopt;
 mod answers;
+mod budget;
 mod claim;
 mod connection;
 mod damage;
@@ -35,7 +36,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use adopt::Adoption;
-pub use claim::{Claimed, Limits, Terms};
+pub use budget::Limits;
+pub use claim::{Claimed, Terms};
 pub use damage::Damage;
 pub use error::QueueError;
 pub use jobs::Enqueued;

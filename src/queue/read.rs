@@ -14,6 +14,7 @@ use super::sources::{self, Known, Skipped};
 use super::{DATABASE, QueueError, Terms, adopt, jobs};
 use crate::clock::Calendar;
 use crate::domain::job::{ContentHash, Job, JobId, Settings, StageName, State};
+use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
 
 /// What happened to a job.
@@ -292,12 +293,16 @@ impl<'a> Reader<'a> {
         ledger::committed_since(self.connection(), since)
     }
 
-    /// Dollars a minute that a model was last charged at.
+    /// What a minute costs by `settings`: by the catalogue, the built-in table or the last charge.
     ///
     /// # Errors
     /// Any error of the table.
-    pub fn learnt_price(&self, model: &str) -> Result<Option<rust_decimal::Decimal>, QueueError> {
-        ledger::learnt_price(self.connection(), model)
+    pub fn price(
+        &self,
+        settings: &Settings,
+        catalogue: &Catalogue,
+    ) -> Result<Option<Price>, QueueError> {
+        ledger::price(self.connection(), settings, catalogue)
     }
 
     /// Every file that is passed over.

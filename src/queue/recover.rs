@@ -79,8 +79,16 @@ pub(super) fn doubt(
     retry_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), QueueError> {
+    let is_open = ledger::is_open(connection, id)?;
     let amount = ledger::doubt(connection, id, &reason.text, now)?;
-    let text = format!("{} (about {amount} may have been charged)", reason.text);
+    let charged = if is_open {
+        format!(
+            "nobody knows how much may have been charged: {amount}, what was left of the limits, counts as spent"
+        )
+    } else {
+        format!("about {amount} may have been charged")
+    };
+    let text = format!("{} ({charged})", reason.text);
     let reason = Reason::new(reason.code.clone(), text);
     jobs::note(connection, id, &reason, None, now)?;
     let doubts = jobs::get(connection, id)?.doubts;

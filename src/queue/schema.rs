@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::QueueError;
 
 /// The steps from nothing to today's schema; a step is never changed once it has been released.
-const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES];
+const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES, OPEN_RESERVATIONS];
 
 const VERSION_1: &str = "
 CREATE TABLE jobs (
@@ -192,6 +192,12 @@ CREATE INDEX jobs_reserved ON jobs (reserved) WHERE reserved > 0;
 CREATE INDEX jobs_pieces ON jobs (parent, piece) WHERE parent IS NOT NULL;
 CREATE INDEX jobs_queued_pieces ON jobs (due_ms, id) WHERE parent IS NOT NULL AND stage = 'queued';
 ALTER TABLE replies ADD COLUMN composite INTEGER NOT NULL DEFAULT 0 CHECK (composite IN (0, 1));
+";
+
+/// A submit whose cost nobody knows has what is left of the limits set aside for it.
+const OPEN_RESERVATIONS: &str = "
+ALTER TABLE jobs ADD COLUMN open INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1));
+CREATE INDEX jobs_open ON jobs (open) WHERE open = 1;
 ";
 
 /// Brings the database to today's schema; references are not enforced meanwhile.

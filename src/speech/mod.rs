@@ -12,7 +12,6 @@ pub(crate) mod upload;
 
 pub use http::{ClientError, RereadKey};
 
-use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use secrecy::SecretString;
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
+use crate::domain::price::Catalogue;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
 
@@ -143,8 +143,9 @@ pub trait Service: Send + Sync {
         false
     }
 
-    /// Dollars a minute by model, as the service lists them; nothing if it does not answer soon.
-    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>>;
+    /// Dollars a minute by model, as the service lists them; `None` if it does not answer soon or gives
+    /// no list.
+    fn prices(&self) -> BoxFuture<'_, Option<Catalogue>>;
 }
 
 /// Reads the replies of a service, without speaking to it.

@@ -31,7 +31,9 @@ use self::invariants::{Moment, View};
 use self::scene::Scene;
 use self::service::FakeService;
 use self::world::{Crash, Turns, World};
-use super::{Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Silent, drive, publish};
+use super::{
+    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, drive, publish,
+};
 use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
 use crate::domain::format::Format;
@@ -327,6 +329,7 @@ impl Simulation {
                 scoped: false,
             },
             pauses: Pauses::default(),
+            prices: Prices::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
             stop,

@@ -3,7 +3,6 @@
 //! It takes the very body that the real adapter would send, through the same gate, and bills a
 //! recording when its last chunk has arrived.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::fault::{Body, Fault, Port};
 use super::scene::{Content, MODEL};
 use super::world::World;
 use crate::domain::job::{ContentHash, Provider, Ticket};
+use crate::domain::price::Catalogue;
 use crate::domain::step::DoubtPolicy;
 use crate::domain::verdict::Phase;
 use crate::speech::upload::{self, Ended, Parts, Watch};
@@ -341,8 +341,8 @@ impl Service for FakeService {
         Box::pin(async { Ok(Some(Balance(Decimal::ONE_HUNDRED))) })
     }
 
-    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
-        Box::pin(async { HashMap::from([(MODEL.to_owned(), PRICE)]) })
+    fn prices(&self) -> BoxFuture<'_, Option<Catalogue>> {
+        Box::pin(async { Some([(MODEL.to_owned(), PRICE)].into_iter().collect()) })
     }
 }
 

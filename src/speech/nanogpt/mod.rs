@@ -2,13 +2,11 @@
 
 mod wire;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use reqwest::header::HeaderName;
-use rust_decimal::Decimal;
 use secrecy::SecretString;
 
 use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
@@ -17,6 +15,7 @@ use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Provider, Settings, Ticket};
 use crate::domain::money::Amount;
+use crate::domain::price::Catalogue;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
 
@@ -98,15 +97,14 @@ impl Service for NanoGpt {
         self.http.takes_new_key()
     }
 
-    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
+    fn prices(&self) -> BoxFuture<'_, Option<Catalogue>> {
         Box::pin(async {
-            let path = "/v1/audio-models?type=stt&detailed=true";
-            let request = self.http.request(Method::GET, path);
+            let request = self
+                .http
+                .request(Method::GET, "/v1/audio-models?type=stt&detailed=true");
             match tokio::time::timeout(PRICES_LIMIT, self.http.ask(request)).await {
-                Ok(Ok(answer)) if answer.status == 200 => {
-                    wire::prices(&answer.body).into_iter().collect()
-                }
-                Ok(Ok(_) | Err(_)) | Err(_) => HashMap::new(),
+                Ok(Ok(answer)) if answer.status == 200 => wire::prices(&answer.body),
+                Ok(Ok(_) | Err(_)) | Err(_) => None,
             }
         })
     }

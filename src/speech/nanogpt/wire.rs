@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Settings, Ticket};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::price::Catalogue;
 use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
 use crate::speech::fields::{decimal, label, list, number, object, text, tidy, words_of};
@@ -130,17 +131,11 @@ pub(super) fn balance(body: &[u8]) -> Option<Decimal> {
     decimal(object(body)?.get("usd_balance")?)
 }
 
-/// Dollars a minute by model, from the list of models.
-pub(super) fn prices(body: &[u8]) -> Vec<(String, Decimal)> {
-    let Some(fields) = object(body) else {
-        return Vec::new();
-    };
-    let models = fields
-        .get("data")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    models.iter().filter_map(price).collect()
+/// Dollars a minute by model, from the list of models; `None` for a body that is no such list.
+pub(super) fn prices(body: &[u8]) -> Option<Catalogue> {
+    let fields = object(body)?;
+    let models = fields.get("data")?.as_array()?;
+    Some(models.iter().filter_map(price).collect())
 }
 
 fn price(model: &Value) -> Option<(String, Decimal)> {
@@ -149,8 +144,8 @@ fn price(model: &Value) -> Option<(String, Decimal)> {
     if currency(pricing) != Currency::usd() {
         return None;
     }
-    let price = decimal(pricing.get("per_minute")?)?;
-    (price >= Decimal::ZERO).then_some((id, price))
+    let price = believable(Amount::usd(decimal(pricing.get("per_minute")?)?))?;
+    Some((id, price.value))
 }
 
 /// What was heard.
@@ -291,7 +286,11 @@ mod tests {
     fn prices_leave_out_what_is_not_paid_by_the_minute() {
         let body = br#"{"object": "list", "data": [
             {"id": "a", "pricing": {"per_minute": 0.01, "currency": "USD"}},
-            {"id": "b", "pricing": {"per_run": 1}}, {"id": "c"}, 7]}"#;
-        assert_eq!(prices(body), [("a".to_owned(), "0.01".parse().unwrap())]);
+            {"id": "b", "pricing": {"per_run": 1}}, {"id": "c"}, 7,
+            {"id": "d", "pricing": {"per_minute": 1e27}}, {"id": "e", "pricing": {"per_minute": -1}}]}"#;
+        let expected = [("a".to_owned(), "0.01".parse().unwrap())];
+        assert_eq!(prices(body), Some(expected.into_iter().collect()));
+        assert_eq!(prices(b"<html>"), None, "no list");
+        assert_eq!(prices(br#"{"error": "no"}"#), None, "no list");
     }
 }

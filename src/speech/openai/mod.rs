@@ -19,6 +19,7 @@ use super::{Answer, Balance, NoAnswer, Payload, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
+use crate::domain::price::Catalogue;
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
 
@@ -188,8 +189,8 @@ impl Service for OpenAi {
         self.http.takes_new_key()
     }
 
-    fn prices(&self) -> BoxFuture<'_, HashMap<String, Decimal>> {
-        Box::pin(async { self.prices.clone() })
+    fn prices(&self) -> BoxFuture<'_, Option<Catalogue>> {
+        Box::pin(async { Some(Catalogue::configured(self.prices.clone())) })
     }
 }
 

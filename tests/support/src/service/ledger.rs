@@ -70,6 +70,8 @@ pub(super) fn price(model: &str) -> Option<u64> {
         "Wizper" => Some(10_000),
         "Elevenlabs-STT" => Some(30_000),
         "openai-whisper-with-video" => Some(60_000),
+        // In no list of prices.
+        "Unlisted-STT" => Some(20_000),
         _ => None,
     }
 }

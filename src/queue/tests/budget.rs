@@ -1,0 +1,186 @@
+//! Budgets through the real table: with prices that are known, and with those that nobody knows.
+
+use rust_decimal::Decimal;
+
+use super::*;
+
+fn dollars(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn per_day(limit: &str) -> Terms {
+    let mut terms = terms();
+    terms.limits.per_day = Some(dollars(limit));
+    terms
+}
+
+impl Table {
+    /// A minute of a model that no list names.
+    async fn add_unlisted(&self, content: u8) -> JobId {
+        let mut candidate = recording(&format!("/in/{content}.mp3"), content);
+        candidate.settings.model = "Unlisted-STT".into();
+        let queued = self.queue.enqueue(candidate, None, false, at(1)).await;
+        match queued.unwrap() {
+            Enqueued::New(id) => id,
+            other @ (Enqueued::Known(_) | Enqueued::Moved(_)) => panic!("{other:?}"),
+        }
+    }
+
+    async fn submits(&self, terms: &Terms) -> Option<JobId> {
+        match self.claim(terms.clone()).await {
+            Claimed::Submit(job) => Some(job.id),
+            Claimed::Moved(_) | Claimed::Nothing | Claimed::Later | Claimed::OverBudget { .. } => {
+                None
+            }
+        }
+    }
+
+    async fn finish_at(&self, id: JobId, cost: &str) {
+        self.queue.commit(id, at(3)).await.unwrap();
+        let raw = RawReply {
+            status: 200,
+            body: b"{}".to_vec(),
+            request_id: None,
+        };
+        let reply = self.queue.store_reply(id, raw, at(4)).await.unwrap();
+        let cost = Amount::usd(dollars(cost));
+        let note = "metadata".to_owned();
+        self.queue.charge(id, cost, note, at(5)).await.unwrap();
+        self.queue.done(id, reply, at(6)).await.unwrap();
+    }
+
+    async fn reopened(self) -> Self {
+        let Self { _folder, queue } = self;
+        drop(queue);
+        let queue = Queue::open(_folder.path(), at(7)).unwrap();
+        Self { _folder, queue }
+    }
+}
+
+#[tokio::test]
+async fn a_budget_is_never_crossed_by_what_is_in_flight() {
+    let table = table();
+    let mut ids = Vec::new();
+    for content in 1..=3 {
+        ids.push(table.add(&format!("/in/{content}.mp3"), content).await);
+    }
+    let terms = per_day("0.0010");
+    assert_eq!(table.submits(&terms).await, Some(ids[0]));
+    assert_eq!(table.submits(&terms).await, Some(ids[1]));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    table.finish(ids[0]).await;
+    table.finish(ids[1]).await;
+    let third = table.claim(terms).await;
+    let is_over = matches!(third, Claimed::OverBudget { until: Some(_), .. });
+    assert!(is_over, "{third:?}");
+}
+
+#[tokio::test]
+async fn what_turns_out_cheaper_than_its_estimate_makes_room_again() {
+    let table = table();
+    let first = table.add("/in/1.mp3", 1).await;
+    let second = table.add("/in/2.mp3", 2).await;
+    let terms = per_day("0.0009");
+    assert_eq!(table.submits(&terms).await, Some(first));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    table.finish_at(first, "0.0004").await;
+    assert_eq!(table.submits(&terms).await, Some(second));
+}
+
+#[tokio::test]
+async fn a_price_that_nobody_knows_sets_all_that_is_left_aside_and_goes_alone() {
+    let table = table();
+    let first = table.add_unlisted(1).await;
+    let second = table.add_unlisted(2).await;
+    let third = table.add_unlisted(3).await;
+    let mut terms = per_day("5");
+    terms.limits.per_month = Some(dollars("2.5"));
+    assert_eq!(table.submits(&terms).await, Some(first));
+    assert_eq!(table.reserved(first).await, dollars("2.5"));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    // The first charge teaches the price: a dollar a minute.
+    table.finish_at(first, "1").await;
+    assert_eq!(table.submits(&terms).await, Some(second));
+    assert_eq!(table.reserved(second).await, dollars("1"));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    table.finish_at(second, "1").await;
+    let over = table.claim(terms).await;
+    assert!(matches!(over, Claimed::OverBudget { .. }), "{over:?}");
+    assert_eq!(table.state(third).await, State::Queued);
+}
+
+#[tokio::test]
+async fn a_price_that_nobody_knows_goes_alone_also_for_a_limit_on_each_file() {
+    let table = table();
+    let first = table.add_unlisted(1).await;
+    let second = table.add_unlisted(2).await;
+    let mut terms = terms();
+    terms.limits.per_file = Some(dollars("0.5"));
+    assert_eq!(table.submits(&terms).await, Some(first));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    table.finish_at(first, "1").await;
+    let moved = table.claim(terms).await;
+    assert_eq!(moved, Claimed::Moved(second), "its price is known by now");
+    assert_eq!(table.state(second).await, State::Waiting);
+}
+
+#[tokio::test]
+async fn a_length_that_nobody_knows_is_a_cost_that_nobody_knows() {
+    let table = table();
+    for content in 1..=2 {
+        let mut candidate = recording(&format!("/in/{content}.mp3"), content);
+        candidate.duration = None;
+        let queued = table.queue.enqueue(candidate, None, false, at(1)).await;
+        assert!(matches!(queued.unwrap(), Enqueued::New(_)));
+    }
+    let terms = per_day("1");
+    let first = table.submits(&terms).await.unwrap();
+    assert_eq!(table.reserved(first).await, dollars("1"));
+    assert_eq!(table.claim(terms.clone()).await, Claimed::Later);
+    table.finish_at(first, "0.25").await;
+    let second = table.submits(&terms).await.unwrap();
+    assert_eq!(table.reserved(second).await, dollars("0.75"));
+}
+
+#[tokio::test]
+async fn without_a_limit_what_nobody_knows_the_price_of_goes_side_by_side() {
+    let table = table();
+    let first = table.add_unlisted(1).await;
+    let second = table.add_unlisted(2).await;
+    assert_eq!(table.submits(&terms()).await, Some(first));
+    assert_eq!(table.submits(&terms()).await, Some(second));
+    assert_eq!(table.reserved(first).await, Decimal::ZERO);
+}
+
+#[tokio::test]
+async fn a_lost_reply_at_a_price_that_nobody_knows_counts_as_all_that_was_left() {
+    let table = table();
+    let first = table.add_unlisted(1).await;
+    table.add_unlisted(2).await;
+    let terms = per_day("3");
+    assert_eq!(table.submits(&terms).await, Some(first));
+    table.queue.commit(first, at(3)).await.unwrap();
+    let table = table.reopened().await;
+    let recovered = table.queue.recover(DoubtPolicy::Hold, at(8)).await.unwrap();
+    assert_eq!(recovered.in_doubt, [first]);
+    let reason = table.queue.job(first).await.unwrap().stage.reason();
+    let text = reason.unwrap().text;
+    assert!(text.contains("nobody knows how much"), "{text}");
+    let over = table.claim(terms).await;
+    assert!(matches!(over, Claimed::OverBudget { .. }), "{over:?}");
+}
+
+#[tokio::test]
+async fn a_reply_without_a_cost_at_a_price_that_nobody_knows_counts_as_all_that_was_left() {
+    let table = table();
+    let first = table.add_unlisted(1).await;
+    table.add_unlisted(2).await;
+    let terms = per_day("3");
+    assert_eq!(table.submits(&terms).await, Some(first));
+    table.queue.charge_unnamed(first, at(5)).await.unwrap();
+    table.queue.charge_unnamed(first, at(5)).await.unwrap();
+    let sheets = table.queue.sheets().await.unwrap();
+    assert_eq!(sheets[0].doubts, [dollars("3")], "once, and as a doubt");
+    let over = table.claim(terms).await;
+    assert!(matches!(over, Claimed::OverBudget { .. }), "{over:?}");
+}
