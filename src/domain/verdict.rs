@@ -30,17 +30,20 @@ pub enum Shape {
     Error(String),
     /// Nothing at all.
     Empty,
-    /// Anything else: HTML of a proxy, cut-off JSON, plain text.
+    /// JSON that is cut off or says nothing that is known.
     Unreadable(String),
+    /// No JSON at all: a page of HTML, plain text.
+    Foreign(String),
 }
 
 impl Shape {
     /// The service's own words, where there are any.
     pub fn words(&self) -> Option<&str> {
         match self {
-            Self::Failure(words) | Self::Error(words) | Self::Unreadable(words) => {
-                Some(words.as_str()).filter(|words| !words.is_empty())
-            }
+            Self::Failure(words)
+            | Self::Error(words)
+            | Self::Unreadable(words)
+            | Self::Foreign(words) => Some(words.as_str()).filter(|words| !words.is_empty()),
             Self::Transcript | Self::Ticket | Self::Running | Self::Empty => None,
         }
     }
@@ -53,8 +56,8 @@ pub enum Verdict {
     Accepted,
     /// Refused without being billed; the same may be sent again.
     Retry(Halt, Reason),
-    /// Billed or not, nobody can say.
-    InDoubt(Reason),
+    /// Billed or not, nobody can say; the queue waits until the service is known to answer again.
+    InDoubt(Halt, Reason),
     /// Permanent for these bytes and settings.
     Reject(Reason),
     /// Nothing can be sent for anybody until something changes.
@@ -72,14 +75,33 @@ pub enum Halt {
     RateLimit,
     /// The service is out of reach or overloaded.
     Offline,
+    /// What answers there has never taken a recording, and may not be the service at all.
+    Address,
+}
+
+/// What is known of the address that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has taken a recording before.
+    Proven,
+    /// It never has: what looks like no speech service may be none.
+    Unproven,
 }
 
 /// What the answer to a submit means.
 ///
-/// `has_retry_after` tells whether it said when to come back.
-pub fn submit_verdict(status: u16, phase: Phase, shape: &Shape, has_retry_after: bool) -> Verdict {
+/// `has_retry_after` tells whether it said when to come back, `standing` what is known of who answers.
+pub fn submit_verdict(
+    status: u16,
+    phase: Phase,
+    shape: &Shape,
+    has_retry_after: bool,
+    standing: Standing,
+) -> Verdict {
+    let is_strange = standing == Standing::Unproven && is_no_service(status, shape);
     match status {
-        200..=299 => accepted(phase, shape),
+        200..=299 => accepted(phase, shape, is_strange),
+        _ if is_strange => Verdict::Halt(Halt::Address, reason("not_the_service", status, shape)),
         401 | 403 => Verdict::Halt(Halt::Key, reason("key_refused", status, shape)),
         402 => Verdict::Halt(Halt::Balance, reason("balance_empty", status, shape)),
         429 => Verdict::Halt(Halt::RateLimit, reason("rate_limited", status, shape)),
@@ -93,8 +115,24 @@ pub fn submit_verdict(status: u16, phase: Phase, shape: &Shape, has_retry_after:
     }
 }
 
+/// Whether an answer looks as if something else than the service answered: it knows no such address, or
+/// does not speak JSON where the service and the proxies before it do.
+fn is_no_service(status: u16, shape: &Shape) -> bool {
+    let is_foreign = matches!(shape, Shape::Foreign(_));
+    match status {
+        404 | 405 | 501 => true,
+        200..=299 | 400 | 406 | 409..=412 | 415..=424 | 426..=428 => is_foreign,
+        _ => false,
+    }
+}
+
 /// A success status: taken if the body says so; a success that cannot be read may have been billed.
-fn accepted(phase: Phase, shape: &Shape) -> Verdict {
+fn accepted(phase: Phase, shape: &Shape, is_strange: bool) -> Verdict {
+    let halt = if is_strange {
+        Halt::Address
+    } else {
+        Halt::Offline
+    };
     match (shape, phase) {
         (Shape::Transcript | Shape::Ticket, _) => Verdict::Accepted,
         (Shape::Failure(words), _) => Verdict::Reject(Reason::new(
@@ -102,13 +140,21 @@ fn accepted(phase: Phase, shape: &Shape) -> Verdict {
             format!("the service could not transcribe it: {}", or_nothing(words)),
         )),
         (
-            Shape::Running | Shape::Error(_) | Shape::Empty | Shape::Unreadable(_),
+            Shape::Running
+            | Shape::Error(_)
+            | Shape::Empty
+            | Shape::Unreadable(_)
+            | Shape::Foreign(_),
             Phase::BeforeCommit,
-        ) => Verdict::Retry(Halt::Offline, Reason::new("reply_unreadable", UNREADABLE)),
+        ) => Verdict::Retry(halt, Reason::new("reply_unreadable", UNREADABLE)),
         (
-            Shape::Running | Shape::Error(_) | Shape::Empty | Shape::Unreadable(_),
+            Shape::Running
+            | Shape::Error(_)
+            | Shape::Empty
+            | Shape::Unreadable(_)
+            | Shape::Foreign(_),
             Phase::AfterCommit,
-        ) => Verdict::InDoubt(Reason::new("reply_unreadable", UNREADABLE)),
+        ) => Verdict::InDoubt(halt, Reason::new("reply_unreadable", UNREADABLE)),
     }
 }
 
@@ -120,7 +166,7 @@ fn refused_or_doubtful(status: u16, phase: Phase, shape: &Shape, has_retry_after
     if says_something || phase == Phase::BeforeCommit {
         Verdict::Retry(Halt::Offline, reason("service_overloaded", status, shape))
     } else {
-        Verdict::InDoubt(reason("service_overloaded", status, shape))
+        Verdict::InDoubt(Halt::Offline, reason("service_overloaded", status, shape))
     }
 }
 
@@ -130,7 +176,9 @@ fn doubtful(status: u16, phase: Phase, shape: &Shape) -> Verdict {
         Phase::BeforeCommit => {
             Verdict::Retry(Halt::Offline, reason("service_error", status, shape))
         }
-        Phase::AfterCommit => Verdict::InDoubt(reason("service_error", status, shape)),
+        Phase::AfterCommit => {
+            Verdict::InDoubt(Halt::Offline, reason("service_error", status, shape))
+        }
     }
 }
 
@@ -188,7 +236,8 @@ pub fn poll_verdict(status: u16, shape: &Shape) -> PollVerdict {
             | Shape::Ticket
             | Shape::Error(_)
             | Shape::Empty
-            | Shape::Unreadable(_) => PollVerdict::Running,
+            | Shape::Unreadable(_)
+            | Shape::Foreign(_) => PollVerdict::Running,
         },
         404 | 410 => PollVerdict::Unknown,
         401 | 403 => PollVerdict::Halt(Halt::Key, reason("key_refused", status, shape)),
@@ -209,7 +258,8 @@ mod tests {
             Shape::Failure("bad".into()),
             Shape::Error("no".into()),
             Shape::Empty,
-            Shape::Unreadable("<html>".into()),
+            Shape::Unreadable("{".into()),
+            Shape::Foreign("<html>".into()),
         ]
     }
 
@@ -217,9 +267,15 @@ mod tests {
     fn nothing_is_in_doubt_before_the_last_chunk_whatever_the_status() {
         for status in 100..=599 {
             for shape in shapes() {
-                let verdict = submit_verdict(status, Phase::BeforeCommit, &shape, false);
+                let verdict = submit_verdict(
+                    status,
+                    Phase::BeforeCommit,
+                    &shape,
+                    false,
+                    Standing::Unproven,
+                );
                 assert!(
-                    !matches!(verdict, Verdict::InDoubt(_)),
+                    !matches!(verdict, Verdict::InDoubt(..)),
                     "{status} {shape:?}"
                 );
             }
@@ -230,7 +286,8 @@ mod tests {
     fn only_a_success_with_a_transcript_or_a_ticket_is_accepted() {
         for status in 100..=599 {
             for shape in shapes() {
-                let verdict = submit_verdict(status, Phase::AfterCommit, &shape, false);
+                let verdict =
+                    submit_verdict(status, Phase::AfterCommit, &shape, false, Standing::Proven);
                 let taken = (200..300).contains(&status)
                     && matches!(shape, Shape::Transcript | Shape::Ticket);
                 assert_eq!(verdict == Verdict::Accepted, taken, "{status} {shape:?}");
@@ -260,16 +317,18 @@ mod tests {
                 Phase::AfterCommit,
                 &Shape::Error("no".into()),
                 false,
+                Standing::Proven,
             );
             let name = match verdict {
                 Verdict::Accepted => "accepted",
                 Verdict::Retry(..) => "retry",
-                Verdict::InDoubt(_) => "in doubt",
+                Verdict::InDoubt(..) => "in doubt",
                 Verdict::Reject(_) => "reject",
                 Verdict::Halt(Halt::Key, _) => "key",
                 Verdict::Halt(Halt::Balance, _) => "balance",
                 Verdict::Halt(Halt::RateLimit, _) => "rate limit",
                 Verdict::Halt(Halt::Offline, _) => "offline",
+                Verdict::Halt(Halt::Address, _) => "address",
             };
             assert_eq!(name, expected(status), "{status}");
         }
@@ -277,10 +336,65 @@ mod tests {
 
     #[test]
     fn a_bare_503_after_the_last_chunk_is_in_doubt_unless_it_says_when_to_come_back() {
-        let bare = submit_verdict(503, Phase::AfterCommit, &Shape::Empty, false);
-        assert!(matches!(bare, Verdict::InDoubt(_)));
-        let dated = submit_verdict(503, Phase::AfterCommit, &Shape::Empty, true);
+        let bare = submit_verdict(
+            503,
+            Phase::AfterCommit,
+            &Shape::Empty,
+            false,
+            Standing::Proven,
+        );
+        assert!(matches!(bare, Verdict::InDoubt(..)));
+        let dated = submit_verdict(
+            503,
+            Phase::AfterCommit,
+            &Shape::Empty,
+            true,
+            Standing::Proven,
+        );
         assert!(matches!(dated, Verdict::Retry(Halt::Offline, _)));
+    }
+
+    #[test]
+    fn an_address_that_never_took_a_recording_halts_the_queue_where_it_looks_like_no_service() {
+        let page = Shape::Foreign("<html>".into());
+        let words = Shape::Error("no".into());
+        let halts = |status, shape: &Shape, standing| {
+            let verdict = submit_verdict(status, Phase::AfterCommit, shape, false, standing);
+            match verdict {
+                Verdict::Halt(Halt::Address, _) | Verdict::InDoubt(Halt::Address, _) => true,
+                Verdict::Accepted
+                | Verdict::Retry(..)
+                | Verdict::InDoubt(..)
+                | Verdict::Reject(_)
+                | Verdict::Halt(..) => false,
+            }
+        };
+        for status in 100..=599 {
+            assert!(!halts(status, &page, Standing::Proven), "{status}");
+            let by_page = matches!(status, 200..=299 | 400 | 404..=406 | 409..=412)
+                || matches!(status, 415..=424 | 426..=428 | 501);
+            assert_eq!(
+                halts(status, &page, Standing::Unproven),
+                by_page,
+                "{status}"
+            );
+            let by_words = matches!(status, 404 | 405 | 501);
+            assert_eq!(
+                halts(status, &words, Standing::Unproven),
+                by_words,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_instead_of_a_reply_is_in_doubt_also_where_nothing_was_ever_taken() {
+        let page = Shape::Foreign("<html>".into());
+        let verdict = submit_verdict(200, Phase::AfterCommit, &page, false, Standing::Unproven);
+        assert!(
+            matches!(verdict, Verdict::InDoubt(Halt::Address, _)),
+            "{verdict:?}"
+        );
     }
 
     #[test]
@@ -305,6 +419,7 @@ mod tests {
             Phase::AfterCommit,
             &Shape::Error("no FLAC here".into()),
             false,
+            Standing::Proven,
         );
         let Verdict::Reject(reason) = verdict else {
             panic!("{verdict:?}")

@@ -230,6 +230,11 @@ impl Driver {
     }
 
     async fn repeat_doubtful(&mut self) -> Result<(), PipelineError> {
+        // It may cost a second time: not before something that costs nothing or was never paid got through.
+        let pauses = &self.pipeline.pauses;
+        if pauses.has(PauseReason::Offline) || pauses.holding(self.pipeline.now()).is_some() {
+            return Ok(());
+        }
         let now = self.pipeline.now();
         for job in self
             .pipeline
@@ -367,6 +372,14 @@ impl Driver {
                         .start(async move { (None, Work::Look, pipeline.look_at_balance().await) });
                 }
                 PauseReason::Key => self.pipeline.look_at_key().await?,
+                PauseReason::Offline
+                    if is_due && self.room(Work::Look, 1) > 0 && !self.has_probe().await? =>
+                {
+                    let pipeline = self.pipeline.clone();
+                    self.count_in(Work::Look);
+                    self.tasks
+                        .start(async move { (None, Work::Look, pipeline.look_at_service().await) });
+                }
                 PauseReason::Budget
                 | PauseReason::Balance
                 | PauseReason::Disk
@@ -376,6 +389,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Whether a recording that was never paid for can try the service.
+    async fn has_probe(&self) -> Result<bool, PipelineError> {
+        let terms = self.terms(&[Provider::NanoGpt]);
+        let outlook = self
+            .pipeline
+            .queue
+            .outlook(terms, self.pipeline.now())
+            .await?;
+        Ok(outlook.queued > outlook.copies)
     }
 
     /// Asks for today's prices before a paid submit, and not where there is none to be made.

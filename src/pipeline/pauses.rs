@@ -16,6 +16,8 @@ use crate::supervise::blocking;
 
 /// How long a refused balance waits before it is looked at again: five to fifteen minutes.
 const BALANCE_WAIT: Duration = Duration::from_secs(600);
+/// How long an address that may not be the service's is left alone: longer than a run waits.
+const ADDRESS_WAIT: Duration = Duration::from_secs(900);
 
 /// The pauses as the table has them, and the disks without room, which the table may not have.
 #[derive(Debug, Default)]
@@ -52,6 +54,11 @@ impl Pauses {
         !self.all().is_empty()
     }
 
+    /// Whether there is this pause, though it may be due to be tried.
+    pub fn has(&self, reason: PauseReason) -> bool {
+        self.tries(reason) > 0
+    }
+
     fn tries(&self, reason: PauseReason) -> u32 {
         self.all()
             .iter()
@@ -82,6 +89,7 @@ impl Pipeline {
         let wait = match halt {
             Halt::Key => None,
             Halt::Balance => Some(BALANCE_WAIT.mul_f64(0.5 + self.chance.fraction())),
+            Halt::Address => Some(ADDRESS_WAIT),
             Halt::RateLimit | Halt::Offline => {
                 Some(backoff(tries, retry_after, self.chance.fraction()))
             }
@@ -147,6 +155,22 @@ impl Pipeline {
         };
         self.halt(Halt::Balance, None, &Reason::new("balance_empty", text))
             .await
+    }
+
+    /// Looks whether the service answers again, by a question that costs nothing: for when there is no
+    /// recording to try it with.
+    pub(super) async fn look_at_service(&self) -> Result<(), PipelineError> {
+        let Some(service) = self.service.clone() else {
+            return Ok(());
+        };
+        self.limiter.turn().await;
+        match service.answers().await {
+            Ok(()) => self.resume(PauseReason::Offline).await,
+            Err(error) => {
+                let reason = Reason::new("offline", error.to_string());
+                self.halt(Halt::Offline, None, &reason).await
+            }
+        }
     }
 
     /// Looks whether the refused key was replaced by another.

@@ -12,8 +12,8 @@ use crate::delivery::{self, Unchanged};
 use crate::domain::job::{Job, JobId, Provider, Reason, Stage};
 use crate::domain::route::{NoRoute, Route, choose, still_leads};
 use crate::domain::timing::{after, backoff};
-use crate::domain::verdict::{Halt, Phase, Verdict, submit_verdict};
-use crate::queue::RawReply;
+use crate::domain::verdict::{Halt, Phase, Shape, Standing, Verdict, submit_verdict};
+use crate::queue::{PauseReason, RawReply};
 use crate::speech::{
     Answer, Content, Gate, NoAnswer, Payload, Service, Submission, Withheld, replies_of,
 };
@@ -179,13 +179,19 @@ impl Pipeline {
                 text,
             }) => {
                 let text = format!("the recording was sent and its answer was lost: {text}");
-                self.doubt(job, Reason::new("reply_lost", text)).await
+                self.doubt(job, Halt::Offline, Reason::new("reply_lost", text))
+                    .await
             }
             Err(NoAnswer::Broken {
                 phase: Phase::BeforeCommit,
                 text,
             }) => {
                 let reason = Reason::new("upload_broken", format!("the upload broke off: {text}"));
+                // In an outage that is known already it is no fault of the recording's.
+                if self.pauses.has(PauseReason::Offline) {
+                    return self.put_back(job, Halt::Offline, None, reason).await;
+                }
+                self.halt(Halt::Offline, None, &reason).await?;
                 self.retry_later(job, reason).await
             }
             Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.source_changed(job).await,
@@ -212,7 +218,9 @@ impl Pipeline {
     async fn record_answer(&self, job: &Job, answer: Answer) -> Result<(), PipelineError> {
         let shape = replies_of(job.settings.provider).shape(&answer.body);
         let has_retry_after = answer.retry_after.is_some();
-        match submit_verdict(answer.status, answer.phase, &shape, has_retry_after) {
+        let (status, phase) = (answer.status, answer.phase);
+        let standing = self.standing(status, &shape).await?;
+        match submit_verdict(status, phase, &shape, has_retry_after, standing) {
             Verdict::Accepted => {
                 #[cfg(test)]
                 let answer = super::simulation::mistaken(self, job, answer).await?;
@@ -221,17 +229,61 @@ impl Pipeline {
                     body: answer.body,
                     request_id: answer.request_id,
                 };
-                self.kept(|| self.queue.store_reply(job.id, reply.clone(), self.now()))
-                    .await?;
+                let address = self
+                    .service
+                    .as_ref()
+                    .map(|service| service.address().to_owned());
+                self.kept(|| {
+                    let (reply, address) = (reply.clone(), address.clone());
+                    self.queue.accept(job.id, reply, address, self.now())
+                })
+                .await?;
                 self.service_is_back().await?;
                 self.bell.notify_one();
                 Ok(())
             }
             Verdict::Retry(halt, reason) | Verdict::Halt(halt, reason) => {
+                let reason = self.with_address(halt, reason);
                 self.put_back(job, halt, answer.retry_after, reason).await
             }
-            Verdict::InDoubt(reason) => self.doubt(job, reason).await,
+            Verdict::InDoubt(halt, reason) => {
+                self.doubt(job, halt, self.with_address(halt, reason)).await
+            }
             Verdict::Reject(reason) => self.fail(job.id, reason, answer.request_id).await,
+        }
+    }
+
+    /// What is known of who answers; asked of the table only where it matters.
+    async fn standing(&self, status: u16, shape: &Shape) -> Result<Standing, PipelineError> {
+        let verdict = |standing| submit_verdict(status, Phase::AfterCommit, shape, false, standing);
+        let Some(service) = &self.service else {
+            return Ok(Standing::Proven);
+        };
+        if verdict(Standing::Proven) == verdict(Standing::Unproven) {
+            return Ok(Standing::Proven);
+        }
+        let has_accepted = self.queue.has_accepted(service.address().to_owned());
+        Ok(if has_accepted.await? {
+            Standing::Proven
+        } else {
+            Standing::Unproven
+        })
+    }
+
+    /// Says where and how to mend it, where somebody else than the service may have answered.
+    fn with_address(&self, halt: Halt, reason: Reason) -> Reason {
+        match (halt, &self.service) {
+            (Halt::Address, Some(service)) => {
+                let text = format!(
+                    "{} has never taken a recording, and does not answer like the speech service: {}; check service.base_url and the model",
+                    service.address(),
+                    reason.text,
+                );
+                Reason::new(reason.code, text)
+            }
+            (Halt::Address | Halt::Key | Halt::Balance | Halt::RateLimit | Halt::Offline, _) => {
+                reason
+            }
         }
     }
 
@@ -291,7 +343,9 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn doubt(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
+    /// In doubt; a repeat would go into the same outage, so that the queue waits until a probe succeeded.
+    async fn doubt(&self, job: &Job, halt: Halt, reason: Reason) -> Result<(), PipelineError> {
+        self.halt(halt, None, &reason).await?;
         let wait = backoff(job.doubts + 1, None, self.chance.fraction());
         let retry_at = after(self.now(), wait);
         let policy = self.pace.doubt;

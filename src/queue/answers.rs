@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
 use super::{Queue, QueueError, jobs, ledger};
@@ -24,21 +25,39 @@ impl Queue {
         now: Timestamp,
     ) -> Result<ReplyId, QueueError> {
         self.writer
+            .run(move |connection| receive(connection, id, &reply, now))
+            .await
+    }
+
+    /// Keeps the reply of a submit that was taken, like [`Self::store_reply`], and that `address` takes
+    /// recordings.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if no reply is expected.
+    pub async fn accept(
+        &self,
+        id: JobId,
+        reply: RawReply,
+        address: Option<String>,
+        now: Timestamp,
+    ) -> Result<ReplyId, QueueError> {
+        self.writer
             .run(move |connection| {
-                let stored = outputs::store_reply(connection, id, ReplyKind::Service, &reply, now)?;
-                jobs::set_request_id(connection, id, reply.request_id.as_deref())?;
-                let stage = Stage::Received {
-                    reply: stored,
-                    trouble: None,
-                };
-                let from = [
-                    StageName::Submitting,
-                    StageName::Committing,
-                    StageName::Awaiting,
-                ];
-                jobs::advance(connection, id, &from, &stage, now)?;
-                Ok(stored)
+                if let Some(address) = address {
+                    outputs::remember_service(connection, &address, now)?;
+                }
+                receive(connection, id, &reply, now)
             })
+            .await
+    }
+
+    /// Whether `address` has ever taken a recording.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn has_accepted(&self, address: String) -> Result<bool, QueueError> {
+        self.writer
+            .run(move |connection| outputs::is_service(connection, &address))
             .await
     }
 
@@ -255,4 +274,25 @@ impl Queue {
             })
             .await
     }
+}
+
+fn receive(
+    connection: &Connection,
+    id: JobId,
+    reply: &RawReply,
+    now: Timestamp,
+) -> Result<ReplyId, QueueError> {
+    let stored = outputs::store_reply(connection, id, ReplyKind::Service, reply, now)?;
+    jobs::set_request_id(connection, id, reply.request_id.as_deref())?;
+    let stage = Stage::Received {
+        reply: stored,
+        trouble: None,
+    };
+    let from = [
+        StageName::Submitting,
+        StageName::Committing,
+        StageName::Awaiting,
+    ];
+    jobs::advance(connection, id, &from, &stage, now)?;
+    Ok(stored)
 }

@@ -189,3 +189,22 @@ pub(super) fn of_job(connection: &Connection, id: JobId) -> Result<Vec<Output>, 
     }
     Ok(outputs)
 }
+
+/// Keeps that recordings are taken at `address`.
+pub(super) fn remember_service(
+    connection: &Connection,
+    address: &str,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO services (address, accepted_ms) VALUES (?1, ?2)")?
+        .execute(params![address, millis(now)])?;
+    Ok(())
+}
+
+/// Whether recordings were ever taken at `address`.
+pub(super) fn is_service(connection: &Connection, address: &str) -> Result<bool, QueueError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM services WHERE address = ?1")?
+        .exists([address])?)
+}

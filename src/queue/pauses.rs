@@ -76,7 +76,7 @@ impl From<Halt> for PauseReason {
             Halt::Key => Self::Key,
             Halt::Balance => Self::Balance,
             Halt::RateLimit => Self::RateLimit,
-            Halt::Offline => Self::Offline,
+            Halt::Offline | Halt::Address => Self::Offline,
         }
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::QueueError;
 
 /// The steps from nothing to today's schema; a step is never changed once it has been released.
-const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES, OPEN_RESERVATIONS];
+const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES, OPEN_RESERVATIONS, SERVICES];
 
 const VERSION_1: &str = "
 CREATE TABLE jobs (
@@ -198,6 +198,14 @@ ALTER TABLE replies ADD COLUMN composite INTEGER NOT NULL DEFAULT 0 CHECK (compo
 const OPEN_RESERVATIONS: &str = "
 ALTER TABLE jobs ADD COLUMN open INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1));
 CREATE INDEX jobs_open ON jobs (open) WHERE open = 1;
+";
+
+/// What answers at an address that has taken a recording is the service.
+const SERVICES: &str = "
+CREATE TABLE services (
+    address     TEXT PRIMARY KEY,
+    accepted_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to today's schema; references are not enforced meanwhile.

@@ -184,6 +184,23 @@ impl Http {
         Ok(answer)
     }
 
+    /// Where the service is, as the configuration has it.
+    pub(super) fn address(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Whether the service answers at all, by asking for what lies at `path`.
+    pub(super) async fn answers(&self, path: &str) -> Result<(), NoAnswer> {
+        let answer = self.ask(self.request(Method::GET, path)).await?;
+        if answer.status < 500 {
+            return Ok(());
+        }
+        Err(NoAnswer::Broken {
+            phase: Phase::BeforeCommit,
+            text: format!("it answered with status {}", answer.status),
+        })
+    }
+
     /// Asks something that costs nothing.
     pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
         let failed = |error: reqwest::Error| {

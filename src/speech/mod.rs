@@ -138,6 +138,12 @@ pub trait Service: Send + Sync {
     /// What is left to spend; nothing from a service that does not tell.
     fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>>;
 
+    /// Whether the service answers at all; never charges.
+    fn answers(&self) -> BoxFuture<'_, Result<(), NoAnswer>>;
+
+    /// Where it is, as the configuration has it.
+    fn address(&self) -> &str;
+
     /// Looks whether there is another key by now, and uses it if there is; says so. May read a file.
     fn takes_new_key(&self) -> bool {
         false

@@ -337,6 +337,14 @@ impl Service for FakeService {
         Box::pin(self.ask(ticket))
     }
 
+    fn answers(&self) -> BoxFuture<'_, Result<(), NoAnswer>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn address(&self) -> &'static str {
+        "simulated"
+    }
+
     fn balance(&self) -> BoxFuture<'_, Result<Option<Balance>, NoAnswer>> {
         Box::pin(async { Ok(Some(Balance(Decimal::ONE_HUNDRED))) })
     }

@@ -21,6 +21,8 @@ use crate::domain::verdict::{Phase, Shape};
 
 /// How long the list of prices is waited for: it is worth little.
 const PRICES_LIMIT: Duration = Duration::from_secs(5);
+/// The list of models and their prices.
+const MODELS: &str = "/v1/audio-models?type=stt&detailed=true";
 
 /// The service at one address, with one key.
 pub struct NanoGpt {
@@ -93,15 +95,21 @@ impl Service for NanoGpt {
         })
     }
 
+    fn answers(&self) -> BoxFuture<'_, Result<(), NoAnswer>> {
+        Box::pin(self.http.answers(MODELS))
+    }
+
+    fn address(&self) -> &str {
+        self.http.address()
+    }
+
     fn takes_new_key(&self) -> bool {
         self.http.takes_new_key()
     }
 
     fn prices(&self) -> BoxFuture<'_, Option<Catalogue>> {
         Box::pin(async {
-            let request = self
-                .http
-                .request(Method::GET, "/v1/audio-models?type=stt&detailed=true");
+            let request = self.http.request(Method::GET, MODELS);
             match tokio::time::timeout(PRICES_LIMIT, self.http.ask(request)).await {
                 Ok(Ok(answer)) if answer.status == 200 => wire::prices(&answer.body),
                 Ok(Ok(_) | Err(_)) | Err(_) => None,

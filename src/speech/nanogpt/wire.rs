@@ -28,7 +28,8 @@ pub(super) fn shape(body: &[u8]) -> Shape {
         let text = String::from_utf8_lossy(body);
         return match text.trim() {
             "" => Shape::Empty,
-            text => Shape::Unreadable(tidy(text)),
+            text if text.starts_with(['{', '[']) => Shape::Unreadable(tidy(text)),
+            text => Shape::Foreign(tidy(text)),
         };
     };
     let status = text(&fields, "status")
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(shape(b""), Shape::Empty);
         assert_eq!(
             shape(b"<html>\n\x1b[31mBad"),
-            Shape::Unreadable("<html> [31mBad".into())
+            Shape::Foreign("<html> [31mBad".into())
         );
     }
 

@@ -189,6 +189,15 @@ impl Service for OpenAi {
         self.http.takes_new_key()
     }
 
+    fn answers(&self) -> BoxFuture<'_, Result<(), NoAnswer>> {
+        let path = self.path("models");
+        Box::pin(async move { self.http.answers(&path).await })
+    }
+
+    fn address(&self) -> &str {
+        self.http.address()
+    }
+
     fn prices(&self) -> BoxFuture<'_, Option<Catalogue>> {
         Box::pin(async { Some(Catalogue::configured(self.prices.clone())) })
     }

@@ -26,7 +26,8 @@ pub(super) fn shape(body: &[u8]) -> Shape {
         let text = String::from_utf8_lossy(body);
         return match text.trim() {
             "" => Shape::Empty,
-            text => Shape::Unreadable(tidy(text)),
+            text if text.starts_with(['{', '[']) => Shape::Unreadable(tidy(text)),
+            text => Shape::Foreign(tidy(text)),
         };
     };
     if text(&fields, "text").is_some() {
@@ -118,7 +119,7 @@ mod tests {
     fn a_text_is_a_transcript_even_if_it_is_empty() {
         assert_eq!(shape(br#"{"text": ""}"#), Shape::Transcript);
         assert_eq!(shape(b""), Shape::Empty);
-        assert!(matches!(shape(b"<html>"), Shape::Unreadable(_)));
+        assert!(matches!(shape(b"<html>"), Shape::Foreign(_)));
         assert!(matches!(shape(b"{}"), Shape::Unreadable(_)));
     }
 
