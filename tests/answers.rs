@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stenod_support::audio::wav;
 use stenod_support::service::{Act, Endpoint, Moment, Reply, Rule, Standin};
-use stenod_support::stage::{Outcome, Stage};
+use stenod_support::stage::{Outcome, Stage, eventually};
 
 /// A stage with one recording, one job at a time and lost replies held for a person.
 fn stage() -> Stage {
@@ -15,6 +15,14 @@ fn stage() -> Stage {
     stage.set("service.jobs", 1);
     stage.set("service.in_doubt", "hold");
     stage.put("a.wav", &recording());
+    stage
+}
+
+/// The same with a service that has taken a recording before: what it refuses is refused for good.
+fn proven_stage() -> Stage {
+    let stage = stage();
+    let first = stage.put("first.wav", &wav(99, 0.2));
+    stage.stenod(["run", first.to_str().unwrap()]).success();
     stage
 }
 
@@ -71,7 +79,7 @@ fn shapes(status: u16) -> [Reply; 5] {
 #[test]
 fn what_is_permanent_for_one_recording_fails_it_alone_whatever_the_shape() {
     for (status, shape) in [400, 404, 413, 415, 422].into_iter().zip(0..) {
-        let stage = stage();
+        let stage = proven_stage();
         stage.put("b.wav", &wav(2, 1.0));
         let reply = shapes(status)[shape].clone();
         stage
@@ -81,19 +89,19 @@ fn what_is_permanent_for_one_recording_fails_it_alone_whatever_the_shape() {
         assert_eq!(state(&stage).0, "failed", "{status}");
         assert_ne!(state(&stage).1, Value::Null);
         assert!(stage.at("b.txt").exists(), "{status}: a lost neighbour");
-        assert_eq!(submits(&stage), 2, "{status} was repeated");
+        assert_eq!(submits(&stage), 3, "{status} was repeated");
         stage.stenod(["run"]).no_panic();
-        assert_eq!(submits(&stage), 2, "{status} was repeated by the next run");
+        assert_eq!(submits(&stage), 3, "{status} was repeated by the next run");
     }
 }
 
 #[test]
 fn every_shape_of_an_error_is_understood() {
     for shape in shapes(422) {
-        let stage = stage();
+        let stage = proven_stage();
         stage.service.script(submit().answer(shape));
         stage.stenod(["run"]).code(3);
-        assert_eq!((state(&stage).0.as_str(), submits(&stage)), ("failed", 1));
+        assert_eq!((state(&stage).0.as_str(), submits(&stage)), ("failed", 2));
     }
     let stage = stage();
     let failed = json!({"status": "failed", "error": "Audio file could not be processed"});
@@ -102,6 +110,138 @@ fn every_shape_of_an_error_is_understood() {
         .script(submit().answer(Reply::json(200, &failed)));
     stage.stenod(["run"]).code(3).says("could not be processed");
     assert_eq!((state(&stage).0.as_str(), submits(&stage)), ("failed", 1));
+}
+
+#[test]
+fn an_address_that_is_no_service_stops_the_run_and_keeps_the_work() {
+    let page = |status| Reply::text(status, "text/html", "<html><body>Hello</body></html>");
+    let no_model = Reply::json(404, &json!({"error": {"message": "no such model"}}));
+    for reply in [page(404), page(405), page(400), page(501), no_model] {
+        let stage = stage();
+        stage.put("b.wav", &wav(2, 1.0));
+        stage
+            .service
+            .script(submit().always().answer(reply.clone()));
+        let said = stage.stenod(["run"]).code(5);
+        said.says("service.base_url").says(&stage.service.url());
+        let jobs = stage.json(&["status"])["jobs"].clone();
+        assert_eq!(
+            (&jobs["failed"], &jobs["in_doubt"]),
+            (&json!(0), &json!(0)),
+            "{reply:?}"
+        );
+        assert_eq!(submits(&stage), 1, "{reply:?}: one was enough to see it");
+        stage.service.unscript();
+        stage.stenod(["run"]).success();
+        assert_eq!(
+            (paid(&stage), state(&stage).0.as_str()),
+            (1, "done"),
+            "{reply:?}"
+        );
+        stage.check();
+    }
+}
+
+#[test]
+fn a_page_instead_of_the_first_reply_ever_is_in_doubt_and_stops_the_run() {
+    let stage = stage();
+    stage.put("b.wav", &wav(2, 1.0));
+    let page = Reply::text(200, "text/html", "<html><body>Hello</body></html>");
+    stage.service.script(submit().always().answer(page));
+    stage.stenod(["run"]).code(5).says("service.base_url");
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(
+        (&jobs["in_doubt"], &jobs["failed"]),
+        (&json!(1), &json!(0)),
+        "{jobs}"
+    );
+    assert_eq!(submits(&stage), 1);
+}
+
+/// Where the requests went that came after the prices were asked for: `submit` or `models`.
+fn order(stage: &Stage) -> Vec<&'static str> {
+    stage.service.look(|log| {
+        let name = |endpoint| match endpoint {
+            Endpoint::Submit => "submit",
+            Endpoint::Models => "models",
+            _ => "another",
+        };
+        log.exchanges
+            .iter()
+            .skip(1)
+            .map(|one| name(one.endpoint))
+            .collect()
+    })
+}
+
+#[test]
+fn a_paid_repeat_comes_only_after_a_question_that_costs_nothing_was_answered() {
+    let stage = stage();
+    stage.set("service.in_doubt", "retry-once");
+    stage.service.script(submit().act(Act::LoseUsual));
+    stage.service.script(
+        Rule::on(Endpoint::Models)
+            .after(1)
+            .times(2)
+            .answer(Reply::empty(503)),
+    );
+    stage.stenod(["run"]).success();
+    assert_eq!(
+        order(&stage),
+        ["submit", "models", "models", "models", "submit"]
+    );
+    assert_eq!(state(&stage).0, "done");
+}
+
+#[test]
+fn a_paid_repeat_comes_only_after_a_neighbour_got_through() {
+    let stage = stage();
+    stage.set("service.in_doubt", "retry-once");
+    stage.put("b.wav", &wav(2, 1.0));
+    stage.service.script(submit().act(Act::LoseUsual));
+    stage.service.script(submit().answer(Reply::busy(503, 0)));
+    stage.stenod(["run"]).success();
+    let sent: Vec<_> = stage.service.look(|log| {
+        let submits = log.submits().filter_map(|one| one.submit.as_ref());
+        submits.map(|one| one.content.clone()).collect()
+    });
+    let (first, others) = sent.split_first().unwrap();
+    assert_eq!(others.last(), Some(first), "{sent:?}");
+    assert_eq!(
+        others.iter().filter(|one| *one == first).count(),
+        1,
+        "{sent:?}"
+    );
+    assert_eq!(
+        others.len(),
+        3,
+        "the neighbour was the probe, twice: {sent:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_when_it_is_to_be_sent_fails_after_five_tries() {
+    let stage = stage();
+    stage.service.set_balance("0");
+    stage.stenod(["run"]).code(8);
+    stage.service.set_balance("5");
+    std::fs::remove_file(stage.at("a.wav")).unwrap();
+    std::fs::create_dir(stage.at("a.wav")).unwrap();
+    let watching = stage.call(["watch"]).start();
+    eventually("the job has failed", || state(&stage).0 == "failed");
+    watching.terminate();
+    watching.outcome().no_panic();
+    assert_eq!(state(&stage).1, "source_unreadable");
+    let show = stage.json(&["show", "1"]);
+    let tries = show["events"].as_array().unwrap().iter();
+    assert!(
+        tries
+            .clone()
+            .any(|event| event["event"] == "source_unreadable"),
+        "{show}"
+    );
+    assert_eq!(show["failures"], 5, "{show}");
+    assert_eq!((submits(&stage), paid(&stage)), (1, 0));
 }
 
 #[test]
@@ -221,7 +361,7 @@ fn an_answer_that_may_have_been_billed_is_in_doubt_and_held() {
             1,
         ),
     ] {
-        let stage = stage();
+        let stage = proven_stage();
         stage.put("b.wav", &wav(2, 1.0));
         stage.service.script(rule.clone().of(&recording()));
         let outcome = stage.stenod(["run"]).no_panic().says("a.wav");
@@ -233,7 +373,7 @@ fn an_answer_that_may_have_been_billed_is_in_doubt_and_held() {
         assert_eq!(state(&stage).0, "in_doubt", "{rule:?}\n{}", outcome.tell());
         assert!(stage.at("b.txt").exists(), "{rule:?}\n{}", outcome.tell());
         stage.stenod(["run"]).no_panic();
-        assert_eq!((submits(&stage), paid(&stage)), (2, paid_for), "{rule:?}");
+        assert_eq!((submits(&stage), paid(&stage)), (3, paid_for), "{rule:?}");
     }
 }
 

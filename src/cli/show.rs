@@ -75,6 +75,7 @@ impl Everything {
         value["settings"] = json!(self.job.settings);
         value["formats"] = json!(self.job.publication.formats);
         value["request_id"] = json!(self.job.request_id);
+        value["failures"] = json!(self.job.failures);
         value["events"] = self.attempts.iter().map(event).collect();
         value["ledger"] = self.ledger.iter().map(entry).collect();
         value["output_files"] = self.outputs.iter().map(output).collect();
