@@ -164,7 +164,9 @@ fn order(stage: &Stage) -> Vec<&'static str> {
         let name = |endpoint| match endpoint {
             Endpoint::Submit => "submit",
             Endpoint::Models => "models",
-            _ => "another",
+            Endpoint::Status | Endpoint::Balance | Endpoint::OpenAi | Endpoint::Unknown => {
+                "another"
+            }
         };
         log.exchanges
             .iter()
