@@ -4,10 +4,12 @@
 //! name is made of the target's, so that what a crash left is taken over by the next try and never
 //! piles up.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -39,6 +41,91 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Renamed)?;
     sync_folder(target)
+}
+
+/// Files that are written together: two syncs of a file system instead of two for each file.
+///
+/// As with [`write()`], none appears before its bytes are on the disk, and after success all survive a
+/// power cut.
+#[derive(Debug, Default)]
+pub struct Batch {
+    drafts: Vec<Drafted>,
+    targets: HashSet<PathBuf>,
+    /// A folder of each file system, by its device.
+    systems: HashMap<u64, File>,
+}
+
+#[derive(Debug)]
+struct Drafted {
+    target: PathBuf,
+    draft: PathBuf,
+    existing: Existing,
+}
+
+impl Batch {
+    /// Whether a file is to be written to `target` already.
+    pub fn holds(&self, target: &Path) -> bool {
+        self.targets.contains(target)
+    }
+
+    /// Makes the draft of one file.
+    ///
+    /// # Errors
+    /// Any error of the file system; [`io::ErrorKind::AlreadyExists`] for a second file of one name.
+    pub fn add(&mut self, target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+        if self.holds(target) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let folder = folder_of(target);
+        // Opened before anything is written: the system tells of a failed write who had it open then.
+        if let Entry::Vacant(free) = self.systems.entry(folder.metadata()?.dev()) {
+            free.insert(File::open(folder)?);
+        }
+        let draft = draft_path(target);
+        fill_draft(&draft, bytes).map_err(|error| remove_after(&draft, error))?;
+        self.targets.insert(target.to_owned());
+        self.drafts.push(Drafted {
+            target: target.to_owned(),
+            draft,
+            existing,
+        });
+        Ok(())
+    }
+
+    /// Puts every file in its place; says of each whether it is there, in the order in which they came.
+    pub fn finish(self) -> Vec<(PathBuf, io::Result<()>)> {
+        let drafted = self.sync();
+        let put_one = |one: &Drafted| {
+            let made = match &drafted {
+                Ok(()) => put(&one.draft, &one.target, one.existing),
+                Err(error) => Err(again(error)),
+            };
+            made.map_err(|error| remove_after(&one.draft, error))
+        };
+        let mut results: Vec<_> = self.drafts.iter().map(put_one).collect();
+        if let Err(error) = self.sync() {
+            for result in results.iter_mut().filter(|result| result.is_ok()) {
+                *result = Err(again(&error));
+            }
+        }
+        let targets = self.drafts.into_iter().map(|one| one.target);
+        targets.zip(results).collect()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        for system in self.systems.values() {
+            rustix::fs::syncfs(system)?;
+        }
+        Ok(())
+    }
+}
+
+/// The same error for another file.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
 }
 
 /// Renames `from` to `to` in the same file system, so that after success it survives a power cut.
@@ -76,6 +163,11 @@ pub fn draft_path(target: &Path) -> PathBuf {
 }
 
 fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    fill_draft(draft, bytes)?.sync_all()
+}
+
+/// A draft whose bytes may not be on the disk yet.
+fn fill_draft(draft: &Path, bytes: &[u8]) -> io::Result<File> {
     // A draft that an earlier run left may belong to another mode or be a link: never write into it.
     match std::fs::remove_file(draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -89,7 +181,7 @@ fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Draft)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 fn put(draft: &Path, target: &Path, existing: Existing) -> io::Result<()> {
@@ -141,11 +233,14 @@ fn remove_after(draft: &Path, error: io::Error) -> io::Error {
 }
 
 fn sync_folder(target: &Path) -> io::Result<()> {
-    let folder = match target.parent() {
+    File::open(folder_of(target))?.sync_all()
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +276,41 @@ mod tests {
         assert_eq!(names(folder.path()), ["talk.txt"]);
         write(&target, b"other", Existing::Replace).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"other");
+    }
+
+    #[test]
+    fn a_batch_puts_every_file_in_its_place_and_tells_what_it_could_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write(&at("theirs"), b"theirs", Existing::Keep).unwrap();
+        write(&at("ours"), b"old", Existing::Keep).unwrap();
+        let mut batch = Batch::default();
+        batch.add(&at("theirs"), b"new", Existing::Keep).unwrap();
+        batch.add(&at("ours"), b"new", Existing::Replace).unwrap();
+        batch.add(&at("free"), b"new", Existing::Keep).unwrap();
+        let twice = batch
+            .add(&at("free"), b"other", Existing::Keep)
+            .unwrap_err();
+        assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
+        assert!(batch.add(&at("no/where"), b"", Existing::Keep).is_err());
+        assert_eq!(std::fs::read(at("ours")).unwrap(), b"old");
+        let kinds: Vec<_> = batch
+            .finish()
+            .into_iter()
+            .map(|(path, result)| (path, result.map_err(|error| error.kind())))
+            .collect();
+        let taken = io::ErrorKind::AlreadyExists;
+        assert_eq!(
+            kinds,
+            [
+                (at("theirs"), Err(taken)),
+                (at("ours"), Ok(())),
+                (at("free"), Ok(()))
+            ]
+        );
+        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
+        assert_eq!(std::fs::read(at("free")).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["free", "ours", "theirs"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod durable;
 #[cfg(test)]
 mod faults;
 pub mod media;
+pub mod notes;
 pub mod outputs;
 pub mod pipeline;
 pub mod queue;

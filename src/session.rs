@@ -15,6 +15,7 @@ use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, KeyOrigin, Origin};
 use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
+use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
 use crate::domain::price::Catalogue;
@@ -235,12 +236,12 @@ fn place(
     Ok(Place {
         root,
         settings,
-        publication: Publication {
-            formats: transcribe.formats.clone(),
-        },
+        publication: publication(transcribe),
         output_dir: transcribe.output_dir.clone(),
         settle: folder.settle,
         leave_existing: !folder.existing,
+        // What knows English alone is asked for nothing else by a name.
+        names_ask: transcribe.language == "auto" && !built_in,
     })
 }
 
@@ -251,6 +252,22 @@ fn openai_model(config: &Config, transcribe: &config::Transcribe) -> String {
         OPENAI_MODEL.to_owned()
     } else {
         transcribe.model.clone()
+    }
+}
+
+/// What is written of recordings with these settings.
+pub fn publication(transcribe: &config::Transcribe) -> Publication {
+    Publication {
+        formats: transcribe.formats.clone(),
+        captions: match transcribe.captions {
+            config::Captions::Standard => Captions::Standard,
+            config::Captions::Podcast => Captions::Podcast,
+        },
+        caption_language: match transcribe.caption_language {
+            config::CaptionLanguage::Auto => CaptionLanguage::Auto,
+            config::CaptionLanguage::Always => CaptionLanguage::Always,
+            config::CaptionLanguage::Never => CaptionLanguage::Never,
+        },
     }
 }
 
@@ -310,6 +327,7 @@ pub async fn open(
             threads: config.local.threads,
         })),
         clock,
+        notes: Arc::default(),
         chance: Chance::from_entropy(),
         limiter: Limiter::new(config.service.requests_per_second),
         pace: pace(config, extras, doubt, now),

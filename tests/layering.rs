@@ -20,8 +20,8 @@ const ROOTS: [&str; 6] = [
 ];
 
 /// Modules that each own one outside thing and never know each other.
-const ADAPTERS: [&str; 6] = [
-    "discover", "queue", "media", "delivery", "speech", "outputs",
+const ADAPTERS: [&str; 7] = [
+    "discover", "queue", "media", "delivery", "speech", "outputs", "notes",
 ];
 
 /// Who stands above the adapters, and what of each other they may know.
@@ -40,7 +40,7 @@ const OWNED: [(&str, &[&str]); 9] = [
     ("reqwest", &["speech", "delivery"]),
     ("notify", &["discover"]),
     ("figment", &["config"]),
-    ("toml_edit", &["config"]),
+    ("toml_edit", &["config", "notes"]),
     ("clap", &["cli", "main"]),
     ("symphonia", &["media"]),
     ("unsafe_libopus", &["media"]),

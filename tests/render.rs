@@ -13,6 +13,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde::Deserialize;
 use serde_json::Value;
 use stenod::domain::audio::SPEECH_RATE;
+use stenod::domain::captions::{CaptionLanguage, Captions};
 use stenod::domain::cut::Stretch;
 use stenod::domain::format::Format;
 use stenod::domain::render::{
@@ -109,6 +110,9 @@ fn document(case: &str) -> Document {
             amount: amount.parse().unwrap(),
             currency,
         }),
+        glossary: Vec::new(),
+        captions: Captions::Standard,
+        caption_language: CaptionLanguage::Auto,
         raw: Some(raw),
     }
 }
@@ -323,7 +327,7 @@ fn keys_come_in_the_documented_order() {
         keys,
         [
             "text", "language", "duration", "segments", "format", "version", "speakers", "events",
-            "source", "job", "cost", "timing", "warnings", "seal"
+            "source", "job", "cost", "timing", "warnings", "glossary", "seal"
         ]
     );
 }

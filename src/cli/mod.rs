@@ -9,11 +9,13 @@ mod list;
 mod mend;
 mod output;
 mod plan;
+mod render;
 mod report;
 mod run;
 mod settings;
 mod show;
 mod signals;
+mod speakers;
 mod status;
 mod view;
 mod watch;
@@ -67,6 +69,16 @@ Examples:
 
 Without a key the built-in recogniser does the work (English). For the service, put a key into
 NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
+
+const SPEAKER_EXAMPLES: &str = "\
+Examples:
+  stenod speakers talk.mp3                               who speaks, how long, and how they begin
+  stenod speakers talk.mp3 'Speaker 1=Ada' SPEAKER_01=Bob
+  stenod speakers talk.mp3 'Speaker 3=Speaker 1'         they are the same person
+  stenod speakers talk.mp3 'Speaker 1='                  take the name away again
+
+A file speakers.toml in a folder names the speakers of all recordings in it and below it:
+  \"Speaker 1\" = \"Ada\"";
 
 /// Turns folders of recordings into transcripts.
 #[derive(Debug, Parser)]
@@ -143,6 +155,10 @@ enum Command {
     Retry(RetryArguments),
     /// Stop jobs and keep them stopped
     Cancel(CancelArguments),
+    /// Write the output files again from stored replies, free of charge
+    Render(RenderArguments),
+    /// List the speakers of a recording, or name them and write its files again
+    Speakers(SpeakersArguments),
     /// Check the configuration, key, folders, table and network, each problem with its fix
     Doctor(DoctorArguments),
     /// Show, check or find the configuration
@@ -257,6 +273,30 @@ struct CancelArguments {
     /// Jobs by their numbers or their recordings
     #[arg(value_name = "ID|PATH", required = true)]
     jobs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RenderArguments {
+    /// Recordings and folders; all that is transcribed if none is named
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write these formats alone: txt,json,srt,vtt,md,tsv,diarization,rttm,podcast,lrc,raw
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    formats: Option<Vec<String>>,
+    /// Write into a mirrored tree instead of where the files are
+    #[arg(short, long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SPEAKER_EXAMPLES)]
+struct SpeakersArguments {
+    /// A recording, or a job's number
+    #[arg(value_name = "PATH")]
+    job: PathBuf,
+    /// Names: a label and what to call it; the same name for two labels makes them one
+    #[arg(value_name = "LABEL=NAME")]
+    names: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -377,6 +417,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Show(arguments) => show::execute(session, &arguments),
         Command::Retry(arguments) => mend::retry(session, &arguments).await,
         Command::Cancel(arguments) => mend::cancel(session, &arguments).await,
+        Command::Render(arguments) => render::execute(session, arguments).await,
+        Command::Speakers(arguments) => speakers::execute(session, &arguments).await,
         Command::Doctor(arguments) => doctor::execute(session, &arguments).await,
         Command::Config { command } => settings::execute(session, &command),
     }

@@ -7,11 +7,16 @@ use serde_json::{Value, json};
 use super::output::{clean, shown};
 use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, JobId};
+use crate::domain::job::{Job, JobId, Stage};
+use crate::domain::render::Document;
 use crate::domain::route;
+use crate::domain::transcript::{Speaker, Timing};
+use crate::notes::Notes;
+use crate::pipeline::{document, style};
 use crate::queue::{Attempt, LedgerEntry, Output, Reader};
 
 struct Everything {
+    document: Option<Document>,
     job: Job,
     outputs: Vec<Output>,
     attempts: Vec<Attempt>,
@@ -25,6 +30,7 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
     };
     let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
     let everything = Everything {
+        document: heard(&reader, &job)?,
         outputs: reader.outputs(job.id)?,
         attempts: reader.attempts(job.id)?,
         ledger: reader.ledger(job.id)?,
@@ -36,6 +42,22 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
         session.output.data(&everything.text())?;
     }
     Ok(exit::DONE)
+}
+
+/// What was heard in a done job's recording, as its outputs have it.
+fn heard(reader: &Reader<'_>, job: &Job) -> Result<Option<Document>, Failure> {
+    let Stage::Done { reply } = job.stage else {
+        return Ok(None);
+    };
+    let names = reader.names(job.id)?;
+    let style = style(&Notes::default(), &job.source, names).style;
+    match document(job, reader.reply(reply)?, &style) {
+        Ok(document) => Ok(Some(document)),
+        Err(error) => {
+            tracing::warn!("the transcript of job {} cannot be read: {error}", job.id);
+            Ok(None)
+        }
+    }
 }
 
 /// The job with this number, else the latest of the recording at this path.
@@ -78,6 +100,7 @@ impl Everything {
         value["failures"] = json!(self.job.failures);
         value["events"] = self.attempts.iter().map(event).collect();
         value["ledger"] = self.ledger.iter().map(entry).collect();
+        value["transcript"] = self.document.as_ref().map_or(Value::Null, transcript);
         value["output_files"] = self.outputs.iter().map(output).collect();
         value
     }
@@ -131,6 +154,7 @@ impl Everything {
         if let Some(cost) = &job.cost {
             lines.push(field("cost", &cost.to_string()));
         }
+        lines.extend(self.document.iter().flat_map(heard_lines));
         self.lists(&mut lines);
         lines.join("\n") + "\n"
     }
@@ -181,6 +205,48 @@ fn state(job: &Job) -> String {
 
 fn field(name: &str, value: &str) -> String {
     format!("{name:<9} {value}")
+}
+
+/// What was heard: the language as the service names it, how exact the times are, who speaks, what is odd.
+fn transcript(document: &Document) -> Value {
+    let transcript = &document.transcript;
+    let speakers = transcript.speakers.iter().map(Speaker::display_name);
+    json!({
+        "language": transcript.language, "timing": transcript.timing,
+        "speakers": speakers.collect::<Vec<_>>(), "warnings": transcript.warnings,
+        "glossary": document.glossary,
+    })
+}
+
+fn heard_lines(document: &Document) -> Vec<String> {
+    let transcript = &document.transcript;
+    let language = transcript.language.as_deref().unwrap_or("not named");
+    let timing = match transcript.timing {
+        Timing::Words => "of words",
+        Timing::Segments => "of segments",
+        Timing::Pieces => "of whole pieces",
+        Timing::None => "none",
+    };
+    let heard = format!("language {}, times {timing}", clean(language));
+    let mut lines = vec![field("heard", &heard)];
+    if !transcript.speakers.is_empty() {
+        let names = transcript.speakers.iter().map(Speaker::display_name);
+        let names = names.map(clean).collect::<Vec<_>>().join(", ");
+        lines.push(field("speakers", &names));
+    }
+    let warnings = transcript.warnings.iter();
+    lines.extend(warnings.map(|warning| field("warning", &clean(&warning.message))));
+    let applied = document.glossary.iter();
+    lines.extend(applied.map(|one| {
+        let text = format!(
+            "{} for {} ({} times)",
+            clean(&one.to),
+            clean(&one.from),
+            one.count
+        );
+        field("glossary", &text)
+    }));
+    lines
 }
 
 fn event(attempt: &Attempt) -> Value {

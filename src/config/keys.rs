@@ -37,6 +37,8 @@ pub(super) const KEYS: &[Key] = &[
     key(TRANSCRIBE, "diarize", Some("false")),
     key(TRANSCRIBE, "tag_audio_events", Some("false")),
     key(TRANSCRIBE, "formats", Some(r#"["txt", "json"]"#)),
+    key(TRANSCRIBE, "captions", Some(r#""standard""#)),
+    key(TRANSCRIBE, "caption_language", Some(r#""auto""#)),
     key(TRANSCRIBE, "output_dir", Some(r#""""#)),
     key(FOLDERS, "path", None),
     key(FOLDERS, "recursive", Some("true")),

@@ -30,8 +30,8 @@ pub use environment::Environment;
 pub use mistake::{ConfigErrors, Line, Mistake, Place};
 pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, read_secret_file};
 pub use settings::{
-    Bucket, Budget, Choice, Folder, InDoubt, Large, Local, Origin, Overrides, Provider, Route,
-    Service, Setting, Transcribe, WatchMode,
+    Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Origin,
+    Overrides, Provider, Route, Service, Setting, Transcribe, WatchMode,
 };
 
 use document::Document;

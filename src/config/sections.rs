@@ -105,6 +105,8 @@ pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> O
     let diarize = table.read("diarize", values::boolean);
     let tag_audio_events = table.read("tag_audio_events", values::boolean);
     let formats = table.read("formats", lists::formats);
+    let captions = table.read("captions", values::choice);
+    let caption_language = table.read("caption_language", values::choice);
     let mut output = table.path_of("output_dir");
     if let Some(path) = output_dir {
         table.record_path("output_dir", path, Origin::Flag("--output-dir".to_owned()));
@@ -116,6 +118,8 @@ pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> O
         diarize: diarize?,
         tag_audio_events: tag_audio_events?,
         formats: formats?,
+        captions: captions?,
+        caption_language: caption_language?,
         output_dir: output?,
     })
 }

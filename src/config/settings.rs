@@ -79,6 +79,28 @@ choices! {
 }
 
 choices! {
+    /// How captions are cut.
+    Captions {
+        /// Two lines of 42 columns.
+        Standard = "standard",
+        /// Two lines of 32 columns.
+        Podcast = "podcast",
+    }
+}
+
+choices! {
+    /// When the names of caption files carry the language.
+    CaptionLanguage {
+        /// Beside films.
+        Auto = "auto",
+        /// Wherever it is known.
+        Always = "always",
+        /// Nowhere.
+        Never = "never",
+    }
+}
+
+choices! {
     /// The way of a recording that is over the direct limit.
     Route {
         /// Bucket if there is one, else pieces.
@@ -131,6 +153,10 @@ pub struct Transcribe {
     pub tag_audio_events: bool,
     /// What is written; never empty, no repetitions.
     pub formats: Vec<Format>,
+    /// How captions are cut.
+    pub captions: Captions,
+    /// When the names of caption files carry the language.
+    pub caption_language: CaptionLanguage,
     /// The root of a mirrored tree of outputs; none: beside the source.
     pub output_dir: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::audio::{AudioDuration, AudioFormat};
+use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
 use super::money::Amount;
 use super::route::{Chosen, Shape};
@@ -98,10 +99,33 @@ pub struct Settings {
 }
 
 /// What is written for a job, and where: frozen into it, and no part of its identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// The formats asked for, in order.
     pub formats: Vec<Format>,
+    /// How its captions are cut.
+    #[serde(default)]
+    pub captions: Captions,
+    /// Whether the names of its caption files carry the language.
+    #[serde(default)]
+    pub caption_language: CaptionLanguage,
+}
+
+impl Publication {
+    /// This one as `wanted` has it by now; formats that were written once stay.
+    #[must_use]
+    pub fn brought_up_to(&self, wanted: &Self) -> Self {
+        let mut formats = self.formats.clone();
+        let new = wanted
+            .formats
+            .iter()
+            .filter(|format| !self.formats.contains(format));
+        formats.extend(new);
+        Self {
+            formats,
+            ..wanted.clone()
+        }
+    }
 }
 
 /// The receipt of an asynchronous submit, kept whole so that every field can be echoed.

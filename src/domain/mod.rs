@@ -2,9 +2,12 @@
 
 pub mod audio;
 pub mod captions;
+pub mod cast;
 pub mod cut;
 pub mod format;
+pub mod glossary;
 pub mod job;
+pub mod language;
 pub mod money;
 pub mod naming;
 pub mod price;
@@ -12,6 +15,7 @@ pub mod render;
 pub mod route;
 pub mod settle;
 pub mod step;
+pub mod style;
 pub mod timing;
 pub mod transcript;
 pub mod verdict;

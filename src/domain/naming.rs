@@ -50,6 +50,15 @@ pub fn output_path(base: &Path, number: u32, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether `path` is an output whose path begins with `base`.
+pub fn is_output_of(base: &Path, path: &Path) -> bool {
+    let rest = path
+        .as_os_str()
+        .as_bytes()
+        .strip_prefix(base.as_os_str().as_bytes());
+    rest.is_some_and(|rest| rest.starts_with(b".") && !rest.contains(&b'/'))
+}
+
 /// Where the outputs of `recording` begin: beside it, or at the same place in the tree `output_dir`.
 ///
 /// `root` is the folder under which it was found; a recording outside it lands in `output_dir` itself.

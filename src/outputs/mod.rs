@@ -56,34 +56,79 @@ pub fn write(
     base: &Path,
     suffix: &str,
     bytes: &[u8],
-    ours: &dyn Fn(&Path) -> Option<ContentHash>,
+    ours: Ours<'_>,
 ) -> Result<Written, WriteError> {
+    let mut number = 1;
+    loop {
+        let placed = place(base, suffix, bytes, ours, number)?;
+        let written = match placed.existing {
+            None => Ok(()),
+            Some(existing) => durable::write(&placed.written.path, bytes, existing),
+        };
+        match written {
+            Ok(()) => return Ok(placed.written),
+            // Somebody was quicker: that file is not ours, and the next name is tried.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number = placed.number + 1;
+            }
+            Err(error) => {
+                let path = placed.written.path;
+                return Err(WriteError { path, error });
+            }
+        }
+    }
+}
+
+/// Tells what a file hashed to when stenod wrote it.
+pub type Ours<'a> = &'a dyn Fn(&Path) -> Option<ContentHash>;
+
+/// Where an output belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// What is known of it when it lies there.
+    pub written: Written,
+    /// What to do with a file of that name; nothing where it lies there already.
+    pub existing: Option<Existing>,
+    /// The number of its name.
+    pub number: u32,
+}
+
+/// The first name for `base` and `suffix`, from number `first` on, that is free or stenod's own; its
+/// folder is made.
+///
+/// # Errors
+/// Any error of the file system, or that a thousand names are taken.
+pub fn place(
+    base: &Path,
+    suffix: &str,
+    bytes: &[u8],
+    ours: Ours<'_>,
+    first: u32,
+) -> Result<Placed, WriteError> {
     let hash = ContentHash(*blake3::hash(bytes).as_bytes());
     let plain = naming::output_path(base, 1, suffix);
     let failed = |path: PathBuf| move |error| WriteError { path, error };
     if let Some(folder) = plain.parent() {
         durable::create_folders(folder).map_err(failed(folder.to_owned()))?;
     }
-    for number in 1..=MOST_NUMBERED_NAMES {
+    for number in first..=MOST_NUMBERED_NAMES {
         let path = naming::output_path(base, number, suffix);
-        let note = (number > 1).then(|| taken(&plain));
-        let standing = look(&path, hash, ours).map_err(failed(path.clone()))?;
-        let written = match standing {
-            Standing::Same => Ok(()),
-            Standing::Free => durable::write(&path, bytes, Existing::Keep),
-            Standing::Ours => durable::write(&path, bytes, Existing::Replace),
+        let existing = match look(&path, hash, ours).map_err(failed(path.clone()))? {
+            Standing::Same => None,
+            Standing::Free => Some(Existing::Keep),
+            Standing::Ours => Some(Existing::Replace),
             #[cfg(test)]
             Standing::Foreign if crate::faults::planted(crate::faults::Bug::OverwriteForeign) => {
-                durable::write(&path, bytes, Existing::Replace)
+                Some(Existing::Replace)
             }
             Standing::Foreign => continue,
         };
-        match written {
-            Ok(()) => return Ok(Written { path, hash, note }),
-            // Somebody was quicker: that file is not ours, and the next name is tried.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(path)(error)),
-        }
+        let note = (number > 1).then(|| taken(&plain));
+        return Ok(Placed {
+            written: Written { path, hash, note },
+            existing,
+            number,
+        });
     }
     Err(failed(plain)(io::Error::from(io::ErrorKind::AlreadyExists)))
 }
@@ -162,11 +207,7 @@ enum Standing {
     Foreign,
 }
 
-fn look(
-    path: &Path,
-    wanted: ContentHash,
-    ours: &dyn Fn(&Path) -> Option<ContentHash>,
-) -> io::Result<Standing> {
+fn look(path: &Path, wanted: ContentHash, ours: Ours<'_>) -> io::Result<Standing> {
     let metadata = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
         other => other?,

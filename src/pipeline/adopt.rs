@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use super::{Pipeline, PipelineError, Place};
 use crate::domain::format::Format;
-use crate::domain::job::{Candidate, ContentHash, JobId, Settings};
+use crate::domain::job::{Candidate, ContentHash, JobId, Publication, Settings};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::naming;
 use crate::domain::render::{self, Document};
+use crate::domain::style::Style;
 use crate::outputs;
-use crate::queue::{Adoption, Output};
+use crate::queue::{Adoption, Named, Output};
 use crate::supervise::blocking;
 
 /// The largest JSON file that is looked into, in bytes: far more than a day of speech with every word.
@@ -42,8 +43,9 @@ pub(super) fn find(place: &Place, source: &Path, hash: ContentHash) -> Option<Fo
     let (stem, whole) = (base(false), base(true));
     let other = (whole != stem).then_some(whole);
     let bases = std::iter::once(stem).chain(other);
+    let settings = place.settings_of(source);
     bases
-        .filter_map(|base| find_under(base, source, hash, &place.settings))
+        .filter_map(|base| find_under(base, source, hash, &settings))
         .next()
 }
 
@@ -113,16 +115,26 @@ fn is_neighbours(named: &Path, source: &Path) -> bool {
 }
 
 impl Found {
-    /// What the table keeps of it; `formats` are those that are asked for.
-    fn adoption(self, formats: &[Format], now: Timestamp) -> Adoption {
+    /// What the table keeps of it, by what is asked for and what is noted in its folders.
+    fn adoption(mut self, wanted: &Publication, noted: &Style, now: Timestamp) -> Adoption {
+        self.document.captions = wanted.captions;
+        self.document.caption_language = wanted.caption_language;
+        let names = self.names(noted);
+        let mut own = Style::default();
+        own.cast.lay_below(names.iter().cloned());
+        let style = Style {
+            cast: own.cast.above(&noted.cast),
+            glossary: noted.glossary.clone(),
+        };
         let mut outputs: Vec<Output> = Format::ALL
             .into_iter()
             .filter(|format| *format != Format::Json)
             .filter_map(|format| {
                 let bytes = render::render(format, &self.document)?;
-                let found = outputs::find(&self.base, format.suffix(), &bytes)?;
+                let suffix = render::suffix(format, &self.document);
+                let found = outputs::find(&self.base, &suffix, &bytes)?;
                 // What is not as stenod would write it may be anybody's, unless it was asked for.
-                let counts = found.is_same || formats.contains(&format);
+                let counts = found.is_same || wanted.formats.contains(&format);
                 counts.then(|| output(format, found.written, now))
             })
             .collect();
@@ -142,8 +154,18 @@ impl Found {
             base: self.base,
             file: self.file,
             body: self.body,
+            names,
+            mark: style.mark(),
             outputs,
         }
+    }
+
+    /// The names in it that its folders do not give.
+    fn names(&self, noted: &Style) -> Vec<Named> {
+        let speakers = self.document.transcript.speakers.iter();
+        let own = speakers.filter(|speaker| noted.cast.name_of(speaker) != speaker.name.as_deref());
+        own.filter_map(|speaker| Some((speaker.label.clone(), speaker.name.clone()?)))
+            .collect()
     }
 }
 
@@ -164,11 +186,12 @@ impl Pipeline {
         place: &Place,
         candidate: &Candidate,
     ) -> Result<Option<JobId>, PipelineError> {
-        let (place, now) = (place.clone(), self.now());
+        let (place, notes, now) = (place.clone(), self.notes.clone(), self.now());
         let (source, hash) = (candidate.source.clone(), candidate.hash);
         let adoption = blocking(move || {
             let found = find(&place, &source, hash)?;
-            Some(found.adoption(&place.publication.formats, now))
+            let noted = notes.of(&source).style;
+            Some(found.adoption(&place.publication, &noted, now))
         });
         match adoption.await? {
             Some(adoption) => Ok(self.queue.adopt(candidate.clone(), adoption, now).await?),

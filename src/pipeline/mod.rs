@@ -4,6 +4,7 @@
 //! "look again" and carry no work. The daemon and a run differ in when they stop, and in nothing else.
 
 mod adopt;
+mod document;
 mod drive;
 mod intake;
 mod limiter;
@@ -12,13 +13,14 @@ pub mod plan;
 mod poll;
 mod prices;
 mod publish;
+mod render;
 mod report;
 mod room;
 #[cfg(test)]
 mod simulation;
 mod submit;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,18 +28,22 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive};
 pub use intake::{Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
 pub use pauses::Pauses;
 pub use prices::Prices;
+pub use render::{Left, RenderOptions, RenderReport, ToRender, render_again};
 pub use report::{Event, Reporter, Silent};
 
 use crate::clock::{Chance, SharedClock};
 use crate::discover::Root;
 use crate::domain::job::{Publication, Settings};
+use crate::domain::language;
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
+use crate::notes::Notes;
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 #[cfg(feature = "local")]
@@ -68,6 +74,19 @@ pub struct Place {
     pub settle: Duration,
     /// Whether what was there before the first start is left alone.
     pub leave_existing: bool,
+    /// Whether a recording's name may ask for a language: `talk.de.mp3`.
+    pub names_ask: bool,
+}
+
+impl Place {
+    /// The settings of a recording in it.
+    pub fn settings_of(&self, source: &Path) -> Settings {
+        let asked = language::of_file_name(source).filter(|_| self.names_ask);
+        Settings {
+            language: asked.map_or_else(|| self.settings.language.clone(), str::to_owned),
+            ..self.settings.clone()
+        }
+    }
 }
 
 /// How the pipeline is driven.
@@ -100,6 +119,8 @@ pub struct Pipeline {
     pub clock: SharedClock,
     /// Chance, for jitter.
     pub chance: Chance,
+    /// What people note in the folders of recordings.
+    pub notes: Arc<Notes>,
     /// Requests a second.
     pub limiter: Limiter,
     /// How it is driven.

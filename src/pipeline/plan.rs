@@ -222,7 +222,7 @@ impl Planner<'_> {
         }
         self.sent += 1;
         self.first
-            .insert((hash, place.settings.clone()), path.to_owned());
+            .insert((hash, place.settings_of(path)), path.to_owned());
         let cost = if provider.is_paid() {
             self.cost(&place.settings, duration)?
         } else {
@@ -239,14 +239,14 @@ impl Planner<'_> {
         hash: ContentHash,
     ) -> Result<Option<Fate>, QueueError> {
         let twins = match self.reader {
-            Some(reader) => reader.twins(hash, &place.settings)?,
+            Some(reader) => reader.twins(hash, &place.settings_of(path))?,
             None => Vec::new(),
         };
         if let Some(job) = twins.iter().find(|twin| twin.source == path) {
             return Ok(by_state(job));
         }
         if self.is_adopted(place, path, hash)? {
-            let identity = (hash, place.settings.clone());
+            let identity = (hash, place.settings_of(path));
             self.first
                 .entry(identity)
                 .or_insert_with(|| path.to_owned());
@@ -255,7 +255,7 @@ impl Planner<'_> {
         let done = twins
             .iter()
             .find(|twin| matches!(twin.stage, Stage::Done { .. }));
-        let planned = self.first.get(&(hash, place.settings.clone()));
+        let planned = self.first.get(&(hash, place.settings_of(path)));
         let of = done.map(|twin| &twin.source).or(planned);
         Ok(of.map(|of| Fate::Duplicate { of: of.clone() }))
     }

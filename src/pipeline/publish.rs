@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rust_decimal::Decimal;
-
+use super::document::{document, style, to_write};
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
-use crate::domain::render::{self, Cost, Document, JobInfo, JobSettings, SourceInfo};
+use crate::domain::render::{self, Document, Unread};
 use crate::domain::timing::after;
-use crate::domain::transcript::Transcript;
 use crate::domain::verdict::Shape;
 use crate::outputs::{self, WriteError, Written};
 use crate::queue::{Output, ReplyKind, StoredReply};
@@ -97,12 +95,15 @@ impl Pipeline {
         let (base, source) = (job.base.clone(), job.source.clone());
         let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
-        let written = supervise::blocking(move || match stored.kind {
-            ReplyKind::Service => Ok(write_all(&writing, stored.body, &ours)),
-            ReplyKind::Adopted => adopted(&writing, &stored)
-                .map(|document| write_document(&writing, &document, &ours)),
+        let (names, notes) = (self.queue.names(job.id).await?, self.notes.clone());
+        let written = supervise::blocking(move || {
+            let style = style(&notes, &writing.source, names).style;
+            let document = document(&writing, stored, &style)?;
+            let formats = &writing.publication.formats;
+            let written = write_document(&writing.base, &document, formats, &ours);
+            Ok::<_, Unread>((written, style.mark()))
         });
-        let written = match written.await? {
+        let (written, mark) = match written.await? {
             Ok(written) => written,
             Err(error) => {
                 let text = format!("the transcript that was taken up cannot be read: {error}");
@@ -127,6 +128,8 @@ impl Pipeline {
         }
         match error {
             None => {
+                self.kept(|| self.queue.remember_style(job.id, mark))
+                    .await?;
                 self.room_again(Disk::Outputs).await?;
                 self.done(&job, reply).await
             }
@@ -183,105 +186,23 @@ impl Pipeline {
 
 type AllWritten = Vec<(Format, Written)>;
 
-/// Writes every output of a job; what was written before an error is given with it.
-pub(super) fn write_all(
-    job: &Job,
-    body: Vec<u8>,
-    ours: &HashMap<PathBuf, ContentHash>,
-) -> Result<AllWritten, (AllWritten, WriteError)> {
-    write_document(job, &document(job, body), ours)
-}
-
-fn write_document(
-    job: &Job,
+/// Writes every output of a document; what was written before an error is given with it.
+pub(super) fn write_document(
+    base: &Path,
     document: &Document,
+    formats: &[Format],
     ours: &HashMap<PathBuf, ContentHash>,
 ) -> Result<AllWritten, (AllWritten, WriteError)> {
     let mut written = Vec::new();
-    for format in formats(job, &document.transcript) {
+    for format in to_write(formats, &document.transcript) {
         let Some(bytes) = render::render(format, document) else {
             continue;
         };
         let known = |path: &Path| ours.get(path).copied();
-        match outputs::write(&job.base, format.suffix(), &bytes, &known) {
+        match outputs::write(base, &render::suffix(format, document), &bytes, &known) {
             Ok(one) => written.push((format, one)),
             Err(error) => return Err((written, error)),
         }
     }
     Ok(written)
-}
-
-/// What is written: the formats asked for, the speakers whenever the reply tells them apart, since they
-/// are paid for; `json` last, so that its presence says that all is there.
-fn formats(job: &Job, transcript: &Transcript) -> Vec<Format> {
-    let mut formats = job.publication.formats.clone();
-    if transcript.tells_speakers() && !formats.contains(&Format::Diarization) {
-        formats.push(Format::Diarization);
-    }
-    formats.sort_by_key(|format| *format == Format::Json);
-    formats
-}
-
-fn document(job: &Job, raw: Vec<u8>) -> Document {
-    let heard = replies_of(job.settings.provider).heard(&raw);
-    let seconds = job
-        .duration
-        .map(crate::domain::audio::AudioDuration::seconds);
-    let cost = job.cost.as_ref().map(|cost| Cost {
-        amount: cost.value,
-        currency: cost.currency.code().to_owned(),
-    });
-    let paid = job.settings.provider.is_paid() && job.attempts > 0;
-    Document {
-        transcript: Transcript::from_heard(heard, seconds),
-        source: source_info(job),
-        job: job_info(job),
-        cost: if paid { cost } else { Some(free()) },
-        raw: Some(raw),
-    }
-}
-
-/// The document of a transcript that was taken up, by this job or by one whose copy this is.
-fn adopted(job: &Job, stored: &StoredReply) -> Result<Document, render::Unread> {
-    let document = render::read(&stored.body)?;
-    Ok(Document {
-        source: source_info(job),
-        job: job_info(job),
-        cost: if stored.job == job.id {
-            document.cost
-        } else {
-            Some(free())
-        },
-        ..document
-    })
-}
-
-fn source_info(job: &Job) -> SourceInfo {
-    let name = job.source.file_name().unwrap_or_default();
-    SourceInfo {
-        file_name: name.to_string_lossy().into_owned(),
-        size: job.size,
-        blake3: job.hash.to_string(),
-    }
-}
-
-fn job_info(job: &Job) -> JobInfo {
-    JobInfo {
-        id: job.id.0,
-        provider: job.settings.provider.name().to_owned(),
-        model: job.settings.model.clone(),
-        run_id: job.run_id.clone(),
-        settings: JobSettings {
-            language: job.settings.language.clone(),
-            diarize: job.settings.diarize,
-            tag_audio_events: job.settings.tag_audio_events,
-        },
-    }
-}
-
-fn free() -> Cost {
-    Cost {
-        amount: Decimal::ZERO,
-        currency: "USD".to_owned(),
-    }
 }

@@ -12,7 +12,8 @@ use super::QueueError;
 use super::jobs;
 use super::outputs::{self, Output, RawReply, ReplyKind};
 use super::row::path_bytes;
-use crate::domain::job::{Candidate, JobId, Reason, Stage, StageName};
+use super::style::{self, Named};
+use crate::domain::job::{Candidate, ContentHash, JobId, Reason, Stage, StageName};
 use crate::domain::money::Amount;
 
 /// A transcript that was found, and what it says of itself.
@@ -28,6 +29,10 @@ pub struct Adoption {
     pub cost: Option<Amount>,
     /// The service's id of its run.
     pub run_id: Option<String>,
+    /// The names that a person gave to its speakers.
+    pub names: Vec<Named>,
+    /// The mark of the style that its outputs were written with.
+    pub mark: ContentHash,
     /// The outputs that lie there, each with the hash of what stenod wrote.
     pub outputs: Vec<Output>,
 }
@@ -57,6 +62,8 @@ pub(super) fn adopt(
     };
     let reply = outputs::store_reply(connection, id, ReplyKind::Adopted, &raw, now)?;
     keep_story(connection, id, adoption, now)?;
+    style::set_names(connection, id, &adoption.names)?;
+    style::remember_mark(connection, id, adoption.mark)?;
     for output in &adoption.outputs {
         outputs::remember(connection, id, output)?;
     }

@@ -461,14 +461,24 @@ pub(super) fn publish_again(
             stage: job.stage.name(),
         });
     };
-    connection
-        .prepare_cached("UPDATE jobs SET publication = ?2 WHERE id = ?1")?
-        .execute(params![job.id.0, to_json(publication)?])?;
+    set_publication(connection, job.id, publication)?;
     let stage = Stage::Received {
         reply,
         trouble: None,
     };
     advance(connection, job.id, &[StageName::Done], &stage, now)
+}
+
+/// Keeps what is written for a job.
+pub(super) fn set_publication(
+    connection: &Connection,
+    id: JobId,
+    publication: &Publication,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET publication = ?2 WHERE id = ?1")?
+        .execute(params![id.0, to_json(publication)?])?;
+    Ok(())
 }
 
 /// Takes a job out of the table that was queued and never touched; says whether it was such a one.

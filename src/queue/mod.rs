@@ -25,6 +25,7 @@ mod recover;
 mod row;
 mod schema;
 mod sources;
+mod style;
 mod submits;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub use pauses::{Pause, PauseReason};
 pub use read::{Attempt, FolderRow, LedgerEntry, Outlook, Reader};
 pub use recover::Recovered;
 pub use sources::{Known, Skipped};
+pub use style::{Named, Rendered};
 
 use crate::domain::job::{Job, JobId, StageName};
 use crate::domain::route::RouteTerms;

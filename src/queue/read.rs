@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::ledger::{self, Spend};
-use super::outputs::{self, Output};
+use super::outputs::{self, Output, StoredReply};
 use super::pauses::{self, Pause};
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, path_bytes, time};
 use super::sources::{self, Known, Skipped};
+use super::style::{self, Named};
 use super::{DATABASE, QueueError, Terms, adopt, jobs};
 use crate::clock::Calendar;
-use crate::domain::job::{ContentHash, Job, JobId, Settings, StageName, State};
+use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, State};
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
 
@@ -267,6 +268,86 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         outputs::of_job(self.connection(), id)
+    }
+
+    /// Whether a job's outputs have no place beside its file any more.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn is_superseded(&self, id: JobId) -> Result<bool, QueueError> {
+        outputs::is_superseded(self.connection(), id)
+    }
+
+    /// What the files of a recording that begin with `base` hashed to when stenod wrote them.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn written_under(
+        &self,
+        base: &Path,
+        source: &Path,
+    ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
+        outputs::written_under(self.connection(), base, source)
+    }
+
+    /// A reply that was kept.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn reply(&self, id: ReplyId) -> Result<StoredReply, QueueError> {
+        outputs::reply(self.connection(), id)
+    }
+
+    /// The names that a person gave to a job's speakers; none in a table that knows no names yet.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn names(&self, id: JobId) -> Result<Vec<Named>, QueueError> {
+        if self.knows("names")? {
+            style::names(self.connection(), id)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// The mark of the style that a job's outputs were last written with.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn style(&self, id: JobId) -> Result<Option<ContentHash>, QueueError> {
+        style::mark(self.connection(), id)
+    }
+
+    /// The done jobs whose recording is `path` or lies in it, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn done_under(&self, path: &Path) -> Result<Vec<Job>, QueueError> {
+        style::done_under(self.connection(), path)
+    }
+
+    /// How many recordings that are `path` or lie in it have a job and none that is done.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn unfinished_under(&self, path: &Path) -> Result<usize, QueueError> {
+        style::unfinished_under(self.connection(), path)
+    }
+
+    /// Every done job, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn done(&self) -> Result<Vec<Job>, QueueError> {
+        style::done(self.connection())
+    }
+
+    /// Whether the table has got this part already: who reads does not bring it to today's schema.
+    fn knows(&self, part: &str) -> Result<bool, QueueError> {
+        Ok(self
+            .connection()
+            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+            .exists([part])?)
     }
 
     /// The pauses of the queue.

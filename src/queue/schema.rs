@@ -8,7 +8,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::QueueError;
 
 /// The steps from nothing to today's schema; a step is never changed once it has been released.
-const STEPS: &[&str] = &[VERSION_1, ROUTES_AND_PIECES, OPEN_RESERVATIONS, SERVICES];
+const STEPS: &[&str] = &[
+    VERSION_1,
+    ROUTES_AND_PIECES,
+    OPEN_RESERVATIONS,
+    SERVICES,
+    NAMES_AND_STYLES,
+];
 
 const VERSION_1: &str = "
 CREATE TABLE jobs (
@@ -206,6 +212,22 @@ CREATE TABLE services (
     address     TEXT PRIMARY KEY,
     accepted_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Names that people give to the speakers of a recording, and a mark of the names and the glossary that
+/// its outputs were last written with.
+const NAMES_AND_STYLES: &str = "
+CREATE TABLE names (
+    job         INTEGER NOT NULL REFERENCES jobs (id),
+    label       TEXT NOT NULL,
+    name        TEXT NOT NULL CHECK (name <> ''),
+    PRIMARY KEY (job, label)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE styles (
+    job         INTEGER PRIMARY KEY REFERENCES jobs (id),
+    mark        BLOB NOT NULL CHECK (length(mark) = 32)
+) STRICT;
 ";
 
 /// Brings the database to today's schema; references are not enforced meanwhile.

@@ -53,6 +53,7 @@ fn recording(path: &str, content: u8) -> Candidate {
         settings: settings(),
         publication: Publication {
             formats: vec![Format::Txt],
+            ..Publication::default()
         },
         output_dir: None,
         route: None,
@@ -423,6 +424,8 @@ async fn the_log_of_a_table_that_was_being_set_aside_is_kept_as_well() {
 fn adoption(base: &str) -> Adoption {
     let file = PathBuf::from(format!("{base}.json"));
     Adoption {
+        names: vec![("Speaker 1".to_owned(), "Ada".to_owned())],
+        mark: ContentHash([9; 32]),
         base: base.into(),
         file: file.clone(),
         body: b"{}".to_vec(),

@@ -12,6 +12,8 @@ mod spread;
 mod tests;
 mod units;
 
+use serde::{Deserialize, Serialize};
+
 use super::transcript::{SpeakerId, Transcript};
 
 pub use spread::{TimedLine, timed_lines};
@@ -55,6 +57,41 @@ pub struct Cue {
     pub text: String,
     /// The same in one line or two.
     pub lines: Vec<String>,
+}
+
+/// Which profile the caption files follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Captions {
+    /// [`Profile::STANDARD`].
+    #[default]
+    Standard,
+    /// [`Profile::PODCAST`].
+    Podcast,
+}
+
+/// When the names of caption files carry the language, as in `film.en.srt`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionLanguage {
+    /// Beside films, whose players choose captions by it.
+    #[default]
+    Auto,
+    /// Wherever the language is known.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Captions {
+    /// How much a caption may hold and how long it stands.
+    #[must_use]
+    pub const fn profile(self) -> Profile {
+        match self {
+            Self::Standard => Profile::STANDARD,
+            Self::Podcast => Profile::PODCAST,
+        }
+    }
 }
 
 impl Profile {

@@ -11,6 +11,7 @@ use serde::Serialize;
 pub use read::{Unread, read};
 
 use super::{Cost, Document, JobInfo, JobSettings, SourceInfo};
+use crate::domain::glossary::Applied;
 use crate::domain::transcript::{
     AudioEvent, Segment, Span, Speaker, SpeakerId, Timing, Warning, Word,
 };
@@ -41,6 +42,7 @@ struct File<'a> {
     cost: Option<CostEntry<'a>>,
     timing: Timing,
     warnings: &'a [Warning],
+    glossary: &'a [Applied],
 }
 
 #[derive(Serialize)]
@@ -136,6 +138,7 @@ pub(super) fn render(document: &Document) -> Option<Vec<u8>> {
         cost: document.cost.as_ref().map(CostEntry::from),
         timing: transcript.timing,
         warnings: &transcript.warnings,
+        glossary: &document.glossary,
     })?;
     Some(sealed(file.strip_suffix(END)?))
 }

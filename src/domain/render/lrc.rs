@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Document, clock, milliseconds, stem};
-use crate::domain::captions::{Naming, Profile, cues};
+use crate::domain::captions::{Naming, cues};
 
 /// The lines, or nothing when there is text without any time.
 pub(super) fn render(document: &Document) -> Option<String> {
@@ -15,7 +15,8 @@ pub(super) fn render(document: &Document) -> Option<String> {
         writeln!(file, "[length:{:02}:{seconds:02}]", hours * 60 + minutes).ok()?;
     }
     file.push_str("[re:stenod]\n");
-    for cue in cues(transcript, &Profile::STANDARD, Naming::InText)? {
+    let profile = document.captions.profile();
+    for cue in cues(transcript, &profile, Naming::InText)? {
         let (hours, minutes, seconds, rest) = clock(cue.start);
         let minutes = hours * 60 + minutes;
         writeln!(

@@ -19,7 +19,10 @@ use std::fmt;
 pub use json::{Unread, read};
 use rust_decimal::Decimal;
 
+use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
+use super::glossary::Applied;
+use super::language;
 use super::transcript::{Span, Timing, Transcript};
 
 /// A finished recording with all that its outputs say.
@@ -33,6 +36,12 @@ pub struct Document {
     pub job: JobInfo,
     /// What it cost, when the service said so.
     pub cost: Option<Cost>,
+    /// The words that a glossary has put right.
+    pub glossary: Vec<Applied>,
+    /// How its captions are cut.
+    pub captions: Captions,
+    /// Whether the names of its caption files carry the language.
+    pub caption_language: CaptionLanguage,
     /// The service's reply as it came; nothing where only the transcript was kept.
     pub raw: Option<Vec<u8>>,
 }
@@ -116,8 +125,8 @@ pub fn render(format: Format, document: &Document) -> Option<Vec<u8>> {
     match format {
         Format::Txt => Some(txt::render(transcript).into_bytes()),
         Format::Json => json::render(document),
-        Format::Srt => srt::render(transcript).map(String::into_bytes),
-        Format::Vtt => vtt::render(transcript).map(String::into_bytes),
+        Format::Srt => srt::render(document).map(String::into_bytes),
+        Format::Vtt => vtt::render(document).map(String::into_bytes),
         Format::Md => Some(md::render(document).into_bytes()),
         Format::Tsv => tsv::render(transcript).map(String::into_bytes),
         Format::Diarization => diarization::render(document),
@@ -147,6 +156,47 @@ pub fn lack(format: Format, document: &Document) -> Option<Lack> {
             (!silent && timeless).then_some(Lack::Times)
         }
     }
+}
+
+/// Endings of the names of films, small: their players choose captions by the language in the name.
+const FILMS: [&str; 14] = [
+    "3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm",
+    "wmv",
+];
+
+/// What follows the stem and a dot in the name of a document's file: the format's own suffix, for
+/// captions perhaps with the language before it.
+#[must_use]
+pub fn suffix(format: Format, document: &Document) -> String {
+    let plain = format.suffix();
+    match caption_code(format, document) {
+        Some(code) => format!("{code}.{plain}"),
+        None => plain.to_owned(),
+    }
+}
+
+/// The language in the name of a caption file, if one is wanted there and does not stand there already.
+fn caption_code(format: Format, document: &Document) -> Option<String> {
+    let extension = document
+        .source
+        .file_name
+        .rsplit_once('.')
+        .map(|(_, end)| end.to_lowercase());
+    let is_wanted = match document.caption_language {
+        CaptionLanguage::Never => false,
+        CaptionLanguage::Always => true,
+        CaptionLanguage::Auto => extension.is_some_and(|end| FILMS.contains(&end.as_str())),
+    };
+    if !is_wanted || !matches!(format, Format::Srt | Format::Vtt) {
+        return None;
+    }
+    let heard = document
+        .transcript
+        .language
+        .as_deref()
+        .and_then(language::short_code);
+    let code = heard.or_else(|| language::short_code(&document.job.settings.language))?;
+    (!stem(document).ends_with(&format!(".{code}"))).then_some(code)
 }
 
 /// Whether a format's times are estimates by the length of the text, because the service gave none.
@@ -221,8 +271,35 @@ mod tests {
                 settings,
             },
             cost: None,
+            glossary: Vec::new(),
+            captions: Captions::Standard,
+            caption_language: CaptionLanguage::Auto,
             raw: Some(Vec::new()),
         }
+    }
+
+    #[test]
+    fn captions_carry_the_language_where_players_need_it() {
+        let mut document = document(Transcript::from_heard(Heard::default(), None));
+        let mut named = |file_name: &str, language: Option<&str>, rule: CaptionLanguage| {
+            document.source.file_name = file_name.to_owned();
+            document.transcript.language = language.map(str::to_owned);
+            document.caption_language = rule;
+            [Format::Srt, Format::Vtt, Format::Txt].map(|format| suffix(format, &document))
+        };
+        let auto = CaptionLanguage::Auto;
+        assert_eq!(
+            named("a.MP4", Some("English"), auto),
+            ["en.srt", "en.vtt", "txt"]
+        );
+        assert_eq!(named("a.mp3", Some("en"), auto), ["srt", "vtt", "txt"]);
+        assert_eq!(named("a.mkv", None, auto), ["srt", "vtt", "txt"]);
+        assert_eq!(named("a.en.mkv", Some("eng"), auto)[0], "srt");
+        assert_eq!(
+            named("a.mp3", Some("deu"), CaptionLanguage::Always)[0],
+            "de.srt"
+        );
+        assert_eq!(named("a.mp4", Some("en"), CaptionLanguage::Never)[0], "srt");
     }
 
     fn packed(text: &str) -> String {

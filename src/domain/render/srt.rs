@@ -5,14 +5,14 @@
 
 use std::fmt::Write as _;
 
-use super::clock;
-use crate::domain::captions::{Naming, Profile, cues};
-use crate::domain::transcript::Transcript;
+use super::{Document, clock};
+use crate::domain::captions::{Naming, cues};
 
 /// The captions, or nothing when there is text without any time.
-pub(super) fn render(transcript: &Transcript) -> Option<String> {
+pub(super) fn render(document: &Document) -> Option<String> {
+    let profile = document.captions.profile();
     let mut file = String::new();
-    for (cue, number) in cues(transcript, &Profile::STANDARD, Naming::InText)?
+    for (cue, number) in cues(&document.transcript, &profile, Naming::InText)?
         .iter()
         .zip(1_u64..)
     {

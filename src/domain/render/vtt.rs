@@ -5,17 +5,19 @@
 
 use std::fmt::Write as _;
 
-use super::clock;
-use crate::domain::captions::{Naming, Profile, cues};
+use super::{Document, clock};
+use crate::domain::captions::{Naming, cues};
 use crate::domain::transcript::{SpeakerId, Timing, Transcript};
 
 /// The captions, or nothing when there is text without any time.
-pub(super) fn render(transcript: &Transcript) -> Option<String> {
+pub(super) fn render(document: &Document) -> Option<String> {
+    let transcript = &document.transcript;
+    let profile = document.captions.profile();
     let mut file = String::from("WEBVTT\n");
     if let Some(note) = note(transcript) {
         write!(file, "\nNOTE {note}\n").ok()?;
     }
-    for cue in cues(transcript, &Profile::STANDARD, Naming::Apart)? {
+    for cue in cues(transcript, &profile, Naming::Apart)? {
         let (start, end) = (time(cue.start), time(cue.end));
         let voice = voice(transcript, cue.speaker);
         let text = escaped(&cue.lines.join("\n"));

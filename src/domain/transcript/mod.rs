@@ -26,6 +26,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+pub(crate) use align::letter_count;
 pub use heard::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
 pub(crate) use script::{is_spaceless, needs_dictionary};
 pub use sentences::{append, ends_clause, ends_sentence, sentences};
@@ -212,6 +213,11 @@ impl Transcript {
     #[must_use]
     pub fn tells_speakers(&self) -> bool {
         self.speakers.len() > 1 || self.speakers.iter().any(|speaker| speaker.name.is_some())
+    }
+
+    /// Makes one speaker of all who are called the same, where a person has named one of them.
+    pub fn unite_namesakes(&mut self) {
+        speakers::unite_namesakes(self);
     }
 
     /// Whether the segments hold every letter of the text, so that either can be shown.

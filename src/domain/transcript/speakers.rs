@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use super::span::to_milliseconds;
 use super::times::Mark;
-use super::{Heard, Span};
+use super::{Heard, Span, Speaker, SpeakerId, Transcript, Turn};
 
 /// How many turns that start before a moment are looked at, newest first.
 const TURNS_AT_ONCE: usize = 32;
@@ -184,6 +185,43 @@ pub(super) fn fill_between(speakers: &mut [Option<usize>]) {
         before = next;
         at += run + 1;
     }
+}
+
+/// Makes one speaker of all who are called the same, where a person has named one of them; they are
+/// numbered anew in the order of their first words.
+pub(super) fn unite_namesakes(transcript: &mut Transcript) {
+    let mut united: Vec<Speaker> = Vec::new();
+    let mut ids: HashMap<SpeakerId, SpeakerId> = HashMap::new();
+    for speaker in transcript.speakers.drain(..) {
+        let namesake = united.iter_mut().find(|known| {
+            let is_named = known.name.is_some() || speaker.name.is_some();
+            is_named && known.display_name() == speaker.display_name()
+        });
+        if let Some(known) = namesake {
+            ids.insert(speaker.id, known.id);
+            known.seconds = to_milliseconds(known.seconds + speaker.seconds);
+            known.name = known.name.take().or(speaker.name);
+        } else {
+            let id = SpeakerId(united.len());
+            ids.insert(speaker.id, id);
+            united.push(Speaker { id, ..speaker });
+        }
+    }
+    let renumber = |speaker: &mut Option<SpeakerId>| {
+        *speaker = speaker.and_then(|id| ids.get(&id).copied());
+    };
+    for segment in &mut transcript.segments {
+        renumber(&mut segment.speaker);
+        segment
+            .words
+            .iter_mut()
+            .for_each(|word| renumber(&mut word.speaker));
+    }
+    for speaker in &mut united {
+        let of_speaker = |turn: &Turn<'_>| turn.speaker == Some(speaker.id);
+        speaker.turns = transcript.turns().filter(of_speaker).count();
+    }
+    transcript.speakers = united;
 }
 
 fn labelled_spans(heard: &Heard) -> Vec<(&str, Option<Span>)> {

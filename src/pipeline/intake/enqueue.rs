@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::Intake;
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
+use crate::domain::naming;
 use crate::domain::route::{Shape, first_stage};
 use crate::domain::settle::Fingerprint;
+use crate::domain::style::Style;
+use crate::pipeline::document::style;
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::{Enqueued, Known};
 use crate::supervise::{TaskPanicked, blocking};
@@ -27,8 +30,8 @@ impl Intake {
         else {
             return Ok(());
         };
-        let settings = place.settings.clone();
-        let twins = self.pipeline.queue.twins(*hash, settings).await?;
+        let settings = place.settings_of(&source);
+        let twins = self.pipeline.queue.twins(*hash, settings.clone()).await?;
         let is_new = !twins.iter().any(|twin| twin.source == source);
         let gone = if is_new {
             gone_twin(twins).await?
@@ -49,7 +52,7 @@ impl Intake {
             size: fingerprint.size,
             duration: *duration,
             format: *format,
-            settings: place.settings.clone(),
+            settings,
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),
             route,
@@ -93,24 +96,36 @@ impl Intake {
         if !matches!(job.stage, Stage::Done { .. }) {
             return Ok(None);
         }
-        let mut publication = job.publication.clone();
-        let new = wanted
-            .formats
-            .iter()
-            .filter(|format| !job.publication.formats.contains(format));
-        publication.formats.extend(new.copied());
-        if publication != job.publication {
+        let publication = job.publication.brought_up_to(wanted);
+        if publication != job.publication || self.has_other_style(job).await? {
             return Ok(Some(publication));
         }
         if !self.options.one_shot {
             return Ok(None);
         }
-        let outputs = self.pipeline.queue.outputs(job.id).await?;
+        let mut outputs = self.pipeline.queue.outputs(job.id).await?;
+        // What lies under an earlier name, or was written elsewhere once, is not written again.
+        outputs.retain(|output| naming::is_output_of(&job.base, &output.path));
         // None at all: a later job of the same file has taken them over.
         let missing = blocking(move || {
             outputs.is_empty() || outputs.iter().any(|output| is_gone(&output.path))
         });
         Ok(missing.await?.then_some(publication))
+    }
+
+    /// Whether names or words were noted since the outputs of a job were written; a file with a mistake
+    /// says nothing of either.
+    async fn has_other_style(&self, job: &Job) -> Result<bool, PipelineError> {
+        let id = job.id;
+        let (names, mark) = self
+            .pipeline
+            .queue
+            .read(move |reader| Ok((reader.names(id)?, reader.style(id)?)))
+            .await?;
+        let (notes, source) = (self.pipeline.notes.clone(), job.source.clone());
+        let noted = blocking(move || style(&notes, &source, names)).await?;
+        let mark = mark.unwrap_or_else(|| Style::default().mark());
+        Ok(noted.mistakes.is_empty() && noted.style.mark() != mark)
     }
 
     /// Whether a new recording would be one too many for `--limit`.

@@ -32,7 +32,8 @@ use self::scene::Scene;
 use self::service::FakeService;
 use self::world::{Crash, Turns, World};
 use super::{
-    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, drive, publish,
+    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, drive, plain,
+    publish,
 };
 use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
@@ -43,7 +44,7 @@ use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
 use crate::faults::{Bug, Installed, planted};
-use crate::queue::{DATABASE, Limits, Queue};
+use crate::queue::{DATABASE, Limits, Queue, ReplyKind, StoredReply};
 use crate::speech::{Answer, replies_of};
 
 /// How recordings travel.
@@ -318,6 +319,7 @@ impl Simulation {
                 },
             )),
             clock: self.world.clone(),
+            notes: Arc::default(),
             chance: Chance::from_seed(self.case.seed),
             limiter: Limiter::new(NonZeroU32::new(20).expect("not zero")),
             pace: Pace {
@@ -434,7 +436,18 @@ pub(super) async fn mistaken(
     let replies = replies_of(job.settings.provider);
     if planted(Bug::PublishUnstored) && replies.shape(&answer.body) == Shape::Transcript {
         let nothing = std::collections::HashMap::new();
-        drop(publish::write_all(job, answer.body.clone(), &nothing));
+        let stored = StoredReply {
+            job: job.id,
+            kind: ReplyKind::Service,
+            status: answer.status,
+            body: answer.body.clone(),
+        };
+        if let Ok(document) = plain(job, stored) {
+            let formats = &job.publication.formats;
+            drop(publish::write_document(
+                &job.base, &document, formats, &nothing,
+            ));
+        }
     }
     if planted(Bug::PollUnstoredTicket)
         && let Some(ticket) = replies.ticket(&answer.body)

@@ -119,6 +119,7 @@ impl Scene {
             },
             publication: Publication {
                 formats: formats.to_vec(),
+                ..Publication::default()
             },
             output_dir: None,
             route: None,

@@ -14,7 +14,12 @@ pub fn wav(seed: u64, seconds: f64) -> Vec<u8> {
         state ^= state << 17;
         (state >> 52) as i16 - 2048
     });
-    let data: Vec<u8> = noise.take(samples).flat_map(i16::to_le_bytes).collect();
+    pcm(noise.take(samples))
+}
+
+/// A WAV of these samples: 16 kHz, mono, 16 bits.
+pub fn pcm(samples: impl IntoIterator<Item = i16>) -> Vec<u8> {
+    let data: Vec<u8> = samples.into_iter().flat_map(i16::to_le_bytes).collect();
     [header(data.len() as u32).as_slice(), &data].concat()
 }
 

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{END, FORMAT, SEAL_KEY, SEAL_LENGTH, VERSION};
+use crate::domain::captions::{CaptionLanguage, Captions};
+use crate::domain::glossary::Applied;
 use crate::domain::render::{Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::transcript::{
     AudioEvent, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode, Word,
@@ -42,6 +44,8 @@ struct File {
     cost: Option<CostEntry>,
     timing: Timing,
     warnings: Vec<WarningEntry>,
+    #[serde(default)]
+    glossary: Vec<Applied>,
 }
 
 #[derive(Deserialize)]
@@ -137,6 +141,13 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unread> {
         },
         job: job(file.job)?,
         cost: file.cost.map(cost).transpose()?,
+        glossary: file
+            .glossary
+            .into_iter()
+            .map(applied)
+            .collect::<Result<_, _>>()?,
+        captions: Captions::default(),
+        caption_language: CaptionLanguage::default(),
         raw: None,
         transcript: Transcript {
             segments: segments(file.segments, file.speakers.len())?,
@@ -253,6 +264,14 @@ fn warning(entry: WarningEntry) -> Result<Warning, Unread> {
     })
 }
 
+fn applied(entry: Applied) -> Result<Applied, Unread> {
+    Ok(Applied {
+        from: one_line(entry.from, "glossary")?,
+        to: one_line(entry.to, "glossary")?,
+        count: entry.count,
+    })
+}
+
 fn span(start: Option<f64>, end: Option<f64>) -> Option<Span> {
     Some(Span::new(start?, end?))
 }
@@ -358,6 +377,10 @@ mod tests {
                 "\"text\": \"\\u0000\",\n  \"lang",
             ),
             ("0.0010", "a lot"),
+            (
+                "\"warnings\": []",
+                "\"warnings\": [], \"glossary\": [{\"from\": \"a\\nb\", \"to\": \"c\", \"count\": 1}]",
+            ),
             ("\"size\": 1", "\"size\": -1"),
             ("\"duration\": 1.5", "\"duration\": 1e999"),
             ("\"timing\": \"words\"", "\"timing\": \"exact\""),

@@ -1,0 +1,174 @@
+//! `stenod speakers`: who speaks in a recording, and what they are called.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use super::{Failure, Session, SpeakersArguments, exit, render, show, view};
+use crate::domain::audio::AudioDuration;
+use crate::domain::cast::{self, Cast, Person};
+use crate::domain::job::{Job, Stage};
+use crate::domain::style::Style;
+use crate::domain::transcript::{Span, Transcript};
+use crate::notes::Notes;
+use crate::pipeline::{RenderOptions, plain};
+use crate::queue::{Queue, Reader};
+
+/// How much of a first sentence is shown, in characters.
+const SHOWN_OF_A_SENTENCE: usize = 60;
+
+/// A recording without names, and the names that it has by now.
+struct Talk {
+    job: Job,
+    transcript: Transcript,
+    own: BTreeMap<String, String>,
+    noted: Style,
+}
+
+pub(super) async fn execute(
+    session: &Session,
+    arguments: &SpeakersArguments,
+) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let Some(reader) = Reader::open(&config.state_dir)? else {
+        return Err(show::unknown(&arguments.job));
+    };
+    let mut talk = Talk::read(&reader, &arguments.job)?;
+    drop(reader);
+    if arguments.names.is_empty() {
+        talk.say(session)?;
+        return Ok(exit::DONE);
+    }
+    let mut changes: BTreeMap<String, String> = BTreeMap::new();
+    for text in &arguments.names {
+        let given =
+            cast::assign(&talk.people(), text).map_err(|error| Failure::new(exit::USAGE, error))?;
+        changes.extend(given.iter().cloned());
+        talk.own.extend(given);
+    }
+    let queue = Arc::new(Queue::open(&config.state_dir, session.clock.now())?);
+    queue
+        .set_names(talk.job.id, changes.into_iter().collect())
+        .await?;
+    let options = RenderOptions::default();
+    let jobs = vec![talk.job.clone()];
+    let report = render::render(session, &queue, &config, jobs, &options).await?;
+    if session.output.json() {
+        talk.say(session)?;
+    } else {
+        session.output.say(&talk.text())?;
+        render::say(session, &report, 0)?;
+    }
+    Ok(render::code(&report))
+}
+
+impl Talk {
+    fn read(reader: &Reader<'_>, named: &Path) -> Result<Self, Failure> {
+        let job = show::find(reader, named)?.ok_or_else(|| {
+            let unknown = show::unknown(named);
+            if named.is_dir() {
+                unknown.hint("a folder has a file speakers.toml: see `stenod speakers --help`")
+            } else {
+                unknown
+            }
+        })?;
+        let Stage::Done { reply } = job.stage else {
+            let state = job.stage.state();
+            let error = anyhow::anyhow!(
+                "{} is not transcribed yet: it is {state}",
+                shown(&job.source)
+            );
+            return Err(Failure::new(exit::UNEXPECTED, error));
+        };
+        let document = plain(&job, reader.reply(reply)?).map_err(anyhow::Error::new)?;
+        Ok(Self {
+            transcript: document.transcript,
+            own: reader.names(job.id)?.into_iter().collect(),
+            noted: Notes::default().of(&job.source).style,
+            job,
+        })
+    }
+
+    fn people(&self) -> Vec<Person> {
+        let names = self.own.iter().filter(|(_, name)| !name.is_empty());
+        let mut cast = Cast::default();
+        cast.lay_below(names.map(|(label, name)| (label, name.as_str())));
+        cast::people(&self.transcript, &cast.above(&self.noted.cast))
+    }
+
+    fn say(&self, session: &Session) -> Result<(), Failure> {
+        if session.output.json() {
+            session.output.document(&self.json())?;
+        } else if self.transcript.speakers.is_empty() {
+            session
+                .output
+                .say("the transcript tells nobody apart: use a model that does, with --diarize")?;
+        } else {
+            session.output.data(&(self.text() + "\n"))?;
+        }
+        Ok(())
+    }
+
+    /// A line for each speaker.
+    fn text(&self) -> String {
+        let people = self.people();
+        let called = |person: &Person| {
+            let labels = person
+                .labels
+                .iter()
+                .map(|label| clean(label))
+                .collect::<Vec<_>>()
+                .join(", ");
+            match &person.name {
+                Some(name) => format!("{} ({labels})", clean(name)),
+                None => labels,
+            }
+        };
+        let width = people
+            .iter()
+            .map(|person| called(person).chars().count())
+            .max();
+        let lines = people.iter().map(|person| {
+            let time = AudioDuration::from_micros(
+                Span::new(0.0, person.seconds).end_milliseconds() * 1000,
+            );
+            let turns = if person.turns == 1 { "turn " } else { "turns" };
+            format!(
+                "{}  {:<width$}  {:>8}  {:>4} {turns}  {}",
+                person.id,
+                called(person),
+                time.to_string(),
+                person.turns,
+                begin(&person.first),
+                width = width.unwrap_or_default(),
+            )
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn json(&self) -> Value {
+        let speakers: Value = self
+            .people()
+            .iter()
+            .map(|person| {
+                json!({
+                    "id": person.id, "labels": person.labels, "name": person.name,
+                    "seconds": person.seconds, "turns": person.turns, "first": person.first,
+                })
+            })
+            .collect();
+        json!({"id": self.job.id.0, "source": view::path(&self.job.source), "speakers": speakers})
+    }
+}
+
+/// The begin of a sentence.
+fn begin(sentence: &str) -> String {
+    let mut begin: String = clean(sentence).chars().take(SHOWN_OF_A_SENTENCE).collect();
+    if begin.chars().count() < sentence.chars().count() {
+        begin.push('…');
+    }
+    begin
+}

@@ -1,0 +1,561 @@
+//! What becomes of a transcript: every format, names, glossaries, and writing it all again for nothing.
+
+#![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests make and edit files as users do"
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stenod::media::decode::Samples;
+use stenod_support::audio::{pcm, wav};
+use stenod_support::service::{Endpoint, Reply, Rule};
+use stenod_support::stage::{Outcome, Stage};
+
+/// Every format, in the order of the documentation.
+const ALL: &str = "txt,json,srt,vtt,md,tsv,diarization,rttm,podcast,lrc,raw";
+/// The endings of their files.
+const SUFFIXES: [&str; 11] = [
+    "txt",
+    "json",
+    "srt",
+    "vtt",
+    "md",
+    "tsv",
+    "diarization.json",
+    "rttm",
+    "podcast.json",
+    "lrc",
+    "raw.json",
+];
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_stenod"))
+}
+
+fn requests(stage: &Stage) -> u64 {
+    stage.service.look(|log| log.events())
+}
+
+/// The samples of an example recording.
+fn samples(name: &str) -> Vec<f32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/recordings")
+        .join(name);
+    let mut decoding = Samples::open(&path).unwrap();
+    let mut samples = Vec::new();
+    let mut buffer = vec![0.0; 16_000];
+    loop {
+        match decoding.read(&mut buffer).unwrap() {
+            0 => return samples,
+            count => samples.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+/// A stretch of one of the two voices.
+struct Said {
+    label: (&'static str, &'static str),
+    text: &'static str,
+    start: f64,
+    seconds: f64,
+}
+
+/// A conversation of two real voices, and who says what when.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "samples lie between -1 and 1"
+)]
+fn conversation() -> (Vec<u8>, Vec<Said>) {
+    let (president, reader) = (samples("jfk.flac"), samples("librivox-0880.wav"));
+    let seconds = |samples: &[f32]| samples.len() as f64 / 16_000.0;
+    let half = 16_000 * 53 / 10;
+    let parts = [&president[..half], &reader[..], &president[half..]];
+    let labels = [("speaker_1", "Speaker 1"), ("speaker_0", "Speaker 2")];
+    let texts = [
+        "And so, my fellow Americans:",
+        "he was not an ill disposed young man",
+        "ask not what your country can do for you, ask what you can do for your country.",
+    ];
+    let mut start = 0.0;
+    let mut said = Vec::new();
+    for ((part, text), label) in parts
+        .iter()
+        .zip(texts)
+        .zip([labels[0], labels[1], labels[0]])
+    {
+        said.push(Said {
+            label,
+            text,
+            start,
+            seconds: seconds(part),
+        });
+        start += seconds(part);
+    }
+    let samples = parts
+        .concat()
+        .into_iter()
+        .map(|sample| (sample * 32_767.0) as i16);
+    (pcm(samples), said)
+}
+
+/// What the service says of the conversation: words and turns have labels of their own.
+fn completed(said: &[Said]) -> Value {
+    let mut words = Vec::new();
+    for one in said {
+        let count = one.text.split_whitespace().count() as f64;
+        for (word, at) in one.text.split_whitespace().zip(0_u32..) {
+            let start = one.start + one.seconds * f64::from(at) / count;
+            words.push(json!({
+                "text": word, "start": start, "end": start + 0.8 * one.seconds / count,
+                "type": "word", "speaker_id": one.label.0,
+            }));
+            words.push(json!({"text": " ", "type": "spacing", "speaker_id": one.label.0}));
+        }
+    }
+    let turns: Value = said
+        .iter()
+        .map(|one| {
+            json!({"speaker": one.label.1, "text": one.text, "start": one.start, "end": one.start + one.seconds})
+        })
+        .collect();
+    let text: Vec<_> = said.iter().map(|one| one.text).collect();
+    json!({
+        "status": "completed", "transcription": text.join(" "),
+        "metadata": {"language": "eng", "cost": 0.002, "currency": "USD", "model": "Elevenlabs-STT"},
+        "words": words, "diarization": {"segments": turns},
+    })
+}
+
+/// A stage on which the conversation was transcribed by an asynchronous run.
+fn transcribed(formats: &str) -> Stage {
+    let stage = stage();
+    let (recording, said) = conversation();
+    stage.put("talk.wav", &recording);
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    stage.set("transcribe.diarize", true);
+    let reply = Reply::json(200, &completed(&said));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Status).after(1).always().answer(reply));
+    stage.stenod(["run", "-f", formats]).success();
+    assert!(
+        stage.service.look(|log| log.polls().count()) > 1,
+        "no asynchronous run"
+    );
+    stage
+}
+
+/// Copies the files of a stage to where the independent readers look, if they are to look.
+fn hand_over(stage: &Stage) {
+    if let Some(folder) = std::env::var_os("STENOD_READERS").map(PathBuf::from) {
+        fs::create_dir_all(&folder).unwrap();
+        for suffix in SUFFIXES {
+            let name = format!("talk.{suffix}");
+            fs::copy(stage.at(&name), folder.join(name)).unwrap();
+        }
+    }
+}
+
+fn render(stage: &Stage, arguments: &[&str]) -> Outcome {
+    let call = stage.call(["render"].iter().chain(arguments));
+    // Neither a key nor a network is needed.
+    call.without("NANOGPT_API_KEY").output()
+}
+
+fn speakers(stage: &Stage, names: &[&str]) -> Outcome {
+    let path = stage.at("talk.wav");
+    let arguments = ["speakers", path.to_str().unwrap()];
+    let call = stage.call(arguments.iter().chain(names));
+    call.without("NANOGPT_API_KEY").output()
+}
+
+#[test]
+fn a_real_conversation_comes_out_in_all_eleven_formats() {
+    let stage = transcribed(ALL);
+    for suffix in SUFFIXES {
+        let text = stage.read(format!("talk.{suffix}"));
+        assert!(!text.is_empty(), "{suffix}");
+    }
+    let text = stage.read("talk.txt");
+    assert!(
+        text.contains("Speaker 2: he was not an ill disposed young man"),
+        "{text}"
+    );
+    assert_eq!(text.matches("Speaker 1: ").count(), 2, "{text}");
+    let document = stage.read_json("talk.json");
+    assert_eq!(document["language"], "eng");
+    assert_eq!(document["job"]["settings"]["language"], "auto");
+    assert_eq!(document["timing"], "words");
+    assert_eq!(document["warnings"], json!([]));
+    let speakers = stage.read_json("talk.diarization.json")["speakers"].clone();
+    assert_eq!(
+        (&speakers[0]["label"], &speakers[0]["turns"]),
+        (&json!("Speaker 1"), &json!(2))
+    );
+    hand_over(&stage);
+    stage.check();
+}
+
+#[test]
+fn what_was_deleted_is_written_again_byte_for_byte_without_key_or_network() {
+    let stage = transcribed(ALL);
+    let before: Vec<_> = SUFFIXES
+        .iter()
+        .map(|one| stage.read(format!("talk.{one}")))
+        .collect();
+    for suffix in SUFFIXES {
+        fs::remove_file(stage.at(format!("talk.{suffix}"))).unwrap();
+    }
+    let asked = requests(&stage);
+    let told = render(&stage, &["--json"]).success().json();
+    assert_eq!(told["written"].as_array().unwrap().len(), 11, "{told}");
+    let after: Vec<_> = SUFFIXES
+        .iter()
+        .map(|one| stage.read(format!("talk.{one}")))
+        .collect();
+    assert!(before == after);
+    let told = render(&stage, &["--json"]).success().json();
+    assert_eq!(
+        (&told["written"], &told["unchanged"]),
+        (&json!([]), &json!(11))
+    );
+    assert_eq!(requests(&stage), asked);
+    // A run finds nothing that it would have to write.
+    stage
+        .stenod(["run", "-f", ALL])
+        .success()
+        .says("nothing to do");
+}
+
+#[test]
+fn chosen_recordings_get_chosen_formats_and_keep_them() {
+    let stage = stage();
+    stage.put("a/one.wav", &wav(1, 1.0));
+    stage.put("b/two.wav", &wav(2, 1.0));
+    stage.stenod(["run"]).success();
+    let folder = stage.at("a");
+    render(&stage, &["-f", "srt,rttm", folder.to_str().unwrap()])
+        .success()
+        .says("left rttm")
+        .says("does not tell speakers apart");
+    assert!(stage.at("a/one.srt").exists() && !stage.at("b/two.srt").exists());
+    fs::remove_file(stage.at("a/one.srt")).unwrap();
+    render(&stage, &[]).success();
+    assert!(stage.at("a/one.srt").exists() && !stage.at("b/two.srt").exists());
+    let one = stage.at("b/two.wav");
+    let tree = stage.root().join("tree");
+    render(
+        &stage,
+        &["-o", tree.to_str().unwrap(), one.to_str().unwrap()],
+    )
+    .success();
+    assert!(tree.join("b/two.txt").exists() && !tree.join("a").exists());
+    // What was written elsewhere once is not missed there by a run.
+    fs::remove_dir_all(&tree).unwrap();
+    stage.stenod(["run"]).success().says("nothing to do");
+    assert!(!tree.exists());
+    let nowhere = stage.root().join("nowhere");
+    render(&stage, &[nowhere.to_str().unwrap()])
+        .code(1)
+        .says("nowhere");
+    render(&stage, &["-f", "docx"]).code(2).says("docx");
+}
+
+#[test]
+fn an_edited_file_is_left_and_the_new_one_takes_the_next_name() {
+    let stage = transcribed("txt,json");
+    fs::write(stage.at("talk.txt"), "mine").unwrap();
+    speakers(&stage, &["Speaker 1=Ada"])
+        .success()
+        .says("is not stenod's to replace");
+    assert_eq!(stage.read("talk.txt"), "mine");
+    assert!(stage.read("talk.2.txt").contains("Ada: "));
+    speakers(&stage, &["Speaker 1=Eve"]).success();
+    assert_eq!(stage.read("talk.txt"), "mine");
+    assert!(stage.read("talk.2.txt").contains("Eve: ") && !stage.at("talk.3.txt").exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_and_the_others_are_written() {
+    if !stenod_support::stage::is_root() {
+        return;
+    }
+    let stage = stage();
+    stage.put("a/one.wav", &wav(1, 1.0));
+    stage.put("b/two.wav", &wav(2, 1.0));
+    stage.stenod(["run"]).success();
+    stage.give_away();
+    let locked = fs::Permissions::from_mode(0o555);
+    fs::set_permissions(stage.at("a"), locked).unwrap();
+    let call = stage
+        .call(["render", "-f", "srt"])
+        .user(stenod_support::stage::NOBODY);
+    call.output().code(3).says("failed srt").says("denied");
+    assert!(stage.at("b/two.srt").exists() && !stage.at("a/one.srt").exists());
+}
+
+#[test]
+fn while_a_daemon_holds_the_table_names_are_listed_and_nothing_else_is_done() {
+    let stage = transcribed("txt,json");
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the daemon", || stage.json(&["status"])["running"] == true);
+    render(&stage, &[]).code(11).says("holds");
+    speakers(&stage, &[]).success().says("Speaker 1");
+    speakers(&stage, &["Speaker 1=Ada"]).code(11);
+    watch.terminate();
+    watch.outcome().no_panic();
+}
+
+#[test]
+fn names_stand_in_every_format_and_can_be_joined_and_taken_away() {
+    let stage = transcribed(ALL);
+    let list = speakers(&stage, &["--json"]).success().json()["speakers"].clone();
+    assert_eq!(list[0]["labels"], json!(["Speaker 1"]));
+    assert_eq!(list[0]["first"], "And so, my fellow Americans:");
+    assert_eq!(
+        (&list[0]["turns"], &list[1]["turns"]),
+        (&json!(2), &json!(1))
+    );
+    speakers(
+        &stage,
+        &["Speaker 1=John F. Kennedy", "SPEAKER_01=Anna <b>"],
+    )
+    .success();
+    for suffix in [
+        "txt",
+        "json",
+        "srt",
+        "vtt",
+        "md",
+        "diarization.json",
+        "podcast.json",
+        "lrc",
+    ] {
+        let text = stage.read(format!("talk.{suffix}"));
+        assert!(text.contains("John F. Kennedy"), "{suffix}: {text}");
+    }
+    assert!(stage.read("talk.rttm").contains(" John_F._Kennedy "));
+    assert!(stage.read("talk.vtt").contains("<v Anna &lt;b&gt;>"));
+    assert!(!stage.read("talk.raw.json").contains("Kennedy"));
+    speakers(&stage, &["Anna <b>=Speaker 1"]).success();
+    let people = stage.read_json("talk.json")["speakers"].clone();
+    assert_eq!(people.as_array().unwrap().len(), 1, "{people}");
+    assert_eq!(people[0]["turns"], 1);
+    speakers(&stage, &["Speaker 2=", "Speaker 1="]).success();
+    assert!(stage.read("talk.txt").starts_with("Speaker 1: "));
+    speakers(&stage, &["Speaker 9=Ada"])
+        .code(2)
+        .says("SPEAKER_00 (Speaker 1)");
+    speakers(&stage, &["Speaker 1=A\nB"])
+        .code(2)
+        .says("one line");
+}
+
+#[test]
+fn names_and_words_noted_in_a_folder_reach_past_files_at_the_next_run() {
+    let stage = transcribed("txt,json");
+    fs::write(
+        stage.at("speakers.toml"),
+        "\"Speaker 1\" = \"Jack\"\n\"Speaker 2\" = \"Anna\"\n",
+    )
+    .unwrap();
+    fs::write(
+        stage.root().join("glossary.toml"),
+        "americans = \"Martians\"\n\"young man\" = \"old boy\"\n",
+    )
+    .unwrap();
+    let asked = requests(&stage);
+    stage.stenod(["run"]).success();
+    let text = stage.read("talk.txt");
+    assert!(text.contains("Jack: And so, my fellow Martians:"), "{text}");
+    assert!(
+        text.contains("Anna: he was not an ill disposed old boy"),
+        "{text}"
+    );
+    let document = stage.read_json("talk.json");
+    assert_eq!(
+        document["glossary"],
+        json!([
+            {"from": "americans", "to": "Martians", "count": 1},
+            {"from": "young man", "to": "old boy", "count": 1}
+        ])
+    );
+    stage.stenod(["run"]).success().says("nothing to do");
+    // The names of the recording itself come first.
+    speakers(&stage, &["Anna=Eve"]).success();
+    assert!(stage.read("talk.txt").contains("Eve: he was"));
+    fs::remove_file(stage.at("speakers.toml")).unwrap();
+    fs::remove_file(stage.root().join("glossary.toml")).unwrap();
+    render(&stage, &[]).success();
+    let text = stage.read("talk.txt");
+    assert!(
+        text.contains("Speaker 1: And so, my fellow Americans:") && text.contains("Eve: "),
+        "{text}"
+    );
+    assert_eq!(requests(&stage), asked);
+}
+
+#[test]
+fn a_mistake_in_a_noted_file_is_said_once_and_keeps_nothing_from_being_transcribed() {
+    let stage = transcribed("txt,json");
+    fs::write(stage.at("speakers.toml"), "\"Speaker 1\" = \"Jack\"\n").unwrap();
+    render(&stage, &[]).success();
+    fs::write(
+        stage.at("speakers.toml"),
+        "\"Speaker 1\" = \"Jack\"\n\"Speaker 2\" = 2\n",
+    )
+    .unwrap();
+    stage.put("more.wav", &wav(7, 1.0));
+    stage.service.unscript();
+    let outcome = stage.stenod(["run"]).success();
+    assert_eq!(
+        outcome.stderr.matches("speakers.toml:2:").count(),
+        1,
+        "{}",
+        outcome.tell()
+    );
+    assert!(stage.at("more.txt").exists());
+    // What was written with the names stays as it is until the mistake is mended.
+    assert!(stage.read("talk.txt").contains("Jack: "));
+    render(&stage, &[]).code(3).says("speakers.toml:2:");
+    assert!(stage.read("talk.txt").contains("Jack: "));
+}
+
+#[test]
+fn a_format_that_is_configured_later_is_written_at_the_next_start_of_either() {
+    let stage = transcribed("txt,json");
+    let asked = stage.service.look(|log| log.submits().count());
+    stage.set("transcribe.formats", json!(["txt", "json", "srt"]));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the new format", || stage.at("talk.srt").exists());
+    watch.terminate();
+    watch.outcome().no_panic();
+    stage.set("transcribe.formats", json!(["txt", "json", "vtt"]));
+    stage.set("transcribe.captions", "podcast");
+    let wide = stage.read("talk.srt");
+    stage.stenod(["run"]).success();
+    assert!(stage.at("talk.vtt").exists());
+    assert_ne!(stage.read("talk.srt"), wide, "captions of another width");
+    assert_eq!(stage.service.look(|log| log.submits().count()), asked);
+}
+
+#[test]
+fn names_survive_the_loss_of_the_table() {
+    let stage = transcribed("txt,json");
+    fs::write(stage.at("speakers.toml"), "\"Speaker 1\" = \"Jack\"\n").unwrap();
+    speakers(&stage, &["Speaker 2=Anna"]).success();
+    let before = stage.read("talk.json");
+    fs::remove_dir_all(stage.state()).unwrap();
+    stage.stenod(["run"]).success();
+    assert_eq!(stage.read("talk.json"), before);
+    speakers(&stage, &["Speaker 2="]).success();
+    let text = stage.read("talk.txt");
+    assert!(
+        text.contains("Jack: ") && text.contains("Speaker 2: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_name_asks_for_a_language_and_what_is_set_comes_first() {
+    let stage = stage();
+    let recording = |seed| wav(seed, 1.0);
+    for (seed, name) in (1..).zip([
+        "talk.de.mp3.wav",
+        "talk.no.wav",
+        "the.way.it.is.wav",
+        "de.wav",
+    ]) {
+        stage.put(name, &recording(seed));
+    }
+    stage.put("v1.de.wav", &recording(9));
+    stage.stenod(["run"]).success();
+    let asked = |name: &str| stage.read_json(name)["job"]["settings"]["language"].clone();
+    assert_eq!(asked("v1.de.json"), "de");
+    assert_eq!(asked("talk.no.json"), "no");
+    for name in ["talk.de.mp3.json", "the.way.it.is.json", "de.json"] {
+        assert_eq!(asked(name), "auto", "{name}");
+    }
+    let sent: Vec<_> = stage.service.look(|log| {
+        log.submits()
+            .filter_map(|one| Some(one.submit.as_ref()?.field("language")?.to_owned()))
+            .collect()
+    });
+    assert!(
+        sent.contains(&"de".to_owned()) && sent.contains(&"no".to_owned()),
+        "{sent:?}"
+    );
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["done"], 5, "{plan}");
+    stage.put("other.fr.wav", &recording(20));
+    stage.stenod(["run", "-l", "en"]).success();
+    assert_eq!(asked("other.fr.json"), "en");
+}
+
+#[test]
+fn captions_beside_a_film_carry_its_language() {
+    let stage = stage();
+    stage.put("film.mp4", &wav(2, 1.0));
+    stage.put("talk.wav", &wav(1, 1.0));
+    let said =
+        json!({"transcription": "Guten Tag.", "metadata": {"language": "german", "cost": 0.001}});
+    stage.service.script(
+        Rule::on(Endpoint::Submit)
+            .always()
+            .answer(Reply::json(200, &said)),
+    );
+    stage.stenod(["run", "-f", "srt,vtt,json"]).success();
+    assert!(stage.at("film.de.srt").exists() && stage.at("film.de.vtt").exists());
+    assert!(stage.at("talk.srt").exists() && !stage.at("talk.de.srt").exists());
+    stage
+        .stenod(["run", "-f", "srt,vtt,json"])
+        .success()
+        .says("nothing to do");
+    stage.set("transcribe.caption_language", "never");
+    render(&stage, &[]).success();
+    assert!(stage.at("film.srt").exists());
+    stage.set("transcribe.caption_language", "always");
+    render(&stage, &[]).success();
+    assert!(stage.at("talk.de.srt").exists());
+}
+
+#[test]
+fn what_looks_made_up_is_flagged_wherever_it_is_read_and_stays() {
+    let stage = stage();
+    let recording = wav(3, 2.0);
+    stage.put("loop.wav", &recording);
+    let text = "Thanks for watching! ".repeat(40);
+    stage.service.say(&recording, text.trim());
+    stage.stenod(["run", "-f", "txt,json,md"]).success();
+    assert_eq!(stage.read("loop.txt").matches("Thanks").count(), 40);
+    let codes: Vec<_> = stage.read_json("loop.json")["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning["code"].clone())
+        .collect();
+    assert_eq!(codes, ["repetition", "too_many_words"]);
+    let note = stage.read("loop.md");
+    let (front, _) = note
+        .strip_prefix("---\n")
+        .unwrap()
+        .split_once("---\n")
+        .unwrap();
+    assert!(
+        front.contains("stands 40 times in a row") && front.contains("than anybody can say"),
+        "{front}"
+    );
+    let path = stage.at("loop.wav");
+    let shown = stage.stenod(["show", path.to_str().unwrap()]).success();
+    shown.says("stands 40 times in a row");
+    let shown = stage.json(&["show", path.to_str().unwrap()]);
+    assert_eq!(
+        shown["transcript"]["warnings"][1]["code"], "too_many_words",
+        "{shown}"
+    );
+}
