@@ -45,6 +45,10 @@ measure FOLDER THREADS='1' *MODEL:
 crash KILLS='200':
     STENOD_CRASHES={{KILLS}} cargo test --test crash -- --nocapture
 
+# Damage recordings at random, so many times: probe, decode, shrink and split have to give an answer
+mutate MUTATIONS='20000':
+    STENOD_MUTATIONS={{MUTATIONS}} cargo test --lib media::hostile::mutated
+
 # Test the stand-in of the speech service that the other tests lean on
 standin:
     cargo test --test standin
