@@ -35,9 +35,10 @@ const ABOVE: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates with one place each, and that place.
-const OWNED: [(&str, &[&str]); 9] = [
+const OWNED: [(&str, &[&str]); 10] = [
     ("rusqlite", &["queue"]),
     ("reqwest", &["speech", "delivery"]),
+    ("object_store", &["delivery"]),
     ("notify", &["discover"]),
     ("figment", &["config"]),
     ("toml_edit", &["config", "notes"]),

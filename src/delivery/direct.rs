@@ -29,7 +29,7 @@ pub struct Unchanged {
 
 /// What tells a file from its successor without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
@@ -71,6 +71,16 @@ pub async fn open(path: &Path, size: u64, hash: ContentHash) -> io::Result<(Chun
 }
 
 impl Unchanged {
+    /// The proof for what was read in another way: it hashed to `hash`, from a file that was `opened`.
+    pub(super) fn proven(path: &Path, opened: Stamp, hash: ContentHash) -> Self {
+        Self {
+            path: path.to_owned(),
+            opened,
+            hash,
+            read: Arc::new(Mutex::new(Some(blake3::Hash::from_bytes(hash.0)))),
+        }
+    }
+
     /// Whether the bytes that were read are those that were queued, and the file is still as it was
     /// when it was opened.
     ///
@@ -86,7 +96,7 @@ impl Unchanged {
 }
 
 impl Stamp {
-    fn of(metadata: &std::fs::Metadata) -> Self {
+    pub(super) fn of(metadata: &std::fs::Metadata) -> Self {
         Self {
             inode: metadata.ino(),
             size: metadata.size(),
@@ -117,7 +127,7 @@ fn read_chunk(mut reading: Reading) -> io::Result<(Bytes, Reading)> {
     Ok((Bytes::from(chunk), reading))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     supervise::blocking(work).await.map_err(io::Error::other)?

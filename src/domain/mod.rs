@@ -10,6 +10,7 @@ pub mod job;
 pub mod language;
 pub mod money;
 pub mod naming;
+pub mod object;
 pub mod price;
 pub mod render;
 pub mod route;

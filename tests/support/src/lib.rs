@@ -5,5 +5,7 @@
 //! and a configuration of its own.
 
 pub mod audio;
+pub mod s3;
+pub mod seaweed;
 pub mod service;
 pub mod stage;

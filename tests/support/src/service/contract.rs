@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::fetch::{FOLLOWED, fetch};
 use super::http::Head;
 use super::multipart;
 
@@ -149,10 +150,14 @@ fn from_json(body: &[u8], openai: bool, violations: &mut Vec<String>) -> Result<
     for (key, value) in object {
         if key == wanted {
             let link = value.as_str().unwrap_or("").to_owned();
-            if !link.starts_with("https://") {
+            if !link.starts_with("https://") && !link.starts_with(FOLLOWED) {
                 violations.push(format!("{wanted} is {link:?}, not an https link"));
             }
-            submit.content = blake3::hash(link.as_bytes()).to_hex().to_string();
+            if link.starts_with(FOLLOWED) {
+                follow(&link, &mut submit)?;
+            } else {
+                submit.content = blake3::hash(link.as_bytes()).to_hex().to_string();
+            }
             submit.file_field = key;
             continue;
         }
@@ -172,6 +177,16 @@ fn from_json(body: &[u8], openai: bool, violations: &mut Vec<String>) -> Result<
         return Err(Refusal(400, format!("{wanted} is missing")));
     }
     Ok(submit)
+}
+
+/// Fetches what a link on loopback leads to, as the service would; the name is the last of its path.
+fn follow(link: &str, submit: &mut Submit) -> Result<(), Refusal> {
+    let audio = fetch(link).map_err(|why| Refusal(400, format!("it cannot be fetched: {why}")))?;
+    let path = link.split('?').next().unwrap_or_default();
+    submit.file_name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    submit.bytes = audio.len();
+    submit.content = blake3::hash(&audio).to_hex().to_string();
+    Ok(())
 }
 
 fn check_names(submit: &Submit, openai: bool) -> Result<(), Refusal> {

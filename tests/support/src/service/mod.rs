@@ -5,6 +5,7 @@
 //! submit whose last byte arrived is charged, a poll never is, nothing is paid back.
 
 mod contract;
+mod fetch;
 mod http;
 mod ledger;
 mod multipart;
