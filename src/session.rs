@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, KeyOrigin, Origin};
+use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
@@ -21,6 +22,7 @@ use crate::domain::money;
 use crate::domain::price::Catalogue;
 use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
+use crate::domain::timing::backoff;
 use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Prices, Reporter};
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
@@ -73,6 +75,17 @@ pub enum SetupError {
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The secret of the bucket cannot be read.
+    #[error("bucket.secret_access_key_file: {} {error}", .path.display())]
+    BucketSecret {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: config::SecretError,
+    },
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] bucket::OpenError),
     /// The job table cannot be opened.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -94,6 +107,10 @@ impl SetupError {
             Self::NothingToLookAt => {
                 Some("name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration")
             }
+            Self::BucketSecret { .. } => {
+                Some("put the secret alone into that file, readable for the user that runs stenod")
+            }
+            Self::Bucket(error) => Some(error.hint()),
             Self::Client(_) => Some("on Debian: apt install ca-certificates"),
             Self::NoTranscription { .. } | Self::NoSuchPath(_) | Self::Root(_) | Self::Queue(_) => {
                 None
@@ -321,6 +338,7 @@ pub async fn open(
     let pipeline = Arc::new(Pipeline {
         queue: Arc::new(queue),
         service: service(config, clock.clone())?,
+        bucket: bucket(config)?.map(Arc::new),
         #[cfg(feature = "local")]
         local: Arc::new(local::Local::new(local::LocalSettings {
             model_dir: config.local.model_dir.clone(),
@@ -341,6 +359,40 @@ pub async fn open(
     Ok(pipeline)
 }
 
+/// The bucket of the configuration, if there is one; nothing is sent yet.
+///
+/// # Errors
+/// [`SetupError`] where its secret cannot be read, or its settings do not go together.
+pub fn bucket(config: &Config) -> Result<Option<Bucket>, SetupError> {
+    let Some(settings) = &config.bucket else {
+        return Ok(None);
+    };
+    let secret = match &settings.secret_access_key_file {
+        None => None,
+        Some(path) if settings.url.starts_with("gs:") => Some(bucket::Secret::File(path.clone())),
+        Some(path) => {
+            let found =
+                config::read_secret_file(path).map_err(|error| SetupError::BucketSecret {
+                    path: path.clone(),
+                    error,
+                })?;
+            Some(bucket::Secret::Word(found.secret))
+        }
+    };
+    let chance = Chance::from_entropy();
+    let waits = move |tries, asked| backoff(tries, asked, chance.fraction());
+    let settings = bucket::Settings {
+        url: settings.url.clone(),
+        endpoint: settings.endpoint.clone(),
+        region: Some(settings.region.clone()).filter(|region| region != "auto"),
+        key_id: settings.access_key_id.clone(),
+        secret,
+        link_lifetime: settings.link_lifetime,
+        variables: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
+    };
+    Ok(Some(Bucket::open(&settings, Box::new(waits))?))
+}
+
 /// Why a pipeline was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -359,7 +411,7 @@ pub fn route_terms(config: &Config) -> RouteTerms {
         link_limit: LINK_LIMIT_BYTES,
         // Only the direct route is built so far.
         shrink: false,
-        has_bucket: false,
+        has_bucket: config.bucket.is_some(),
         preference: match config.large.route {
             config::Route::Auto => Preference::Auto,
             config::Route::Bucket => Preference::Bucket,

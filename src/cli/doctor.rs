@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::output::{clean, shown};
 use super::{DoctorArguments, Failure, Session, exit};
 use crate::clock::SystemClock;
-use crate::config::{Config, KeyOrigin};
+use crate::config::{self, Config, KeyOrigin};
 use crate::domain::job::Provider;
+use crate::domain::object::Installation;
 use crate::domain::route::bytes;
 use crate::queue::{DATABASE, Reader, running_instance};
 use crate::session::{self, SetupError};
@@ -18,6 +19,8 @@ use crate::session::{self, SetupError};
 const LITTLE_ROOM: u64 = 1 << 30;
 /// How long the service may take to answer.
 const NETWORK_LIMIT: Duration = Duration::from_secs(20);
+/// How long the storage may take for a trial.
+const BUCKET_LIMIT: Duration = Duration::from_secs(60);
 /// File systems of the network, by the magic numbers of `statfs(2)`, on which SQLite's locks do not hold.
 const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
     (0x6969, "NFS"),
@@ -152,11 +155,82 @@ async fn check_all(config: &Config, offline: bool) -> Vec<Check> {
         let mend = "add [[folders]] to the configuration, or name folders on the command line";
         checks.push(Check::note("folders", "no folder is configured", mend));
     }
-    if offline || config.service.key.is_none() {
+    if offline {
         return checks;
     }
-    checks.push(check_network(config).await);
+    if let Some(bucket) = &config.bucket {
+        checks.extend(check_bucket(config, bucket).await);
+    }
+    if config.service.key.is_some() {
+        checks.push(check_network(config).await);
+    }
     checks
+}
+
+/// Puts an object into the bucket, fetches it by its link, and deletes it.
+async fn check_bucket(config: &Config, settings: &config::Bucket) -> Vec<Check> {
+    let name = "bucket";
+    let bucket = match session::bucket(config) {
+        Ok(Some(bucket)) => bucket,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            let text = format!("{:#}", anyhow::Error::new(error));
+            return vec![Check::problem(name, text, "correct [bucket]")];
+        }
+    };
+    let nobody = Installation::nobody();
+    let trial = bucket.try_out(&nobody);
+    let trial = match tokio::time::timeout(BUCKET_LIMIT, trial).await {
+        Ok(Ok(trial)) => trial,
+        Ok(Err(error)) => {
+            let text = format!("no name for an object can be made: {error}");
+            return vec![Check::problem(name, text, "look at /dev/urandom")];
+        }
+        Err(_) => {
+            let text = format!(
+                "{} did not answer within {} s",
+                settings.url,
+                BUCKET_LIMIT.as_secs()
+            );
+            let mend = "check bucket.endpoint and the connection";
+            return vec![Check::problem(name, text, mend)];
+        }
+    };
+    let steps = [
+        ("writing an object", Some(trial.put)),
+        ("fetching it by a link", trial.fetch),
+        ("deleting it", trial.remove),
+    ];
+    let mut checks: Vec<Check> = steps
+        .into_iter()
+        .filter_map(|(what, result)| Some((what, result?.err()?)))
+        .map(|(what, error)| {
+            let text = format!("{}: {what}: {error}", settings.url);
+            Check::problem(name, text, error.mend())
+        })
+        .collect();
+    if checks.is_empty() {
+        let text = format!("{} can be written, fetched and deleted", settings.url);
+        checks.push(Check::ok(name, text));
+    }
+    checks.extend(check_leftovers(&config.state_dir));
+    checks
+}
+
+/// What could not be taken out of a bucket so far.
+fn check_leftovers(state_dir: &Path) -> Option<Check> {
+    // A table that cannot be read is told by its own check.
+    let leftovers = Reader::open(state_dir).ok()??.leftovers().ok()?;
+    let first = leftovers.first()?;
+    let text = format!(
+        "{} not taken out of {} so far: {}",
+        leftovers.len(),
+        first.bucket,
+        first.trouble
+    );
+    let mend = "allow deleting there, and put that bucket back into the configuration if it is another; \
+        stenod tries again by itself";
+    Some(Check::note("bucket", text, mend))
 }
 
 fn check_config(config: &Config) -> Check {

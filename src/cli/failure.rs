@@ -124,7 +124,9 @@ impl From<SetupError> for Failure {
             SetupError::NoTranscription { .. }
             | SetupError::EnglishOnly { .. }
             | SetupError::NothingToLookAt
-            | SetupError::Root(_) => exit::CONFIGURATION,
+            | SetupError::Root(_)
+            | SetupError::BucketSecret { .. }
+            | SetupError::Bucket(_) => exit::CONFIGURATION,
             SetupError::NoSuchPath(_) => exit::USAGE,
             SetupError::Client(_) => exit::UNEXPECTED,
             SetupError::Queue(_) => exit::UNEXPECTED,

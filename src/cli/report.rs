@@ -11,6 +11,7 @@ use super::output::{Output, clean, shown};
 use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
+use crate::domain::route::bytes;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::{Output as Written, Pause};
 
@@ -59,6 +60,7 @@ impl Teller {
         match event {
             Event::Job { job, outputs } => self.job(told, job, outputs),
             Event::Progress { id, seconds } => self.progress(told, *id, *seconds),
+            Event::Uploaded { id, sent, size } => self.uploaded(told, *id, *sent, *size),
             Event::Skipped { path, reason } => self.skipped(told, path, reason),
             Event::Paused(pause) => self.paused(told, pause),
             Event::Resumed(reason) => {
@@ -106,6 +108,24 @@ impl Teller {
         write!(
             io::stderr().lock(),
             "\r\x1b[Kjob {id}: {seconds:.0} s of audio done"
+        )
+    }
+
+    fn uploaded(&self, told: &mut Told, id: JobId, sent: u64, size: u64) -> io::Result<()> {
+        if self.output.json() {
+            let line =
+                json!({"type": "progress", "id": id.0, "uploaded_bytes": sent, "size_bytes": size});
+            return self.output.line(&line);
+        }
+        if !self.output.progress() {
+            return Ok(());
+        }
+        told.progress_shown = true;
+        write!(
+            io::stderr().lock(),
+            "\r\x1b[Kjob {id}: {} of {} uploaded",
+            bytes(sent),
+            bytes(size)
         )
     }
 

@@ -10,7 +10,7 @@ use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::domain::job::State;
 use crate::domain::money::{Amount, Currency};
-use crate::queue::{FolderRow, Instance, Pause, Reader, Spend, running_instance};
+use crate::queue::{FolderRow, Instance, Leftover, Pause, Reader, Spend, running_instance};
 
 struct Status {
     instance: Option<Instance>,
@@ -20,6 +20,7 @@ struct Status {
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
     skipped: usize,
+    leftovers: Vec<Leftover>,
 }
 
 pub(super) fn execute(session: &Session) -> Result<u8, Failure> {
@@ -52,6 +53,7 @@ impl Status {
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
             skipped: 0,
+            leftovers: Vec::new(),
         };
         if let Some(reader) = reader {
             let now = session.clock.now();
@@ -60,6 +62,7 @@ impl Status {
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
             status.skipped = reader.skipped()?.len();
+            status.leftovers = reader.leftovers()?;
             status.read_folders(&reader)?;
         }
         Ok(status)
@@ -105,6 +108,7 @@ impl Status {
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count})).collect::<Vec<_>>(),
             "skipped": self.skipped,
+            "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         })
     }
 
@@ -186,8 +190,23 @@ impl Status {
                 self.skipped
             ));
         }
+        if let Some(first) = self.leftovers.first() {
+            lines.push(format!(
+                "bucket    {} not taken out of {} so far: {}",
+                self.leftovers.len(),
+                clean(&first.bucket),
+                clean(&first.trouble)
+            ));
+        }
         lines.join("\n") + "\n"
     }
+}
+
+fn leftover(leftover: &Leftover) -> Value {
+    json!({
+        "bucket": leftover.bucket, "object": leftover.name, "message": leftover.trouble,
+        "tries": leftover.tries, "next_try_at": leftover.due_at.map(rfc3339),
+    })
 }
 
 fn pause(pause: &Pause) -> Value {

@@ -81,6 +81,9 @@ impl Reporter for Log {
             Event::Progress { id, seconds } => {
                 tracing::trace!(job = id.0, "{seconds:.0} s of audio done");
             }
+            Event::Uploaded { id, sent, size } => {
+                tracing::trace!(job = id.0, "{sent} of {size} bytes uploaded");
+            }
             Event::Skipped { path, reason } => {
                 tracing::debug!(
                     source = shown(path),

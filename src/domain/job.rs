@@ -157,6 +157,8 @@ pub enum Obstacle {
     ForeignFormat,
     /// Its estimated cost is over `budget.per_file`.
     OverFileBudget,
+    /// The bucket does not take it until a person has changed something.
+    Bucket,
 }
 
 impl Obstacle {
@@ -166,6 +168,7 @@ impl Obstacle {
             Self::TooLarge => "too_large",
             Self::ForeignFormat => "foreign_format",
             Self::OverFileBudget => "over_file_budget",
+            Self::Bucket => "bucket",
         }
     }
 }

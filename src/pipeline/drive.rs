@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::bucket::LISTING_INTERVAL;
 use super::room::Disk;
 use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK};
 use crate::domain::job::{Job, JobId, Provider, StageName};
@@ -58,6 +59,8 @@ enum Work {
     Local,
     /// Looking whether a pause may end.
     Look,
+    /// Taking out of the bucket what nobody needs any more.
+    Tidy,
 }
 
 /// The job that was worked on, if it was one.
@@ -71,6 +74,8 @@ struct Driver {
     /// begun.
     in_hand: HashMap<JobId, usize>,
     busy: HashMap<Work, usize>,
+    /// When the bucket is to be looked into.
+    list_bucket_at: Timestamp,
 }
 
 /// Works on the table until nothing is left (a run), or until stopped.
@@ -84,6 +89,7 @@ pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, Pipelin
         tasks: Tasks::new(),
         in_hand: HashMap::new(),
         busy: HashMap::new(),
+        list_bucket_at: Timestamp::MIN,
     };
     let ended = driver.work().await;
     driver.finish(ended).await
@@ -124,7 +130,34 @@ impl Driver {
         self.publish_received().await?;
         self.poll_tickets().await?;
         self.repeat_doubtful().await?;
+        self.tidy_bucket().await?;
         self.submit_queued().await
+    }
+
+    /// Takes out of the bucket what jobs left there that have ended, and from time to time what no row
+    /// names.
+    async fn tidy_bucket(&mut self) -> Result<(), PipelineError> {
+        let pipeline = self.pipeline.clone();
+        let Some(bucket) = pipeline
+            .bucket
+            .as_ref()
+            .filter(|_| self.room(Work::Tidy, 1) > 0)
+        else {
+            return Ok(());
+        };
+        let (url, now) = (bucket.url().to_owned(), pipeline.now());
+        if now >= self.list_bucket_at {
+            self.list_bucket_at = after(now, LISTING_INTERVAL);
+            let thorough = matches!(self.mode, Mode::Watch);
+            self.count_in(Work::Tidy);
+            self.tasks
+                .start(async move { (None, Work::Tidy, pipeline.sweep_bucket(thorough).await) });
+        } else if pipeline.queue.has_objects_to_remove(url, now).await? {
+            self.count_in(Work::Tidy);
+            self.tasks
+                .start(async move { (None, Work::Tidy, pipeline.tidy_bucket().await) });
+        }
+        Ok(())
     }
 
     /// Waits for what is in hand: it either is harmless to finish or must be.

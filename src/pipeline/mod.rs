@@ -4,6 +4,7 @@
 //! "look again" and carry no work. The daemon and a run differ in when they stop, and in nothing else.
 
 mod adopt;
+mod bucket;
 mod document;
 mod drive;
 mod intake;
@@ -38,6 +39,7 @@ pub use render::{Left, RenderOptions, RenderReport, ToRender, render_again};
 pub use report::{Event, Reporter, Silent};
 
 use crate::clock::{Chance, SharedClock};
+use crate::delivery::bucket::Bucket;
 use crate::discover::Root;
 use crate::domain::job::{Publication, Settings};
 use crate::domain::language;
@@ -112,6 +114,8 @@ pub struct Pipeline {
     pub queue: Arc<Queue>,
     /// The paid service, if one is set up.
     pub service: Option<Arc<dyn Service>>,
+    /// The bucket, if one is set up.
+    pub bucket: Option<Arc<Bucket>>,
     /// The built-in recogniser.
     #[cfg(feature = "local")]
     pub local: Arc<Local>,

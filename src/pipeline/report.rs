@@ -22,6 +22,15 @@ pub enum Event {
         /// Seconds of audio that are done.
         seconds: f64,
     },
+    /// A recording is on its way into the bucket.
+    Uploaded {
+        /// Whose.
+        id: JobId,
+        /// Bytes that were handed over; up to 5 MB of them may still lie in buffers.
+        sent: u64,
+        /// Bytes in all.
+        size: u64,
+    },
     /// A file was passed over.
     Skipped {
         /// Which.

@@ -42,8 +42,18 @@ impl Pipeline {
         self.tell(job.id).await?;
         match route {
             Route::Direct | Route::Local => self.submit_direct(job, service.as_ref()).await,
+            Route::Bucket { shrink: None } => {
+                let content = delivery::bucket::Content {
+                    path: job.source.clone(),
+                    size: job.size,
+                    hash: job.hash,
+                };
+                let extension = job.format.extension();
+                self.submit_by_link(&job, &content, extension, service.as_ref())
+                    .await
+            }
             // No terms allow these so far.
-            Route::Shrink { .. } | Route::Bucket { .. } | Route::Pieces(_) => {
+            Route::Shrink { .. } | Route::Bucket { shrink: Some(_) } | Route::Pieces(_) => {
                 self.requeue(job.id).await
             }
         }
@@ -103,7 +113,7 @@ impl Pipeline {
     }
 
     /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.
-    fn gate(&self, job: &Job, unchanged: Unchanged, committed: Arc<AtomicBool>) -> Gate {
+    pub(super) fn gate(&self, job: &Job, unchanged: Unchanged, committed: Arc<AtomicBool>) -> Gate {
         let (queue, clock, stop, id) = (
             self.queue.clone(),
             self.clock.clone(),
@@ -142,7 +152,7 @@ impl Pipeline {
     }
 
     /// Sends, and drops what the service has not seen whole when stenod is being stopped.
-    async fn unless_stopped(
+    pub(super) async fn unless_stopped(
         &self,
         service: &dyn Service,
         submission: Submission,
@@ -162,7 +172,7 @@ impl Pipeline {
         }
     }
 
-    async fn record(
+    pub(super) async fn record(
         &self,
         job: &Job,
         answer: Result<Answer, NoAnswer>,
@@ -287,7 +297,7 @@ impl Pipeline {
         }
     }
 
-    async fn requeue(&self, id: JobId) -> Result<(), PipelineError> {
+    pub(super) async fn requeue(&self, id: JobId) -> Result<(), PipelineError> {
         self.requeue_until(id, None, None).await
     }
 
@@ -319,7 +329,7 @@ impl Pipeline {
     }
 
     /// Back into the queue without an attempt being used up; the whole queue waits.
-    async fn put_back(
+    pub(super) async fn put_back(
         &self,
         job: &Job,
         halt: Halt,
@@ -332,7 +342,7 @@ impl Pipeline {
             .await
     }
 
-    async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
+    pub(super) async fn retry_later(&self, job: &Job, reason: Reason) -> Result<(), PipelineError> {
         let wait = backoff(job.failures + 1, None, self.chance.fraction());
         let not_before = after(self.now(), wait);
         self.kept(|| {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::ledger::{self, Spend};
+use super::objects::{self, Leftover};
 use super::outputs::{self, Output, StoredReply};
 use super::pauses::{self, Pause};
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, path_bytes, time};
@@ -392,6 +393,14 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn skipped(&self) -> Result<Vec<Skipped>, QueueError> {
         sources::skipped(self.connection())
+    }
+
+    /// Objects that could not be taken out of a bucket so far.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn leftovers(&self) -> Result<Vec<Leftover>, QueueError> {
+        objects::leftovers(self.connection())
     }
 
     /// Failures and waits by their code, the most frequent first.

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     OPEN_RESERVATIONS,
     SERVICES,
     NAMES_AND_STYLES,
+    OBJECTS,
 ];
 
 const VERSION_1: &str = "
@@ -228,6 +229,39 @@ CREATE TABLE styles (
     job         INTEGER PRIMARY KEY REFERENCES jobs (id),
     mark        BLOB NOT NULL CHECK (length(mark) = 32)
 ) STRICT;
+";
+
+/// What lies in buckets, and by which mark it is known as ours.
+const OBJECTS: &str = "
+CREATE TABLE installation (
+    mark        TEXT NOT NULL CHECK (length(mark) = 16)
+) STRICT;
+INSERT INTO installation (mark) VALUES (lower(hex(randomblob(8))));
+
+CREATE TABLE objects (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    job         INTEGER NOT NULL REFERENCES jobs (id),
+    bucket      TEXT NOT NULL,
+    name        TEXT NOT NULL UNIQUE,
+    state       TEXT NOT NULL CHECK (state IN ('uploading', 'there', 'leaving')),
+    size        INTEGER NOT NULL CHECK (size >= 0),
+    hash        BLOB NOT NULL CHECK (length(hash) = 32),
+    upload      TEXT,
+    version     TEXT,
+    trouble     TEXT,
+    tries       INTEGER NOT NULL DEFAULT 0,
+    due_ms      INTEGER,
+    created_ms  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX objects_job ON objects (job);
+
+CREATE TABLE parts (
+    object      INTEGER NOT NULL REFERENCES objects (id),
+    number      INTEGER NOT NULL CHECK (number >= 0),
+    part        TEXT NOT NULL,
+    hash        BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (object, number)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to today's schema; references are not enforced meanwhile.

@@ -321,6 +321,7 @@ impl Simulation {
             clock: self.world.clone(),
             notes: Arc::default(),
             chance: Chance::from_seed(self.case.seed),
+            bucket: None,
             limiter: Limiter::new(NonZeroU32::new(20).expect("not zero")),
             pace: Pace {
                 jobs: self.case.jobs,

@@ -1,0 +1,324 @@
+//! The large road: a recording into the bucket, a link to the service, and everything out of it again.
+//!
+//! The object is in the table before it is in the bucket. A crash while it is uploaded is free and costs
+//! no more than the last parts. What could not be taken away is tried again and never keeps a transcript
+//! waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Event, Pipeline, PipelineError};
+use crate::delivery::Unchanged;
+use crate::delivery::bucket::{Bucket, BucketError, Content, Fate, Journal, Tell, UploadError};
+use crate::domain::job::{Job, JobId, Obstacle, Reason, Stage};
+use crate::domain::object::{ObjectName, Part, Remains, Version};
+use crate::domain::timing::{after, backoff};
+use crate::domain::verdict::Halt;
+use crate::queue::{LiveObject, NewObject, ObjectId, Queue, QueueError};
+use crate::speech::{NoAnswer, Payload, Service, Submission, Withheld};
+
+/// How many bytes are uploaded between two reports of progress.
+const PROGRESS_STEP: u64 = 1 << 20;
+/// How long after a failed try to take something away the next one comes, at least.
+const SHORTEST_REMOVAL_WAIT: Duration = Duration::from_secs(30);
+/// The longest time between two looks at what lies in the bucket.
+pub(super) const LISTING_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// An object that is there, and the proof that it is the recording.
+struct There {
+    name: ObjectName,
+    unchanged: Unchanged,
+}
+
+/// Why there is no object.
+enum NoObject {
+    Bucket(BucketError),
+    Upload(UploadError<QueueError>),
+    Chance(std::io::Error),
+}
+
+/// Keeps the progress of an upload in the table.
+struct Rows<'a> {
+    queue: &'a Queue,
+    object: ObjectId,
+}
+
+impl Journal for Rows<'_> {
+    type Error = QueueError;
+
+    async fn begun(&self, id: &str) -> Result<(), QueueError> {
+        self.queue.object_begun(self.object, id.to_owned()).await
+    }
+
+    async fn part_done(&self, number: u32, part: &Part) -> Result<(), QueueError> {
+        self.queue
+            .object_part(self.object, number, part.clone())
+            .await
+    }
+
+    async fn finished(&self, version: Option<&Version>) -> Result<(), QueueError> {
+        self.queue.object_there(self.object, version.cloned()).await
+    }
+}
+
+impl Pipeline {
+    /// Puts `content` into the bucket unless it is there, and submits its link.
+    pub(super) async fn submit_by_link(
+        &self,
+        job: &Job,
+        content: &Content,
+        extension: &'static str,
+        service: &dyn Service,
+    ) -> Result<(), PipelineError> {
+        let Some(bucket) = self.bucket.clone() else {
+            // The terms of the routes allow this one only where there is a bucket.
+            return self.requeue(job.id).await;
+        };
+        let there = match self.object(&bucket, job, content, extension).await? {
+            Ok(there) => there,
+            Err(none) => return self.no_object(job, none).await,
+        };
+        // Now and not at the upload, which may be long ago.
+        let link = match bucket.link(&there.name).await {
+            Ok(link) => link,
+            Err(error) => return self.no_object(job, NoObject::Bucket(error)).await,
+        };
+        let committed = Arc::new(AtomicBool::new(false));
+        let submission = Submission {
+            settings: job.settings.clone(),
+            recording: job.hash,
+            duration: job.duration,
+            payload: Payload::Link(link),
+            gate: self.gate(job, there.unchanged, committed.clone()),
+        };
+        self.limiter.turn().await;
+        let answer = self.unless_stopped(service, submission, &committed).await;
+        self.record(job, answer).await
+    }
+
+    /// The object of a job: the one that is there, or the upload gone on with or begun.
+    async fn object(
+        &self,
+        bucket: &Bucket,
+        job: &Job,
+        content: &Content,
+        extension: &'static str,
+    ) -> Result<Result<There, NoObject>, PipelineError> {
+        let url = bucket.url().to_owned();
+        let live = self.queue.live_object(job.id, url, content.hash).await?;
+        let live = match live {
+            Some(live) if live.is_there => {
+                match bucket.has(&live.name, content.size).await {
+                    Ok(true) => {
+                        let proven = content.prove().await;
+                        return Ok(proven_there(live.name, proven));
+                    }
+                    // Somebody else has deleted it, or a lifecycle rule.
+                    Ok(false) => self.queue.object_useless(live.id).await?,
+                    Err(error) => return Ok(Err(NoObject::Bucket(error))),
+                }
+                None
+            }
+            other => other,
+        };
+        let live = match live {
+            Some(live) => live,
+            None => match self.new_object(bucket, job.id, content, extension).await? {
+                Ok(live) => live,
+                Err(error) => return Ok(Err(NoObject::Chance(error))),
+            },
+        };
+        let journal = Rows {
+            queue: &self.queue,
+            object: live.id,
+        };
+        let tell = self.upload_told(job.id, content.size);
+        let upload = bucket.upload(&live.name, content, live.upload, &journal, tell, &self.stop);
+        Ok(match upload.await {
+            Ok(unchanged) => Ok(There {
+                name: live.name,
+                unchanged,
+            }),
+            Err(error) => Err(NoObject::Upload(error)),
+        })
+    }
+
+    async fn new_object(
+        &self,
+        bucket: &Bucket,
+        job: JobId,
+        content: &Content,
+        extension: &'static str,
+    ) -> Result<Result<LiveObject, std::io::Error>, PipelineError> {
+        let installation = self.queue.installation().await?;
+        let name = match Bucket::new_name(&installation, extension) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        let object = NewObject {
+            job,
+            bucket: bucket.url().to_owned(),
+            name: name.clone(),
+            size: content.size,
+            hash: content.hash,
+        };
+        let id = self.queue.begin_object(object, self.now()).await?;
+        Ok(Ok(LiveObject {
+            id,
+            name,
+            is_there: false,
+            upload: None,
+        }))
+    }
+
+    fn upload_told(&self, id: JobId, size: u64) -> Tell {
+        let (reporter, told) = (self.reporter.clone(), AtomicU64::new(0));
+        Arc::new(move |sent| {
+            let due = told.load(Ordering::Relaxed).saturating_add(PROGRESS_STEP);
+            if sent >= due || sent >= size {
+                told.store(sent, Ordering::Relaxed);
+                reporter.report(&Event::Uploaded { id, sent, size });
+            }
+        })
+    }
+
+    async fn no_object(&self, job: &Job, none: NoObject) -> Result<(), PipelineError> {
+        let answer = match none {
+            NoObject::Bucket(error) | NoObject::Upload(UploadError::Bucket(error)) => {
+                return self.bucket_failed(job, error).await;
+            }
+            NoObject::Chance(error) | NoObject::Upload(UploadError::Source(error)) => {
+                NoAnswer::Source(error)
+            }
+            NoObject::Upload(UploadError::Changed) => NoAnswer::Withheld(Withheld::SourceChanged),
+            NoObject::Upload(UploadError::Stopped) => NoAnswer::Withheld(Withheld::Stopping),
+            NoObject::Upload(UploadError::NotRecorded(error)) if error.is_disk_full() => {
+                NoAnswer::Withheld(Withheld::NoRoom(error.to_string()))
+            }
+            NoObject::Upload(UploadError::NotRecorded(error)) => {
+                NoAnswer::Withheld(Withheld::NotRecorded(error.to_string()))
+            }
+        };
+        self.record(job, Err(answer)).await
+    }
+
+    async fn bucket_failed(&self, job: &Job, error: BucketError) -> Result<(), PipelineError> {
+        match error.fate() {
+            Fate::Offline => {
+                let reason = Reason::new("bucket_offline", format!("bucket: {error}"));
+                self.put_back(job, Halt::Offline, error.retry_after(), reason)
+                    .await
+            }
+            Fate::Later => {
+                let reason = Reason::new("bucket_failed", format!("bucket: {error}"));
+                self.retry_later(job, reason).await
+            }
+            Fate::Person => {
+                let stage = Stage::Waiting {
+                    obstacle: Obstacle::Bucket,
+                    text: format!("waiting for the bucket: {error}: {}", error.mend()),
+                };
+                self.kept(|| self.queue.park(job.id, stage.clone(), self.now()))
+                    .await
+            }
+        }
+    }
+
+    /// Takes out of the bucket what no job needs any more. What fails is tried again later.
+    pub(super) async fn tidy_bucket(&self) -> Result<(), PipelineError> {
+        let Some(bucket) = &self.bucket else {
+            return Ok(());
+        };
+        loop {
+            let url = bucket.url().to_owned();
+            let leaving = self.queue.objects_to_remove(url, self.now()).await?;
+            if leaving.is_empty() {
+                return Ok(());
+            }
+            for (id, tries, remains) in leaving {
+                match bucket.remove(&remains).await {
+                    Ok(()) => self.queue.object_removed(id).await?,
+                    Err(error) => self.stays(id, tries, &remains, &error).await?,
+                }
+            }
+        }
+    }
+
+    async fn stays(
+        &self,
+        id: ObjectId,
+        tries: u32,
+        remains: &Remains,
+        error: &BucketError,
+    ) -> Result<(), PipelineError> {
+        tracing::warn!(
+            object = %remains.name,
+            "a recording cannot be taken out of the bucket; it is tried again: {error}: {}",
+            error.mend()
+        );
+        let wait = backoff(
+            tries.saturating_add(5),
+            error.retry_after(),
+            self.chance.fraction(),
+        );
+        let due = after(self.now(), wait.max(SHORTEST_REMOVAL_WAIT));
+        self.queue.object_stays(id, error.to_string(), due).await?;
+        Ok(())
+    }
+
+    /// Takes away what this installation once put into the bucket and has no row for: a table that was
+    /// restored from a copy knows nothing of it.
+    ///
+    /// A run looks only where it has put something before; `thorough` looks in any case.
+    pub(super) async fn sweep_bucket(&self, thorough: bool) -> Result<(), PipelineError> {
+        let Some(bucket) = &self.bucket else {
+            return Ok(());
+        };
+        let url = bucket.url().to_owned();
+        // What failed before is tried anew: the configuration may have changed.
+        self.queue.removals_due_now(url.clone()).await?;
+        if !thorough && self.queue.object_names(url.clone()).await?.is_empty() {
+            return Ok(());
+        }
+        let installation = self.queue.installation().await?;
+        let listed = match bucket.list().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::debug!("the bucket cannot be listed: {error}");
+                return Ok(());
+            }
+        };
+        // After the listing: whatever is in the bucket had its row before.
+        let known = self.queue.object_names(url).await?;
+        let strays = listed.into_iter().map(|(name, _)| name);
+        for name in strays.filter(|name| name.is_of(&installation)) {
+            if known.contains(name.as_str()) {
+                continue;
+            }
+            let remains = Remains {
+                name,
+                upload: None,
+                version: None,
+            };
+            match bucket.remove(&remains).await {
+                Ok(()) => tracing::info!(object = %remains.name, "a stray object was deleted"),
+                Err(error) => {
+                    tracing::warn!(object = %remains.name, "a stray object stays: {error}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn proven_there(
+    name: ObjectName,
+    proven: std::io::Result<Option<Unchanged>>,
+) -> Result<There, NoObject> {
+    match proven {
+        Ok(Some(unchanged)) => Ok(There { name, unchanged }),
+        Ok(None) => Err(NoObject::Upload(UploadError::Changed)),
+        Err(error) => Err(NoObject::Upload(UploadError::Source(error))),
+    }
+}

@@ -1,0 +1,300 @@
+//! Large recordings by way of a bucket: against storages that check every signature.
+//!
+//! Most of it runs against s3s in this process; what has to hold for a real server runs against SeaweedFS
+//! as well, which CI must have and a machine without the network may lack.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use stenod::delivery::bucket::{Bucket, Secret, Settings};
+use stenod::durable::{self, Existing};
+use stenod_support::audio::wav;
+use stenod_support::s3::{self, Asked, Deviation, S3};
+use stenod_support::seaweed::{self, Seaweed};
+use stenod_support::stage::{Stage, eventually};
+
+/// Seconds of the recording: 20 MB, which are two whole parts and a bit.
+const SECONDS: f64 = 630.0;
+const PREFIX: &str = "inbox/stenod";
+
+fn stage(endpoint: &str, secret: &str) -> Stage {
+    let stage = Stage::new(env!("CARGO_BIN_EXE_stenod"));
+    let file = stage.root().join("bucket-secret");
+    write(&file, secret);
+    stage.set("large.route", "bucket");
+    stage.set("bucket.url", format!("s3://{}/{PREFIX}", s3::BUCKET));
+    stage.set("bucket.endpoint", endpoint);
+    stage.set("bucket.access_key_id", s3::ACCESS_KEY);
+    stage.set("bucket.secret_access_key_file", file.display().to_string());
+    stage
+}
+
+fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    durable::write(path.as_ref(), bytes.as_ref(), Existing::Replace).unwrap();
+}
+
+fn here(storage: &S3) -> Stage {
+    stage(&storage.endpoint(), s3::SECRET_KEY)
+}
+
+fn job(stage: &Stage) -> serde_json::Value {
+    stage.json(&["list"])[0].clone()
+}
+
+/// What the service was given: how many bytes, and what they hash to.
+fn given(stage: &Stage) -> Vec<(usize, String)> {
+    stage.service.look(|log| {
+        let submits = log.exchanges.iter().filter_map(|it| it.submit.as_ref());
+        submits.map(|it| (it.bytes, it.content.clone())).collect()
+    })
+}
+
+fn expected(recording: &[u8]) -> (usize, String) {
+    (
+        recording.len(),
+        blake3::hash(recording).to_hex().to_string(),
+    )
+}
+
+/// Whether a secret of the bucket is anywhere in the files below the state folder, or in `told`.
+fn tells_a_secret(stage: &Stage, told: &str) -> bool {
+    let files = fs::read_dir(stage.state()).unwrap();
+    let kept = files.filter_map(|file| fs::read(file.unwrap().path()).ok());
+    let all = kept.chain([told.as_bytes().to_vec()]);
+    all.into_iter().any(|text| {
+        [s3::SECRET_KEY.as_bytes(), b"X-Amz-Signature"]
+            .iter()
+            .any(|secret| text.windows(secret.len()).any(|window| window == *secret))
+    })
+}
+
+#[test]
+fn a_large_recording_goes_by_the_bucket_is_fetched_whole_and_leaves_nothing_there() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    let recording = wav(1, SECONDS);
+    stage.put("a meeting.wav", &recording);
+    let outcome = stage.stenod(["-vv", "--json", "run"]).success();
+    assert_eq!(given(&stage), [expected(&recording)]);
+    assert_eq!(job(&stage)["route"], "bucket");
+    assert!(stage.at("a meeting.json").exists());
+    assert_eq!(storage.objects(), []);
+    assert_eq!(storage.unfinished(), 0);
+    let keys: Vec<Asked> = storage.asked();
+    assert!(keys.iter().all(|asked| !asked.path.contains("meeting")));
+    assert!(!tells_a_secret(&stage, &outcome.tell()));
+    let uploaded: Vec<u64> = outcome
+        .lines()
+        .iter()
+        .filter(|line| line["type"] == "progress")
+        .filter_map(|line| line["uploaded_bytes"].as_u64())
+        .collect();
+    assert!(uploaded.is_sorted(), "{uploaded:?}");
+    assert_eq!(uploaded.last(), Some(&(recording.len() as u64)));
+    stage.check();
+}
+
+#[test]
+fn after_a_kill_in_the_middle_only_what_is_missing_is_sent_and_it_is_paid_once() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    let recording = wav(1, SECONDS);
+    stage.put("a.wav", &recording);
+    storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
+    let running = stage.call(["run"]).start();
+    // The third part is not begun before one of the first two is in the table.
+    eventually("the third part", || {
+        storage.asked().iter().any(|asked| asked.part() == Some(3))
+    });
+    running.kill();
+    assert_eq!(stage.service.look(|log| log.ledger().charges.len()), 0);
+    storage.behave();
+    stage.stenod(["run"]).success();
+    assert_eq!(given(&stage), [expected(&recording)]);
+    let mut sent: BTreeMap<u32, usize> = BTreeMap::new();
+    for part in storage.asked().iter().filter_map(Asked::part) {
+        *sent.entry(part).or_default() += 1;
+    }
+    assert!(sent[&1] == 1 || sent[&2] == 1, "{sent:?}");
+    assert_eq!(sent[&3], 2);
+    let begun = storage
+        .asked()
+        .iter()
+        .filter(|asked| asked.query.starts_with("uploads"))
+        .count();
+    assert_eq!(begun, 1, "the upload was gone on with");
+    assert_eq!(storage.objects(), []);
+    stage.check();
+}
+
+#[test]
+fn what_a_kill_left_in_the_bucket_goes_when_its_job_is_cancelled() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.put("a.wav", &wav(1, SECONDS));
+    storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
+    let running = stage.call(["run"]).start();
+    eventually("the third part", || {
+        storage.asked().iter().any(|asked| asked.part() == Some(3))
+    });
+    running.kill();
+    assert_ne!(storage.unfinished(), 0);
+    storage.behave();
+    // It waits for the bucket, so that it can be cancelled.
+    let secret = stage.root().join("bucket-secret");
+    write(&secret, "wrong");
+    stage.stenod(["run"]);
+    stage.stenod(["cancel", "1"]).success();
+    assert_ne!(storage.unfinished(), 0);
+    write(&secret, s3::SECRET_KEY);
+    stage.stenod(["run"]);
+    assert_eq!((storage.unfinished(), storage.objects()), (0, Vec::new()));
+    assert_eq!(given(&stage), []);
+}
+
+#[test]
+fn a_recording_that_changes_while_it_is_uploaded_is_not_submitted_and_leaves_nothing_there() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    let path = stage.put("a.wav", &wav(1, SECONDS));
+    let changed = wav(2, SECONDS);
+    storage.deviate(move |asked| {
+        if asked.part() == Some(3) {
+            write(&path, &changed);
+        }
+        None
+    });
+    stage.stenod(["run"]).code(3);
+    assert_eq!(given(&stage), []);
+    assert_eq!(job(&stage)["reason"], "source_changed");
+    assert_eq!((storage.unfinished(), storage.objects()), (0, Vec::new()));
+}
+
+#[test]
+fn credentials_that_are_refused_keep_the_recording_waiting_until_they_are_right() {
+    let storage = S3::start();
+    let stage = stage(&storage.endpoint(), "wrong");
+    stage.put("a.wav", &wav(1, SECONDS));
+    stage.stenod(["run"]);
+    let waiting = job(&stage);
+    assert_eq!(
+        (&waiting["state"], &waiting["reason"]),
+        (&"waiting".into(), &"bucket".into())
+    );
+    assert_eq!(given(&stage), []);
+    write(stage.root().join("bucket-secret"), s3::SECRET_KEY);
+    stage.stenod(["run"]).success();
+    assert_eq!(job(&stage)["state"], "done");
+    assert_eq!(storage.objects(), []);
+}
+
+#[test]
+fn what_cannot_be_deleted_keeps_no_transcript_waiting_is_told_and_goes_later() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.put("a.wav", &wav(1, SECONDS));
+    storage.deviate(|asked| {
+        (asked.method == "DELETE").then_some(Deviation::Refuse(403, "AccessDenied"))
+    });
+    stage.stenod(["run"]).success();
+    assert_eq!(job(&stage)["state"], "done");
+    let status = stage.json(&["status"]);
+    let told = status["bucket_leftovers"][0]["message"].as_str().unwrap();
+    assert!(told.contains("AccessDenied"), "{status}");
+    assert_eq!(storage.objects().len(), 1);
+    storage.behave();
+    stage.stenod(["run"]).success();
+    assert_eq!(storage.objects(), []);
+    let status = stage.json(&["status"]);
+    assert_eq!(status["bucket_leftovers"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn doctor_tries_the_bucket_out_and_names_a_missing_permission() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage
+        .stenod(["doctor"])
+        .success()
+        .says("can be written, fetched and deleted");
+    assert_eq!(storage.objects(), []);
+    storage.deviate(|asked| {
+        (asked.method == "DELETE").then_some(Deviation::Refuse(403, "AccessDenied"))
+    });
+    stage.stenod(["doctor"]).code(1).says("deleting it");
+    storage.behave();
+    write(stage.root().join("bucket-secret"), "wrong");
+    stage
+        .stenod(["doctor"])
+        .code(1)
+        .says("refuses the credentials");
+}
+
+// Against SeaweedFS.
+
+fn library(storage: &Seaweed, lifetime: Duration) -> Bucket {
+    let settings = Settings {
+        url: format!("s3://{}/{PREFIX}", seaweed::BUCKET),
+        endpoint: Some(storage.endpoint()),
+        region: None,
+        key_id: Some(seaweed::ACCESS_KEY.to_owned()),
+        secret: Some(Secret::Word(SecretString::from(seaweed::SECRET_KEY))),
+        link_lifetime: lifetime,
+        variables: Box::new(|_| None),
+    };
+    Bucket::open(&settings, Box::new(|_, _| Duration::ZERO)).unwrap()
+}
+
+fn blocking<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+fn objects(storage: &Seaweed) -> usize {
+    let bucket = library(storage, Duration::from_secs(60));
+    blocking(bucket.list()).unwrap().len()
+}
+
+#[test]
+fn seaweedfs_takes_a_recording_gives_it_to_the_service_and_is_empty_afterwards() {
+    let Some(storage) = Seaweed::start() else {
+        return;
+    };
+    let stage = stage(&storage.endpoint(), seaweed::SECRET_KEY);
+    stage
+        .stenod(["doctor"])
+        .success()
+        .says("can be written, fetched and deleted");
+    let recording = wav(1, SECONDS);
+    stage.put("a.wav", &recording);
+    stage.stenod(["run"]).success();
+    assert_eq!(given(&stage), [expected(&recording)]);
+    assert_eq!(objects(&storage), 0);
+    stage.check();
+}
+
+#[test]
+fn seaweedfs_is_cleaned_after_a_kill_in_the_middle_of_an_upload() {
+    let Some(storage) = Seaweed::start() else {
+        return;
+    };
+    let stage = stage(&storage.endpoint(), seaweed::SECRET_KEY);
+    let recording = wav(1, SECONDS * 5.0);
+    stage.put("a.wav", &recording);
+    let running = stage.call(["--json", "run"]).start();
+    eventually("some progress", || {
+        running.stdout().contains("\"uploaded_bytes\"")
+    });
+    running.kill();
+    stage.stenod(["run"]).success();
+    assert_eq!(given(&stage), [expected(&recording)]);
+    assert_eq!(objects(&storage), 0);
+    stage.check();
+}
