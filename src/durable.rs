@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -128,6 +128,67 @@ fn again(error: &io::Error) -> io::Error {
     )
 }
 
+/// A file that is written bit by bit and has its name when it is whole; dropped before, it is gone.
+#[derive(Debug)]
+pub struct Draft {
+    file: BufWriter<File>,
+    draft: PathBuf,
+    target: PathBuf,
+    is_finished: bool,
+}
+
+impl Draft {
+    /// Begins a draft beside `target`.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn begin(target: &Path) -> io::Result<Self> {
+        let draft = draft_path(target);
+        Ok(Self {
+            file: BufWriter::new(open_draft(&draft)?),
+            draft,
+            target: target.to_owned(),
+            is_finished: false,
+        })
+    }
+
+    /// The name that it will have.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives the file its name, so that after success it survives a power cut.
+    ///
+    /// # Errors
+    /// See [`write()`].
+    pub fn finish(mut self, existing: Existing) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        put(&self.draft, &self.target, existing)?;
+        self.is_finished = true;
+        sync_folder(&self.target)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // The next try takes over what cannot be removed.
+            drop(std::fs::remove_file(&self.draft));
+        }
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// Renames `from` to `to` in the same file system, so that after success it survives a power cut.
 ///
 /// # Errors
@@ -168,19 +229,24 @@ fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A draft whose bytes may not be on the disk yet.
 fn fill_draft(draft: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut file = open_draft(draft)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+fn open_draft(draft: &Path) -> io::Result<File> {
     // A draft that an earlier run left may belong to another mode or be a link: never write into it.
     match std::fs::remove_file(draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o666)
         .open(draft)?;
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Draft)?;
-    file.write_all(bytes)?;
     Ok(file)
 }
 

@@ -23,7 +23,9 @@ use crate::domain::price::Catalogue;
 use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
-use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Prices, Reporter};
+use crate::pipeline::{
+    Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Prices, Reporter, Spool,
+};
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
@@ -347,6 +349,7 @@ pub async fn open(
         clock,
         notes: Arc::default(),
         chance: Chance::from_entropy(),
+        spool: Arc::new(Spool::new(&config.state_dir, cores())),
         limiter: Limiter::new(config.service.requests_per_second),
         pace: pace(config, extras, doubt, now),
         pauses: Pauses::default(),
@@ -356,6 +359,7 @@ pub async fn open(
         stop,
     });
     pipeline.load_pauses().await?;
+    pipeline.sweep_spool().await?;
     Ok(pipeline)
 }
 
@@ -404,20 +408,25 @@ pub enum OpenError {
     Pipeline(#[from] PipelineError),
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// By which terms routes are chosen.
 pub fn route_terms(config: &Config) -> RouteTerms {
     RouteTerms {
         direct_limit: config.large.direct_limit,
         link_limit: LINK_LIMIT_BYTES,
-        // Only the direct route is built so far.
-        shrink: false,
+        shrink: config.large.shrink,
         has_bucket: config.bucket.is_some(),
         preference: match config.large.route {
             config::Route::Auto => Preference::Auto,
             config::Route::Bucket => Preference::Bucket,
             config::Route::Pieces => Preference::Pieces,
         },
-        piece: AudioDuration::from_micros(u64::from(config.large.piece_minutes.get()) * 60_000_000),
+        piece: AudioDuration::from_micros(
+            u64::try_from(config.large.piece.as_micros()).unwrap_or(u64::MAX),
+        ),
     }
 }
 

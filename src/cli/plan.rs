@@ -11,6 +11,7 @@ use super::{Failure, RunArguments, Session, exit, view};
 use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
 use crate::domain::price::{self, Catalogue};
+use crate::domain::route::{Chosen, Route};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
 use crate::queue::Reader;
 use crate::session;
@@ -249,6 +250,16 @@ fn text(plan: &Plan, provider: &str, model: &str) -> String {
     text
 }
 
+/// The route and why it is the one, unless the recording goes as it is.
+fn way(chosen: &Chosen) -> String {
+    match chosen.route {
+        Route::Direct | Route::Local => String::new(),
+        Route::Shrink { .. } | Route::Bucket { .. } | Route::Pieces(_) => {
+            format!("\n             {}: {}", chosen.route, clean(&chosen.why))
+        }
+    }
+}
+
 fn line(item: &Planned) -> String {
     let duration = item
         .duration
@@ -257,12 +268,12 @@ fn line(item: &Planned) -> String {
     let source = shown(&item.source);
     let start = format!("{:<9}  {duration:>8}", action(&item.fate));
     match &item.fate {
-        Fate::Send {
-            cost: Some(cost), ..
-        } if !cost.is_zero() => {
-            format!("{start}  {source}  {}", Amount::usd(*cost))
+        Fate::Send { route, cost } => {
+            let cost = cost.filter(|cost| !cost.is_zero());
+            let cost = cost.map_or(String::new(), |cost| format!("  {}", Amount::usd(cost)));
+            format!("{start}  {source}{cost}{}", way(route))
         }
-        Fate::Send { .. } | Fate::Done | Fate::UnderWay => format!("{start}  {source}"),
+        Fate::Done | Fate::UnderWay => format!("{start}  {source}"),
         Fate::Duplicate { of } => format!("{start}  {source} = {}", shown(of)),
         Fate::Wait(reason) | Fate::Skip(reason) | Fate::Ended(reason) => {
             format!("{start}  {source}: {}", clean(&reason.text))

@@ -199,6 +199,7 @@ fn line(job: &Job, outputs: &[Written]) -> Option<String> {
         Stage::Queued { reason: None, .. }
         | Stage::Received { trouble: None, .. }
         | Stage::Committing => None,
+        Stage::Split { pieces } => Some(format!("cut       {source}: {pieces} pieces")),
         Stage::Submitting => Some(format!("started   {source}{}", length(job))),
         Stage::Awaiting { overdue: None, .. } => Some(format!("accepted  {source}")),
         Stage::Queued {

@@ -21,6 +21,7 @@ struct Everything {
     outputs: Vec<Output>,
     attempts: Vec<Attempt>,
     ledger: Vec<LedgerEntry>,
+    pieces: Vec<Job>,
 }
 
 pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8, Failure> {
@@ -34,6 +35,7 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
         outputs: reader.outputs(job.id)?,
         attempts: reader.attempts(job.id)?,
         ledger: reader.ledger(job.id)?,
+        pieces: reader.pieces(job.id)?,
         job,
     };
     if session.output.json() {
@@ -101,6 +103,7 @@ impl Everything {
         value["events"] = self.attempts.iter().map(event).collect();
         value["ledger"] = self.ledger.iter().map(entry).collect();
         value["transcript"] = self.document.as_ref().map_or(Value::Null, transcript);
+        value["pieces"] = self.pieces.iter().map(piece).collect();
         value["output_files"] = self.outputs.iter().map(output).collect();
         value
     }
@@ -168,6 +171,26 @@ impl Everything {
             lines.push(field(
                 "output",
                 &(shown(&output.path) + &note.unwrap_or_default()),
+            ));
+        }
+        for one in &self.pieces {
+            let reason = one.stage.reason();
+            let reason =
+                reason.map_or(String::new(), |reason| format!(": {}", clean(&reason.text)));
+            let cost = one.cost.as_ref().map(|cost| format!(", {cost}"));
+            let times = one.piece.map_or(String::new(), |piece| {
+                let stretch = piece.stretch;
+                format!(
+                    "{} {} to {}",
+                    piece.number,
+                    stretch.begins(),
+                    stretch.ends()
+                )
+            });
+            let cost = cost.unwrap_or_default();
+            lines.push(field(
+                "piece",
+                &format!("{times}: {}{cost}{reason}", state(one)),
             ));
         }
         for attempt in &self.attempts {
@@ -253,6 +276,26 @@ fn event(attempt: &Attempt) -> Value {
     json!({
         "at": rfc3339(attempt.at), "event": attempt.event, "message": attempt.text,
         "request_id": attempt.request_id,
+    })
+}
+
+fn piece(job: &Job) -> Value {
+    let reason = job.stage.reason();
+    let place = job.piece;
+    json!({
+        "id": job.id.0,
+        "piece": place.map(|piece| piece.number),
+        "start": place.map(|piece| piece.stretch.begins().seconds()),
+        "end": place.map(|piece| piece.stretch.ends().seconds()),
+        "bytes": job.size,
+        "state": job.stage.state().as_str(),
+        "stage": job.stage.name().as_str(),
+        "reason": reason.as_ref().map(|reason| reason.code.clone()),
+        "message": reason.map(|reason| reason.text),
+        "attempts": job.attempts,
+        "run_id": job.run_id,
+        "cost": job.cost.as_ref().map(|cost| cost.value.to_string()),
+        "currency": job.cost.as_ref().map(|cost| cost.currency.code().to_owned()),
     })
 }
 

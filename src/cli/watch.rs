@@ -109,6 +109,7 @@ fn log_job(job: &Job, outputs: &[Output]) {
     let code = reason.code;
     match &job.stage {
         Stage::Queued { reason: None, .. } => tracing::info!(job = id, source, "queued"),
+        Stage::Split { pieces } => tracing::debug!(job = id, source, pieces, "cut"),
         Stage::Submitting | Stage::Committing | Stage::Received { trouble: None, .. } => {
             tracing::debug!(job = id, source, "{}", job.stage.name().as_str());
         }

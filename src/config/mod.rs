@@ -51,8 +51,8 @@ pub const MAX_THREADS: u32 = 1024;
 /// Bytes of a direct body, at most.
 pub const MAX_DIRECT_LIMIT_BYTES: u64 = 1 << 30;
 
-/// Minutes of a piece, at most.
-pub const MAX_PIECE_MINUTES: u32 = 240;
+/// The length of a piece, at most.
+pub const MAX_PIECE: Duration = Duration::from_mins(240);
 
 /// How long a link stays valid, at most: what signature version 4 of S3 allows.
 pub const MAX_LINK_LIFETIME: Duration = Duration::from_hours(7 * 24);

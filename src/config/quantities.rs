@@ -111,6 +111,38 @@ fn parse_size(text: &str) -> Option<u64> {
     u64::try_from(bytes.trunc()).ok()
 }
 
+/// A number of minutes, perhaps with a point, within `range`; a part of a microsecond is cut off.
+pub(super) fn minutes(
+    given: Given<'_>,
+    range: RangeInclusive<Duration>,
+) -> Result<Duration, Fault> {
+    let show = |duration: &Duration| duration.as_secs_f64() / 60.0;
+    let (least, most) = (show(range.start()), show(range.end()));
+    let allowed = format!("a number of minutes from {least} to {most}, such as 10 or 0.5");
+    let written = match (given.loose_text(), given.value, given.written) {
+        (Some(text), _, _) => text.trim().to_owned(),
+        (None, Value::Num(..), Some(digits)) => digits.replace('_', ""),
+        (None, Value::Num(_, number), None) => match (given.whole(), number.to_f64()) {
+            (Some(whole), _) => whole.to_string(),
+            (None, Some(number)) => number.to_string(),
+            (None, None) => String::new(),
+        },
+        _ => return Err(given.found("a number of minutes").allowed(allowed)),
+    };
+    let micros = Decimal::from_str_exact(&written)
+        .ok()
+        .and_then(|minutes| minutes.checked_mul(Decimal::from(60_000_000)));
+    let Some(micros) = micros else {
+        return Err(given.found("a number of minutes").allowed(allowed));
+    };
+    // What is negative or beyond every number is out of range as well.
+    let micros = u64::try_from(micros.trunc()).ok();
+    micros
+        .map(Duration::from_micros)
+        .filter(|duration| range.contains(duration))
+        .ok_or_else(|| Fault::new(format!("{written} is out of range")).allowed(allowed))
+}
+
 /// An amount in USD, exactly as written; zero means no limit and is `None`.
 pub(super) fn money(given: Given<'_>) -> Result<Option<Decimal>, Fault> {
     let allowed = format!(
@@ -222,6 +254,27 @@ mod tests {
         }
         assert_eq!(read("0").unwrap_err().what, "\"0\" is too small");
         assert_eq!(read("2 GiB").unwrap_err().what, "\"2 GiB\" is too large");
+    }
+
+    #[test]
+    fn minutes_may_have_a_point() {
+        let range = Duration::from_secs(15)..=Duration::from_mins(240);
+        let read = |written: &'static str| {
+            let value = Value::from(0.5);
+            let given = Given {
+                value: &value,
+                written: Some(written),
+                loose: false,
+            };
+            minutes(given, range.clone())
+        };
+        assert_eq!(read("10"), Ok(Duration::from_mins(10)));
+        assert_eq!(read("0.5"), Ok(Duration::from_secs(30)));
+        assert_eq!(read("0.25"), Ok(Duration::from_secs(15)));
+        for wrong in ["0", "0.2", "241", "-1", "1e3"] {
+            assert!(read(wrong).unwrap_err().allowed.is_some(), "{wrong}");
+        }
+        assert!(minutes(given(&Value::from("10")), range).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::settings::{
 };
 use super::values::{self, Given};
 use super::{
-    Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_PIECE_MINUTES,
+    Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_PIECE,
     MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
 };
 
@@ -27,6 +27,9 @@ const POLL_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duratio
 
 /// The shortest settle time, and the longest; zero is for folders into which files are only moved whole.
 const SETTLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+
+/// The shortest piece that can be asked for, and the longest.
+const PIECE: RangeInclusive<Duration> = Duration::from_secs(15)..=MAX_PIECE;
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
@@ -189,7 +192,7 @@ pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
     let direct_limit = table.read("direct_limit", |given| quantities::size(given, limits));
     let shrink = table.read("shrink", values::boolean);
     let route = table.read("route", values::choice);
-    let piece_minutes = table.read("piece_minutes", |given| count(given, MAX_PIECE_MINUTES));
+    let piece = table.read("piece_minutes", |given| quantities::minutes(given, PIECE));
     Some(Large {
         direct_limit: match direct_limit? {
             _ if is_unset && is_openai => OPENAI_DIRECT_LIMIT_BYTES,
@@ -197,7 +200,7 @@ pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
         },
         shrink: shrink?,
         route: route?,
-        piece_minutes: piece_minutes?,
+        piece: piece?,
     })
 }
 

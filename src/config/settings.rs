@@ -213,8 +213,8 @@ pub struct Large {
     pub shrink: bool,
     /// The way of what does not fit.
     pub route: Route,
-    /// Length of a piece in minutes.
-    pub piece_minutes: NonZeroU32,
+    /// The length of a piece that is aimed at, at most [`super::MAX_PIECE`].
+    pub piece: Duration,
 }
 
 /// `[bucket]`: object storage that the service can fetch from.

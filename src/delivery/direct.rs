@@ -29,7 +29,7 @@ pub struct Unchanged {
 
 /// What tells a file from its successor without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
@@ -96,7 +96,8 @@ impl Unchanged {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &std::fs::Metadata) -> Self {
+    /// That of a file as it is.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
         Self {
             inode: metadata.ino(),
             size: metadata.size(),

@@ -6,4 +6,4 @@
 pub mod bucket;
 mod direct;
 
-pub use direct::{Chunks, Unchanged, open};
+pub use direct::{Chunks, Stamp, Unchanged, open};

@@ -61,11 +61,26 @@ impl Stretch {
         length(self.end)
     }
 
+    /// What lies between two moments.
+    #[must_use]
+    pub fn between(start: AudioDuration, end: AudioDuration) -> Self {
+        Self {
+            start: sample(start),
+            end: sample(end),
+        }
+    }
+
     /// How long it is.
     #[must_use]
     pub fn duration(self) -> AudioDuration {
         length(self.end.saturating_sub(self.start))
     }
+}
+
+/// The sample that is nearest to a moment.
+fn sample(moment: AudioDuration) -> u64 {
+    let samples = u128::from(moment.micros()) * u128::from(SPEECH_RATE) + 500_000;
+    u64::try_from(samples / 1_000_000).unwrap_or(u64::MAX)
 }
 
 fn length(samples: u64) -> AudioDuration {

@@ -15,6 +15,7 @@ use super::audio::{AudioDuration, AudioFormat};
 use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
 use super::money::Amount;
+use super::pieces::PieceOf;
 use super::route::{Chosen, Shape};
 
 /// The number of a job, as `list` shows it.
@@ -214,6 +215,11 @@ pub enum Stage {
     Submitting,
     /// The last chunk is being handed over: a crash or a lost connection here is in doubt.
     Committing,
+    /// Cut into pieces, which are jobs of their own; it goes on when all of them have ended.
+    Split {
+        /// How many.
+        pieces: u32,
+    },
     /// Accepted; the ticket is polled until it ends.
     Awaiting {
         /// The receipt.
@@ -273,6 +279,7 @@ pub enum StageName {
     Waiting,
     Submitting,
     Committing,
+    Split,
     Awaiting,
     Received,
     Done,
@@ -289,6 +296,7 @@ impl StageName {
             Self::Waiting => "waiting",
             Self::Submitting => "submitting",
             Self::Committing => "committing",
+            Self::Split => "split",
             Self::Awaiting => "awaiting",
             Self::Received => "received",
             Self::Done => "done",
@@ -380,6 +388,7 @@ impl Stage {
             Self::Waiting { .. } => StageName::Waiting,
             Self::Submitting => StageName::Submitting,
             Self::Committing => StageName::Committing,
+            Self::Split { .. } => StageName::Split,
             Self::Awaiting { .. } => StageName::Awaiting,
             Self::Received { .. } => StageName::Received,
             Self::Done { .. } => StageName::Done,
@@ -405,6 +414,7 @@ impl Stage {
             } => State::Waiting,
             Self::Submitting
             | Self::Committing
+            | Self::Split { .. }
             | Self::Awaiting { overdue: None, .. }
             | Self::Received { trouble: None, .. } => State::Active,
             Self::Done { .. } => State::Done,
@@ -433,7 +443,11 @@ impl Stage {
             }),
             Self::Received { trouble, .. } => trouble.as_ref().map(|trouble| trouble.reason.clone()),
             Self::Failed { reason } | Self::InDoubt { reason, .. } => Some(reason.clone()),
-            Self::Submitting | Self::Committing | Self::Done { .. } | Self::Cancelled => None,
+            Self::Submitting
+            | Self::Committing
+            | Self::Split { .. }
+            | Self::Done { .. }
+            | Self::Cancelled => None,
         }
     }
 
@@ -448,6 +462,7 @@ impl Stage {
             Self::InDoubt { retry_at, .. } => retry_at.map(Some),
             Self::Submitting
             | Self::Committing
+            | Self::Split { .. }
             | Self::Waiting { .. }
             | Self::Done { .. }
             | Self::Failed { .. }
@@ -481,6 +496,8 @@ pub struct Job {
     pub publication: Publication,
     /// By which route it goes, and why; none while it waits for one.
     pub route: Option<Chosen>,
+    /// Which piece of which job it is, if it is one.
+    pub piece: Option<PieceOf>,
     /// How far it has come.
     pub stage: Stage,
     /// How many submits were handed over whole, or refused.

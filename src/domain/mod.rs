@@ -11,6 +11,7 @@ pub mod language;
 pub mod money;
 pub mod naming;
 pub mod object;
+pub mod pieces;
 pub mod price;
 pub mod render;
 pub mod route;

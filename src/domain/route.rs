@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::audio::{AudioDuration, AudioFormat, Bitrate, best_bitrate};
+use super::cut::Cutting;
 use super::job::{Obstacle, Provider, Reason, Stage};
 
 /// The most bytes that the service fetches by a link: 500 MB.
@@ -42,8 +43,6 @@ pub struct Cut {
     pub piece_us: u64,
     /// The most bytes of a piece.
     pub most_bytes: u64,
-    /// The bit rate of the pieces.
-    pub bitrate: Bitrate,
 }
 
 /// A route and why it is the one.
@@ -119,6 +118,20 @@ impl Route {
     }
 }
 
+impl Chosen {
+    /// Whether the recording is cut into pieces.
+    pub fn cuts(&self) -> bool {
+        matches!(self.route, Route::Pieces(_))
+    }
+}
+
+impl Cut {
+    /// The same for whoever cuts; nothing where the bytes are too few for any piece.
+    pub fn cutting(self) -> Option<Cutting> {
+        Cutting::new(AudioDuration::from_micros(self.piece_us), self.most_bytes)
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = |bitrate: Bitrate| bitrate.bits_per_second() / 1000;
@@ -132,10 +145,13 @@ impl fmt::Display for Route {
             } => write!(f, "bucket, as Opus at {} kbit/s", rate(*bitrate)),
             Self::Pieces(cut) => {
                 let piece = AudioDuration::from_micros(cut.piece_us);
+                let bitrate = cut
+                    .cutting()
+                    .map_or(Bitrate::Kbps16, |cutting| cutting.bitrate());
                 write!(
                     f,
                     "pieces of about {piece}, Opus at {} kbit/s",
-                    rate(cut.bitrate)
+                    rate(bitrate)
                 )
             }
         }
@@ -169,12 +185,14 @@ pub fn choose(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
 }
 
 fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
-    if terms.shrink && wants_pieces(shape, terms) {
+    if wants_pieces(shape, terms)
+        && let Some(route) = pieces(terms).filter(|_| terms.shrink)
+    {
         let why = format!(
             "it is longer than {}, and large.route is \"pieces\"",
             terms.piece
         );
-        return Ok(chosen(pieces(terms), why));
+        return Ok(chosen(route, why));
     }
     let obstacle = obstacle(shape, terms);
     let Some((obstacle, in_the_way)) = obstacle else {
@@ -194,14 +212,17 @@ fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
             format!("{in_the_way}, and there is a bucket"),
         ));
     }
-    if terms.shrink && terms.preference != Preference::Bucket {
+    if terms.shrink
+        && terms.preference != Preference::Bucket
+        && let Some(route) = pieces(terms)
+    {
         let why = match shape.duration {
             Some(duration) => {
                 format!("{in_the_way}; {duration} fit no single request, and there is no bucket")
             }
             None => format!("{in_the_way}; its length is unknown, and there is no bucket"),
         };
-        return Ok(chosen(pieces(terms), why));
+        return Ok(chosen(route, why));
     }
     Err(NoRoute {
         obstacle,
@@ -277,14 +298,13 @@ fn by_bucket(shape: &Shape, terms: &RouteTerms) -> Option<Route> {
     })
 }
 
-fn pieces(terms: &RouteTerms) -> Route {
-    // A cut waits for a pause, so that a piece may be a little longer than what is aimed at.
-    let longest = AudioDuration::from_micros(terms.piece.micros().saturating_mul(5) / 4);
-    Route::Pieces(Cut {
+/// Pieces, unless the direct limit is too low for any.
+fn pieces(terms: &RouteTerms) -> Option<Route> {
+    let cut = Cut {
         piece_us: terms.piece.micros(),
         most_bytes: terms.direct_limit,
-        bitrate: best_bitrate(longest, terms.direct_limit).unwrap_or(Bitrate::Kbps16),
-    })
+    };
+    cut.cutting().map(|_| Route::Pieces(cut))
 }
 
 fn ways_out(terms: &RouteTerms) -> String {
@@ -300,6 +320,35 @@ fn ways_out(terms: &RouteTerms) -> String {
     }
     ways.push("convert it to a short enough MP3, M4A, Ogg or WAV");
     ways.join(", or ")
+}
+
+/// The route of a recording that is not sent by `route` after all: shrunk it is larger than its length
+/// promised, or it cannot be decoded here and so neither be shrunk nor cut.
+///
+/// # Errors
+/// [`NoRoute`] where no other leads there.
+pub fn choose_other(
+    shape: &Shape,
+    terms: &RouteTerms,
+    in_the_way: &str,
+    is_decodable: bool,
+) -> Result<Chosen, NoRoute> {
+    let terms = RouteTerms {
+        shrink: terms.shrink && is_decodable,
+        ..*terms
+    };
+    let bucket = by_bucket(shape, &terms);
+    let other = match bucket {
+        None if terms.shrink && terms.preference != Preference::Bucket => pieces(&terms),
+        bucket => bucket,
+    };
+    match other {
+        Some(route) => Ok(chosen(route, in_the_way.to_owned())),
+        None => Err(NoRoute {
+            obstacle: Obstacle::TooLarge,
+            text: format!("waiting for a route: {in_the_way}: {}", ways_out(&terms)),
+        }),
+    }
 }
 
 /// The stage in which a recording begins, and by which route it will go: to be sent, or waiting for a

@@ -62,6 +62,7 @@ pub fn next_action(stage: &Stage, now: Timestamp) -> Action {
         Stage::InDoubt { retry_at: None, .. }
         | Stage::Submitting
         | Stage::Committing
+        | Stage::Split { .. }
         | Stage::Waiting { .. }
         | Stage::Done { .. }
         | Stage::Failed { .. }
@@ -108,6 +109,7 @@ pub fn recover(stage: &Stage, doubts: u32, policy: DoubtPolicy, now: Timestamp) 
         }
         Stage::Queued { .. }
         | Stage::Waiting { .. }
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::Received { .. }
         | Stage::Done { .. }

@@ -64,6 +64,9 @@ fn find_under(
             continue;
         };
         match render::read(&body) {
+            Ok(document) if document.transcript.is_incomplete() => {
+                tracing::debug!(file = %file.display(), "pieces of it are missing");
+            }
             Ok(document) if belongs(&document, source, hash, settings) => {
                 return Some(Found {
                     base,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::submit::Load;
 use super::{Event, Pipeline, PipelineError};
 use crate::delivery::Unchanged;
 use crate::delivery::bucket::{Bucket, BucketError, Content, Fate, Journal, Tell, UploadError};
@@ -94,7 +95,11 @@ impl Pipeline {
         };
         self.limiter.turn().await;
         let answer = self.unless_stopped(service, submission, &committed).await;
-        self.record(job, answer).await
+        let load = Load {
+            is_made: content.path != job.source,
+            ..Load::whole(job)
+        };
+        self.record(job, &load, answer).await
     }
 
     /// The object of a job: the one that is there, or the upload gone on with or begun.
@@ -200,7 +205,7 @@ impl Pipeline {
                 NoAnswer::Withheld(Withheld::NotRecorded(error.to_string()))
             }
         };
-        self.record(job, Err(answer)).await
+        self.record(job, &Load::whole(job), Err(answer)).await
     }
 
     async fn bucket_failed(&self, job: &Job, error: BucketError) -> Result<(), PipelineError> {

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
+use crate::domain::audio::AudioDuration;
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::format::Format;
 use crate::domain::glossary::Applied;
 use crate::domain::job::Job;
+use crate::domain::pieces;
 use crate::domain::render::{self, Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::style::Style;
-use crate::domain::transcript::Transcript;
+use crate::domain::transcript::{HeardPiece, Transcript};
 use crate::notes::{Noted, Notes};
 use crate::queue::{Named, ReplyKind, StoredReply};
 use crate::speech::replies_of;
@@ -59,6 +61,7 @@ pub fn plain(job: &Job, stored: StoredReply) -> Result<Document, render::Unread>
     let document = match stored.kind {
         ReplyKind::Service => from_service(job, stored.body),
         ReplyKind::Adopted => adopted(job, &stored)?,
+        ReplyKind::Composite => stitched(job, stored.body)?,
     };
     Ok(Document {
         captions: job.publication.captions,
@@ -80,16 +83,36 @@ pub(super) fn to_write(formats: &[Format], transcript: &Transcript) -> Vec<Forma
 
 fn from_service(job: &Job, raw: Vec<u8>) -> Document {
     let heard = replies_of(job.settings.provider).heard(&raw);
-    let seconds = job
-        .duration
-        .map(crate::domain::audio::AudioDuration::seconds);
+    let seconds = job.duration.map(AudioDuration::seconds);
+    document_of(job, Transcript::from_heard(heard, seconds), raw)
+}
+
+/// The document of a recording that was cut, out of the replies to its pieces.
+fn stitched(job: &Job, raw: Vec<u8>) -> Result<Document, serde_json::Error> {
+    let replies = replies_of(job.settings.provider);
+    let pieces = pieces::take_apart(&raw)?.into_iter().map(|piece| {
+        let seconds = piece.stretch.duration().seconds();
+        let heard = piece.reply.map(|body| {
+            let heard = replies.heard(&body);
+            Transcript::from_heard(heard, Some(seconds))
+        });
+        HeardPiece {
+            stretch: piece.stretch,
+            heard: heard.map_err(|reason| reason.text),
+        }
+    });
+    let transcript = Transcript::stitched(pieces.collect());
+    Ok(document_of(job, transcript, raw))
+}
+
+fn document_of(job: &Job, transcript: Transcript, raw: Vec<u8>) -> Document {
     let cost = job.cost.as_ref().map(|cost| Cost {
         amount: cost.value,
         currency: cost.currency.code().to_owned(),
     });
     let paid = job.settings.provider.is_paid() && job.attempts > 0;
     Document {
-        transcript: Transcript::from_heard(heard, seconds),
+        transcript,
         source: source_info(job),
         job: job_info(job),
         cost: if paid { cost } else { Some(free()) },

@@ -8,7 +8,9 @@ mod bucket;
 mod document;
 mod drive;
 mod intake;
+mod large;
 mod limiter;
+mod make;
 mod pauses;
 pub mod plan;
 mod poll;
@@ -19,6 +21,7 @@ mod report;
 mod room;
 #[cfg(test)]
 mod simulation;
+mod spool;
 mod submit;
 
 use std::path::{Path, PathBuf};
@@ -37,11 +40,12 @@ pub use pauses::Pauses;
 pub use prices::Prices;
 pub use render::{Left, RenderOptions, RenderReport, ToRender, render_again};
 pub use report::{Event, Reporter, Silent};
+pub use spool::Spool;
 
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
 use crate::discover::Root;
-use crate::domain::job::{Publication, Settings};
+use crate::domain::job::{JobId, Publication, Settings};
 use crate::domain::language;
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
@@ -125,6 +129,8 @@ pub struct Pipeline {
     pub chance: Chance,
     /// What people note in the folders of recordings.
     pub notes: Arc<Notes>,
+    /// What is made to be sent in the stead of recordings.
+    pub spool: Arc<Spool>,
     /// Requests a second.
     pub limiter: Limiter,
     /// How it is driven.
@@ -158,9 +164,15 @@ impl Pipeline {
         self.clock.now()
     }
 
-    /// Tells what became of a job.
-    async fn tell(&self, id: crate::domain::job::JobId) -> Result<(), PipelineError> {
-        let job = self.queue.job(id).await?;
+    /// Tells what became of a job, and removes what was made for it if it has ended. What becomes of a
+    /// piece is told of its recording.
+    async fn tell(&self, id: JobId) -> Result<(), PipelineError> {
+        let mut job = self.queue.job(id).await?;
+        self.tidy(&job).await?;
+        if let Some(piece) = job.piece {
+            job = self.queue.job(piece.parent).await?;
+        }
+        let id = job.id;
         let outputs = self.queue.outputs(id).await?;
         self.reporter.report(&Event::Job {
             job: Box::new(job),

@@ -52,13 +52,20 @@ impl Pipeline {
         }
         self.settle(&job, &stored).await?;
         let job = self.queue.job(id).await?;
+        if job.piece.is_some() {
+            self.done(&job, reply).await?;
+            self.bell.notify_one();
+            return self.tell(id).await;
+        }
         self.publish(job, reply, stored).await?;
         self.tell(id).await
     }
 
     /// Puts what the submit cost into the ledger; a reply that another job paid for costs nothing.
     async fn settle(&self, job: &Job, stored: &StoredReply) -> Result<(), PipelineError> {
-        let is_free = stored.kind == ReplyKind::Adopted || !job.settings.provider.is_paid();
+        // The pieces of a recording were charged each by itself.
+        let is_service = stored.kind == ReplyKind::Service;
+        let is_free = !is_service || !job.settings.provider.is_paid();
         if is_free || stored.job != job.id {
             return Ok(());
         }
@@ -106,7 +113,7 @@ impl Pipeline {
         let (written, mark) = match written.await? {
             Ok(written) => written,
             Err(error) => {
-                let text = format!("the transcript that was taken up cannot be read: {error}");
+                let text = format!("the stored transcript cannot be read: {error}");
                 let reason = Reason::new("reply_damaged", text);
                 return Ok(self.queue.fail(job.id, reason, None, self.now()).await?);
             }

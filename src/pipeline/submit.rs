@@ -1,5 +1,6 @@
 //! Sending a claimed job: to the paid service through the gate, or to the built-in recogniser.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use jiff::Timestamp;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
-use crate::domain::job::{Job, JobId, Provider, Reason, Stage};
+use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::job::{ContentHash, Job, JobId, Provider, Reason, Stage};
 use crate::domain::route::{NoRoute, Route, choose, still_leads};
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Shape, Standing, Verdict, submit_verdict};
@@ -19,7 +21,33 @@ use crate::speech::{
 };
 
 /// How long a submit that could not be recorded waits for the next try.
-const RECORD_WAIT: Duration = Duration::from_secs(30);
+pub(super) const RECORD_WAIT: Duration = Duration::from_secs(30);
+
+/// What is sent of a job: the recording itself, or what was made of it.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    pub(super) path: PathBuf,
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) hash: ContentHash,
+    pub(super) format: AudioFormat,
+    pub(super) duration: Option<AudioDuration>,
+    /// Whether it was made, and can be made again.
+    pub(super) is_made: bool,
+}
+
+impl Load {
+    pub(super) fn whole(job: &Job) -> Self {
+        Self {
+            path: job.source.clone(),
+            size: job.size,
+            hash: job.hash,
+            format: job.format,
+            duration: job.duration,
+            is_made: false,
+        }
+    }
+}
 
 impl Pipeline {
     /// Acts on a job that was just claimed, and records what came of it.
@@ -32,16 +60,18 @@ impl Pipeline {
         self.tell(id).await
     }
 
-    async fn submit_paid(&self, job: Job) -> Result<(), PipelineError> {
+    async fn submit_paid(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
         let Some(service) = self.service.clone() else {
             return self.requeue(job.id).await;
         };
+        if let Some(piece) = job.piece {
+            return self.submit_piece(job, piece, service.as_ref()).await;
+        }
         let Some(route) = self.route(&job).await? else {
             return Ok(());
         };
         self.tell(job.id).await?;
         match route {
-            Route::Direct | Route::Local => self.submit_direct(job, service.as_ref()).await,
             Route::Bucket { shrink: None } => {
                 let content = delivery::bucket::Content {
                     path: job.source.clone(),
@@ -52,10 +82,18 @@ impl Pipeline {
                 self.submit_by_link(&job, &content, extension, service.as_ref())
                     .await
             }
-            // No terms allow these so far.
-            Route::Shrink { .. } | Route::Bucket { shrink: Some(_) } | Route::Pieces(_) => {
-                self.requeue(job.id).await
+            Route::Bucket {
+                shrink: Some(bitrate),
+            } => {
+                self.submit_shrunk_by_link(job, bitrate, service.as_ref())
+                    .await
             }
+            Route::Direct | Route::Local => {
+                let load = Load::whole(&job);
+                self.send(&job, load, service.as_ref()).await
+            }
+            Route::Shrink { bitrate } => self.submit_shrunk(job, bitrate, service.as_ref()).await,
+            Route::Pieces(cut) => self.submit_in_pieces(job, cut).await,
         }
     }
 
@@ -80,7 +118,7 @@ impl Pipeline {
         }
     }
 
-    async fn park(&self, id: JobId, none: NoRoute) -> Result<(), PipelineError> {
+    pub(super) async fn park(&self, id: JobId, none: NoRoute) -> Result<(), PipelineError> {
         let stage = Stage::Waiting {
             obstacle: none.obstacle,
             text: none.text,
@@ -89,26 +127,32 @@ impl Pipeline {
             .await
     }
 
-    async fn submit_direct(&self, job: Job, service: &dyn Service) -> Result<(), PipelineError> {
-        match delivery::open(&job.source, job.size, job.hash).await {
+    /// Sends a file in the body of the request.
+    pub(super) async fn send(
+        &self,
+        job: &Job,
+        load: Load,
+        service: &dyn Service,
+    ) -> Result<(), PipelineError> {
+        match delivery::open(&load.path, load.size, load.hash).await {
             Ok((chunks, unchanged)) => {
                 let committed = Arc::new(AtomicBool::new(false));
                 let submission = Submission {
                     settings: job.settings.clone(),
                     recording: job.hash,
-                    duration: job.duration,
+                    duration: load.duration,
                     payload: Payload::Bytes(Content {
-                        format: job.format,
-                        length: job.size,
+                        format: load.format,
+                        length: load.size,
                         chunks,
                     }),
-                    gate: self.gate(&job, unchanged, committed.clone()),
+                    gate: self.gate(job, unchanged, committed.clone()),
                 };
                 self.limiter.turn().await;
                 let answer = self.unless_stopped(service, submission, &committed).await;
-                self.record(&job, answer).await
+                self.record(job, &load, answer).await
             }
-            Err(error) => self.source_failed(&job, &error).await,
+            Err(error) => self.load_failed(job, &load, &error).await,
         }
     }
 
@@ -175,6 +219,7 @@ impl Pipeline {
     pub(super) async fn record(
         &self,
         job: &Job,
+        load: &Load,
         answer: Result<Answer, NoAnswer>,
     ) -> Result<(), PipelineError> {
         match answer {
@@ -204,7 +249,7 @@ impl Pipeline {
                 self.halt(Halt::Offline, None, &reason).await?;
                 self.retry_later(job, reason).await
             }
-            Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.source_changed(job).await,
+            Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.load_changed(job, load).await,
             Err(NoAnswer::Withheld(Withheld::Stopping)) => self.requeue(job.id).await,
             Err(NoAnswer::Withheld(Withheld::NoRoom(text))) => {
                 let until = after(self.now(), RECORD_WAIT);
@@ -221,7 +266,7 @@ impl Pipeline {
                 self.requeue_until(job.id, Some(until), Some(reason)).await
             }
             Err(NoAnswer::OtherForm) => self.requeue(job.id).await,
-            Err(NoAnswer::Source(error)) => self.source_failed(job, &error).await,
+            Err(NoAnswer::Source(error)) => self.load_failed(job, load, &error).await,
         }
     }
 
@@ -301,7 +346,7 @@ impl Pipeline {
         self.requeue_until(id, None, None).await
     }
 
-    async fn requeue_until(
+    pub(super) async fn requeue_until(
         &self,
         id: JobId,
         not_before: Option<Timestamp>,
@@ -366,7 +411,7 @@ impl Pipeline {
         .await
     }
 
-    async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
+    pub(super) async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
         let text = "it changed after it was queued: nothing was sent, and what it is now is a recording of its own";
         let reason = Reason::new("source_changed", text);
         self.fail(job.id, reason, None).await
@@ -475,13 +520,8 @@ fn recognise(
 
 /// Checks that the bytes of `file` are those that were queued.
 #[cfg(feature = "local")]
-fn prove(mut file: &std::fs::File, job: &Job) -> Result<(), Unheard> {
-    use std::io::Seek as _;
-
-    let mut hasher = blake3::Hasher::new();
-    file.rewind().map_err(Unheard::Source)?;
-    hasher.update_reader(file).map_err(Unheard::Source)?;
-    if hasher.finalize().as_bytes() == &job.hash.0 {
+fn prove(file: &std::fs::File, job: &Job) -> Result<(), Unheard> {
+    if super::make::is_queued(file, job).map_err(Unheard::Source)? {
         Ok(())
     } else {
         Err(Unheard::Changed)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
-use super::{Queue, QueueError, jobs, ledger};
+use super::{Queue, QueueError, jobs, ledger, pieces};
 use crate::domain::job::{
     ContentHash, JobId, Overdue, Reason, ReplyId, Stage, StageName, Ticket, Trouble,
 };
@@ -211,7 +211,7 @@ impl Queue {
             .await
     }
 
-    /// The transcript lies beside the recording.
+    /// The transcript lies beside the recording; one of which pieces are missing is not done by that.
     ///
     /// # Errors
     /// [`QueueError::Elsewhere`] if the job is not `received`.
@@ -219,8 +219,16 @@ impl Queue {
         self.writer
             .run(move |connection| {
                 jobs::clear_forced(connection, id)?;
-                let stage = Stage::Done { reply };
-                jobs::advance(connection, id, &[StageName::Received], &stage, now)
+                let from = [StageName::Received];
+                match pieces::missing(connection, id)? {
+                    None => jobs::advance(connection, id, &from, &Stage::Done { reply }, now),
+                    Some(stage) => {
+                        if let Some(reason) = stage.reason() {
+                            jobs::note(connection, id, &reason, None, now)?;
+                        }
+                        jobs::advance(connection, id, &from, &stage, now)
+                    }
+                }
             })
             .await
     }

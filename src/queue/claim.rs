@@ -20,7 +20,7 @@ use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money;
 use crate::domain::price::Catalogue;
-use crate::domain::route::{RouteTerms, first_stage};
+use crate::domain::route::{Chosen, RouteTerms, first_stage};
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
@@ -82,6 +82,10 @@ pub(super) fn claim(
     {
         return over_file_budget(connection, &job, estimate, limit, now);
     }
+    if job.route.as_ref().is_some_and(Chosen::cuts) {
+        // Each of its pieces is reserved for when it is claimed.
+        return submitting(connection, job.id, now);
+    }
     match budget::room(connection, &terms.limits, calendar, estimate)? {
         Room::For(amount) => ledger::reserve(connection, &job, amount, true, now)?,
         Room::ForOne(amount) => ledger::reserve(connection, &job, amount, false, now)?,
@@ -102,8 +106,22 @@ fn submitting(connection: &Connection, id: JobId, now: Timestamp) -> Result<Clai
     Ok(Claimed::Submit(Box::new(jobs::get(connection, id)?)))
 }
 
-/// The queued job that has been due for longest, the oldest first.
+/// The queued job that has been due for longest, the oldest first; pieces before whole recordings, so that
+/// what was begun is finished before more is cut.
 fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option<Job>, QueueError> {
+    let pieces = next_of(connection, terms, "parent IS NOT NULL", now)?;
+    match pieces {
+        Some(piece) => Ok(Some(piece)),
+        None => next_of(connection, terms, "parent IS NULL", now),
+    }
+}
+
+fn next_of(
+    connection: &Connection,
+    terms: &Terms,
+    which: &str,
+    now: Timestamp,
+) -> Result<Option<Job>, QueueError> {
     for provider in &terms.providers {
         let scope = if terms.scoped {
             "AND id IN (SELECT id FROM temp.scope)"
@@ -111,7 +129,7 @@ fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option
             ""
         };
         let sql = format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE {which} AND stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
              AND json_extract(settings, '$.provider') = ?2 {scope} ORDER BY due_ms, id LIMIT 1"
         );
         let found = find_job(

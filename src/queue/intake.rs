@@ -144,7 +144,10 @@ impl Queue {
         self.writer
             .run(move |connection| {
                 connection
-                    .prepare_cached("INSERT OR IGNORE INTO temp.scope (id) VALUES (?1)")?
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO temp.scope (id)
+                         SELECT id FROM jobs WHERE id = ?1 OR parent = ?1",
+                    )?
                     .execute([id.0])?;
                 Ok(())
             })
@@ -166,6 +169,7 @@ fn may_be_forced(stage: &Stage) -> bool {
         Stage::Queued { .. }
         | Stage::Submitting
         | Stage::Committing
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::Received { .. }
         | Stage::InDoubt { .. } => false,

@@ -12,11 +12,13 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::QueueError;
 use super::adopt;
 use super::ledger;
+use super::pieces;
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
 use crate::domain::job::{
     Candidate, ContentHash, Job, JobId, Publication, Reason, ReplyId, Settings, Stage, StageName,
 };
 use crate::domain::naming;
+use crate::domain::pieces::has_ended as has_piece_ended;
 use crate::domain::route::Chosen;
 
 /// What became of a recording that was offered to the queue.
@@ -41,6 +43,7 @@ pub(super) fn find(
         connection,
         &format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 AND hash = ?2 AND settings = ?3
+             AND parent IS NULL
              ORDER BY id DESC LIMIT 1"
         ),
         &[&path_bytes(source), &hash.0, &to_json(settings)?],
@@ -61,7 +64,10 @@ pub(super) fn twins(
 ) -> Result<Vec<Job>, QueueError> {
     find_jobs(
         connection,
-        &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 ORDER BY id"),
+        &format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND parent IS NULL
+             ORDER BY id"
+        ),
         &[&hash.0, &to_json(settings)?],
     )
 }
@@ -179,7 +185,8 @@ pub(super) fn advance(
     stage: &Stage,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    let current = get(connection, id)?.stage.name();
+    let job = get(connection, id)?;
+    let current = job.stage.name();
     if !from.contains(&current) {
         return Err(QueueError::Elsewhere { id, stage: current });
     }
@@ -199,7 +206,10 @@ pub(super) fn advance(
     if has_ended(stage) {
         wake_twins(connection, id)?;
     }
-    Ok(())
+    match job.piece {
+        Some(piece) if has_piece_ended(stage) => pieces::join(connection, piece.parent, now),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn has_ended(stage: &Stage) -> bool {
@@ -209,6 +219,7 @@ fn has_ended(stage: &Stage) -> bool {
         | Stage::Waiting { .. }
         | Stage::Submitting
         | Stage::Committing
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::Received { .. }
         | Stage::InDoubt { .. } => false,
@@ -245,6 +256,7 @@ pub(super) fn known_reply(
         | Stage::Waiting { .. }
         | Stage::Submitting
         | Stage::Committing
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::Received { .. }
         | Stage::Failed { .. }
@@ -258,7 +270,7 @@ pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>,
     let id = connection
         .prepare_cached(
             "SELECT id FROM jobs WHERE hash = ?1 AND settings = ?2 AND id <> ?3 AND stage IN
-             ('submitting', 'committing', 'awaiting', 'received', 'in_doubt') LIMIT 1",
+             ('submitting', 'committing', 'split', 'awaiting', 'received', 'in_doubt') LIMIT 1",
         )?
         .query_row(
             params![job.hash.0, to_json(&job.settings)?, job.id.0],
@@ -344,16 +356,22 @@ pub(super) fn set_route(
     Ok(())
 }
 
-/// Counts a submit that was handed over whole, or was refused.
+/// Counts a submit that was handed over whole, or was refused; that of a piece counts for the whole too.
 pub(super) fn count_attempt(connection: &Connection, id: JobId) -> Result<(), QueueError> {
     connection
-        .prepare_cached("UPDATE jobs SET attempts = attempts + 1 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE jobs SET attempts = attempts + 1
+             WHERE id = ?1 OR id = (SELECT parent FROM jobs WHERE id = ?1)",
+        )?
         .execute([id.0])?;
     Ok(())
 }
 
 /// Queues again what had ended without a transcript, or is in doubt, because a person asked for it.
 pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
+    if job.piece.is_none() && pieces::retry(connection, job, now)? {
+        return Ok(());
+    }
     connection
         .prepare_cached("UPDATE jobs SET failures = 0 WHERE id = ?1")?
         .execute([job.id.0])?;
@@ -369,13 +387,24 @@ pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Resul
 
 /// Stops a job because a person asked for it; one that is accepted is paid for, and its transcript comes.
 pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
-    ledger::release(connection, id, "cancelled", now)?;
     let from = [
         StageName::Queued,
         StageName::Waiting,
         StageName::Failed,
         StageName::InDoubt,
     ];
+    let job = get(connection, id)?;
+    let stage = job.stage.name();
+    let is_split = stage == StageName::Split;
+    let may_be = from.contains(&stage) || (is_split && pieces::cancel(connection, &job, now)?);
+    if !may_be {
+        return Err(QueueError::Elsewhere { id, stage });
+    }
+    if is_split {
+        let reason = Reason::new("cancelled", "stopped by hand; what is accepted is kept");
+        return note(connection, id, &reason, None, now);
+    }
+    ledger::release(connection, id, "cancelled", now)?;
     note(
         connection,
         id,
@@ -388,6 +417,7 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
 
 /// Queues a done recording to be transcribed, and paid for, once more.
 pub(super) fn force(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
+    pieces::retire(connection, id)?;
     connection
         .prepare_cached("UPDATE jobs SET forced = 1 WHERE id = ?1")?
         .execute([id.0])?;

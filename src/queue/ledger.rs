@@ -300,11 +300,24 @@ fn charged(
     sum(&mut rows)
 }
 
-/// The job's cost over all its submits, so that `list` need not add up.
+/// The job's cost over all its submits, so that `list` need not add up; that of a piece counts for the
+/// whole too.
 fn update_cost(connection: &Connection, id: JobId, currency: &Currency) -> Result<(), QueueError> {
+    let parent: Option<i64> = connection
+        .prepare_cached("SELECT parent FROM jobs WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))?;
+    set_cost(connection, id, currency)?;
+    match parent {
+        Some(parent) => set_cost(connection, JobId(parent), currency),
+        None => Ok(()),
+    }
+}
+
+fn set_cost(connection: &Connection, id: JobId, currency: &Currency) -> Result<(), QueueError> {
     let total = {
         let mut statement = connection.prepare_cached(
-            "SELECT amount FROM ledger WHERE job = ?1 AND kind = 'charge' AND currency = ?2",
+            "SELECT amount FROM ledger WHERE kind = 'charge' AND currency = ?2
+             AND job IN (SELECT id FROM jobs WHERE id = ?1 OR parent = ?1)",
         )?;
         let mut rows = statement.query(params![id.0, currency.code()])?;
         sum(&mut rows)?

@@ -1,10 +1,11 @@
 //! What a person asks for, and what the whole queue waits for.
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::pauses::{self, Pause, PauseReason};
 use super::{Queue, QueueError, jobs};
-use crate::domain::job::JobId;
+use crate::domain::job::{Job, JobId};
 
 impl Queue {
     /// Queues again the jobs that a person names, whatever kept them from being transcribed; gives those
@@ -17,7 +18,7 @@ impl Queue {
             .run(move |connection| {
                 let mut queued = Vec::new();
                 for id in ids {
-                    let job = jobs::get(connection, id)?;
+                    let job = whole(connection, id)?;
                     match jobs::retry(connection, &job, now) {
                         Ok(()) => queued.push(id),
                         Err(QueueError::Elsewhere { .. }) => {}
@@ -54,7 +55,8 @@ impl Queue {
             .run(move |connection| {
                 let mut cancelled = Vec::new();
                 for id in ids {
-                    match jobs::cancel(connection, id, now) {
+                    let job = whole(connection, id)?;
+                    match jobs::cancel(connection, job.id, now) {
                         Ok(()) => cancelled.push(id),
                         Err(QueueError::Elsewhere { .. }) => {}
                         Err(error) => return Err(error),
@@ -119,5 +121,14 @@ impl Queue {
     /// Any error of the table.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
         self.writer.run(pauses::all).await
+    }
+}
+
+/// The job that a person means: who names a piece means its recording.
+fn whole(connection: &Connection, id: JobId) -> Result<Job, QueueError> {
+    let job = jobs::get(connection, id)?;
+    match job.piece {
+        Some(piece) => jobs::get(connection, piece.parent),
+        None => Ok(job),
     }
 }

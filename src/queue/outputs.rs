@@ -28,6 +28,8 @@ pub enum ReplyKind {
     Service,
     /// It is the JSON file of a transcript that was taken up.
     Adopted,
+    /// It was put together of the replies to the pieces of a recording.
+    Composite,
 }
 
 /// A file that was written for a job.
@@ -55,14 +57,16 @@ pub(super) fn store_reply(
 ) -> Result<ReplyId, QueueError> {
     connection
         .prepare_cached(
-            "INSERT INTO replies (job, at_ms, kind, status, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO replies (job, at_ms, kind, status, body, composite)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             id.0,
             millis(now),
             kind.as_str(),
             reply.status,
-            reply.body
+            reply.body,
+            kind == ReplyKind::Composite,
         ])?;
     Ok(ReplyId(connection.last_insert_rowid()))
 }
@@ -83,7 +87,7 @@ pub struct StoredReply {
 impl ReplyKind {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Service => "service",
+            Self::Service | Self::Composite => "service",
             Self::Adopted => "adopted",
         }
     }
@@ -92,14 +96,16 @@ impl ReplyKind {
 /// A reply that was kept.
 pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply, QueueError> {
     Ok(connection
-        .prepare_cached("SELECT job, kind = 'adopted', status, body FROM replies WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT job, kind = 'adopted', status, body, composite FROM replies WHERE id = ?1",
+        )?
         .query_row([id.0], |row| {
             Ok(StoredReply {
                 job: JobId(row.get(0)?),
-                kind: if row.get(1)? {
-                    ReplyKind::Adopted
-                } else {
-                    ReplyKind::Service
+                kind: match (row.get(1)?, row.get(4)?) {
+                    (true, _) => ReplyKind::Adopted,
+                    (false, true) => ReplyKind::Composite,
+                    (false, false) => ReplyKind::Service,
                 },
                 status: row.get(2)?,
                 body: row.get(3)?,

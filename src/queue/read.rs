@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         for state in State::ALL {
             let count: i64 = self
                 .connection()
-                .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
+                .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1 AND parent IS NULL")?
                 .query_row([state.as_str()], |row| row.get(0))?;
             counts.insert(state, row::unsigned(count));
         }
@@ -151,8 +151,9 @@ impl<'a> Reader<'a> {
         } else {
             "?1 IS NULL"
         };
-        let sql =
-            format!("SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} ORDER BY id DESC LIMIT ?2");
+        let sql = format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} AND parent IS NULL ORDER BY id DESC LIMIT ?2"
+        );
         find_jobs(
             self.connection(),
             &sql,
@@ -172,6 +173,7 @@ impl<'a> Reader<'a> {
         };
         let sql = format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE {filter} AND id IN (SELECT id FROM temp.scope)
+             AND parent IS NULL
              ORDER BY id"
         );
         find_jobs(self.connection(), &sql, &[&state.map(State::as_str)])
@@ -249,7 +251,8 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn ledger(&self, id: JobId) -> Result<Vec<LedgerEntry>, QueueError> {
         let mut statement = self.connection().prepare_cached(
-            "SELECT at_ms, kind, amount, currency, note FROM ledger WHERE job = ?1 ORDER BY id",
+            "SELECT at_ms, kind, amount, currency, note FROM ledger
+             WHERE job IN (SELECT id FROM jobs WHERE id = ?1 OR parent = ?1) ORDER BY id",
         )?;
         let rows = statement.query_map([id.0], |row| {
             Ok(LedgerEntry {
@@ -261,6 +264,14 @@ impl<'a> Reader<'a> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The pieces of a recording that was cut, in their order.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn pieces(&self, id: JobId) -> Result<Vec<Job>, QueueError> {
+        super::pieces::of(self.connection(), id)
     }
 
     /// The files that were written for a job.
@@ -410,7 +421,7 @@ impl<'a> Reader<'a> {
     pub fn failures(&self) -> Result<Vec<(String, u64)>, QueueError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT json_extract(data, '$.reason.code') AS code, count(*) FROM jobs
-             WHERE state = 'failed' GROUP BY code ORDER BY count(*) DESC, code",
+             WHERE state = 'failed' AND parent IS NULL GROUP BY code ORDER BY count(*) DESC, code",
         )?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row::unsigned(row.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -421,9 +432,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Any error of the table.
     pub fn folder_counts(&self, root: &Path) -> Result<HashMap<String, u64>, QueueError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached("SELECT state, count(*) FROM jobs WHERE root = ?1 GROUP BY state")?;
+        let mut statement = self.connection().prepare_cached(
+            "SELECT state, count(*) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY state",
+        )?;
         let rows = statement.query_map([path_bytes(root)], |row| {
             Ok((row.get(0)?, row::unsigned(row.get(1)?)))
         })?;

@@ -14,8 +14,10 @@ use serde::de::DeserializeOwned;
 
 use super::QueueError;
 use crate::domain::audio::AudioDuration;
+use crate::domain::cut::Stretch;
 use crate::domain::job::{ContentHash, Job, JobId, Stage};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::pieces::PieceOf;
 
 /// How far a row's time may be ahead of the clock, in milliseconds, before the clock counts as set back.
 const CLOCK_SLACK_MILLIS: i64 = 60_000;
@@ -23,7 +25,7 @@ const CLOCK_SLACK_MILLIS: i64 = 60_000;
 /// The columns that [`job`] reads, in its order.
 pub(super) const JOB_COLUMNS: &str = "id, source, root, base, hash, size, duration_us, format, settings, \
      publication, data, attempts, failures, doubts, forced, run_id, request_id, cost, currency, \
-     created_ms, updated_ms, route";
+     created_ms, updated_ms, route, parent, piece, start_us, end_us";
 
 /// Milliseconds since 1970 of a moment.
 pub(super) fn millis(time: Timestamp) -> i64 {
@@ -142,6 +144,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, QueueError> {
         run_id: row.get(15)?,
         request_id: row.get(16)?,
         cost: amount(cost, currency),
+        piece: piece(row)?,
         created_at: time(row.get(19)?),
         updated_at: time(row.get(20)?),
         route: row
@@ -149,6 +152,22 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, QueueError> {
             .map(|text| from_json(&text, &what("route")))
             .transpose()?,
     })
+}
+
+/// Which piece of which job a row with `JOB_COLUMNS` is.
+fn piece(row: &Row<'_>) -> Result<Option<PieceOf>, QueueError> {
+    let Some(parent) = row.get::<_, Option<i64>>(22)? else {
+        return Ok(None);
+    };
+    let moment = |index: usize| -> Result<AudioDuration, QueueError> {
+        let micros: Option<i64> = row.get(index)?;
+        Ok(AudioDuration::from_micros(unsigned(micros.unwrap_or(0))))
+    };
+    Ok(Some(PieceOf {
+        parent: JobId(parent),
+        number: row.get::<_, Option<u32>>(23)?.unwrap_or(0),
+        stretch: Stretch::between(moment(24)?, moment(25)?),
+    }))
 }
 
 /// An amount of its two columns.

@@ -351,10 +351,10 @@ mod tests {
         assert!(route.contains("\"direct\""), "{route}");
         let next: i64 = connection
             .query_row(
-                "INSERT INTO jobs SELECT NULL, x'62', root, base, hash, size, duration_us, format, settings,
-                     publication, stage, state, data, due_ms, attempts, failures, doubts, forced,
-                     reserved, run_id, request_id, cost, currency, created_ms, updated_ms, route, parent,
-                     piece, start_us, end_us FROM jobs RETURNING id",
+                "INSERT INTO jobs (source, root, base, hash, size, format, settings, publication, stage,
+                     state, data, created_ms, updated_ms)
+                 SELECT x'62', root, base, hash, size, format, settings, publication, stage, state, data,
+                     created_ms, updated_ms FROM jobs RETURNING id",
                 [],
                 |row| row.get(0),
             )

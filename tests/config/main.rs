@@ -131,8 +131,8 @@ fn an_empty_file_means_the_documented_defaults() {
         (3 * 1024 * 1024, true)
     );
     assert_eq!(
-        (config.large.route, config.large.piece_minutes.get()),
-        (Route::Auto, 10)
+        (config.large.route, config.large.piece.as_secs()),
+        (Route::Auto, 600)
     );
     assert!(config.bucket.is_none() && config.folders.is_empty());
 }

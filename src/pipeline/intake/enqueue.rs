@@ -179,6 +179,7 @@ fn may_follow(stage: &Stage) -> bool {
     match stage {
         Stage::Queued { .. }
         | Stage::Waiting { .. }
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::InDoubt { .. }
         | Stage::Done { .. } => true,

@@ -60,12 +60,19 @@ fn job(inner: &Inner, sheet: &Sheet, moment: Moment) -> Option<String> {
     if in_hand && moment != Moment::AfterCrash {
         return Some(format!("job {id} is in nobody's hands: {stage:?}"));
     }
-    if !in_hand && !has_ended(stage) && stage.due().is_none() && stage.reason().is_none() {
+    let is_split = matches!(stage, Stage::Split { .. });
+    if !in_hand
+        && !is_split
+        && !has_ended(stage)
+        && stage.due().is_none()
+        && stage.reason().is_none()
+    {
         return Some(format!(
             "job {id} has neither a time nor a reason: {stage:?}"
         ));
     }
-    let own_reply = sheet.reply_of == Some(id);
+    // What was put together was paid for piece by piece.
+    let own_reply = sheet.reply_of == Some(id) && !(inner.scene.cuts && job.piece.is_none());
     if matches!(stage, Stage::Done { .. }) && own_reply {
         let content = inner.scene.content_of(job.hash)?;
         let billed = inner.bill.of(content);
@@ -149,6 +156,7 @@ fn is_unresolved(sheet: &Sheet) -> bool {
         Stage::Received { .. } => sheet.reply_of == Some(sheet.job.id),
         Stage::Queued { .. }
         | Stage::Waiting { .. }
+        | Stage::Split { .. }
         | Stage::Done { .. }
         | Stage::Failed { .. }
         | Stage::Cancelled => false,
@@ -195,22 +203,28 @@ fn output(inner: &Inner, view: &View<'_>, path: &Path) -> Option<String> {
         inner
             .scene
             .content_of(sheet.job.hash)
-            .is_some_and(|content| holds_words(path, &text, content))
+            .is_some_and(|content| holds_words(inner, path, &text, content))
     };
     let mut sheets = view.sheets.iter().filter(of).peekable();
     if sheets.peek().is_none() {
         return Some(format!("{} is no whole output: {text:?}", path.display()));
     }
-    let known = sheets.any(|sheet| knows_of_a_reply(&sheet.job.stage));
+    let known = sheets.any(|sheet| inner.scene.cuts || knows_of_a_reply(&sheet.job.stage));
     (!known).then(|| format!("{} was made of a reply that is not kept", path.display()))
 }
 
-fn holds_words(path: &Path, text: &str, content: Content) -> bool {
+fn holds_words(inner: &Inner, path: &Path, text: &str, content: Content) -> bool {
+    let words = inner.scene.words(content);
+    // A piece that is missing is marked, and the others are there.
+    let is_marked = inner.scene.cuts && text.contains("[missing from");
+    if is_marked && content.pieces().any(|piece| text.contains(&piece.words())) {
+        return true;
+    }
     if path.extension().is_some_and(|suffix| suffix == "json") {
         let document: Result<serde_json::Value, _> = serde_json::from_str(text);
-        return document.is_ok_and(|document| document.to_string().contains(&content.words()));
+        return document.is_ok_and(|document| document.to_string().contains(&words));
     }
-    text == format!("{}\n", content.words())
+    text == format!("{words}\n")
 }
 
 fn finally(inner: &Inner, view: &View<'_>, found: &mut Vec<String>) {
@@ -231,7 +245,7 @@ fn finally(inner: &Inner, view: &View<'_>, found: &mut Vec<String>) {
                     .scene
                     .sources
                     .contains(&(sheet.job.source.clone(), content))
-                && !lies_beside(&sheet.job.base, content)
+                && !lies_beside(inner, &sheet.job.base, content)
             {
                 found.push(format!("job {id} is done and its transcript is not there"));
             }
@@ -254,10 +268,10 @@ fn finally(inner: &Inner, view: &View<'_>, found: &mut Vec<String>) {
 }
 
 /// Whether the transcript lies under the base, perhaps with a number.
-fn lies_beside(base: &Path, content: Content) -> bool {
+fn lies_beside(inner: &Inner, base: &Path, content: Content) -> bool {
     let is_there = |number| {
         let path = crate::domain::naming::output_path(base, number, "txt");
-        text(&path).is_some_and(|text| holds_words(&path, &text, content))
+        text(&path).is_some_and(|text| holds_words(inner, &path, &text, content))
     };
     (1..=6).any(is_there)
 }

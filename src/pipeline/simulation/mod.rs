@@ -28,17 +28,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::fault::Port;
 use self::invariants::{Moment, View};
-use self::scene::Scene;
+use self::scene::{Content, Scene};
 use self::service::FakeService;
 use self::world::{Crash, Turns, World};
 use super::{
-    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, drive, plain,
-    publish,
+    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, Spool, drive,
+    plain, publish,
 };
 use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
 use crate::domain::format::Format;
-use crate::domain::job::{Job, Stage};
+use crate::domain::job::{ContentHash, Job, Stage};
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::after;
@@ -55,6 +55,13 @@ const ROUTES: RouteTerms = RouteTerms {
     preference: Preference::Auto,
     has_bucket: false,
     piece: AudioDuration::from_micros(600_000_000),
+};
+/// How they travel where they are cut.
+const PIECES: RouteTerms = RouteTerms {
+    shrink: true,
+    preference: Preference::Pieces,
+    piece: AudioDuration::from_micros(20_000_000),
+    ..ROUTES
 };
 /// The most processes of a case; more mean that it never comes to an end.
 const MOST_PROCESSES: u32 = 60;
@@ -76,6 +83,8 @@ struct Case {
     policy: DoubtPolicy,
     /// Paid submits in flight at once.
     jobs: usize,
+    /// Whether every recording is cut into pieces.
+    pieces: bool,
     /// Whether processes watch until they are stopped, while the plan has faults left.
     watches: bool,
     /// At which calls what goes wrong.
@@ -118,7 +127,8 @@ impl Case {
         let folder = temporary_folder();
         let recordings = folder.path().join("in");
         std::fs::create_dir(&recordings).expect("a folder can be made");
-        let scene = Scene::new(&recordings, &self.contents, self.length);
+        let mut scene = Scene::new(&recordings, &self.contents, self.length);
+        scene.cuts = self.pieces;
         let world = World::new(scene, self.plan.clone(), self.turns.clone());
         let _installed = Installed::new(world.clone(), self.bug);
         let mut simulation = Simulation {
@@ -270,11 +280,16 @@ impl Simulation {
         }
         queue.recover(self.case.policy, now).await?;
         self.look(&queue, Moment::Recovered).await?;
-        queue.reconsider(ROUTES, now).await?;
+        queue.reconsider(self.routes(), now).await?;
         queue.resume_at_start().await?;
         let pipeline = Arc::new(self.pipeline(queue, stop));
         pipeline.load_pauses().await?;
-        let candidates = self.world.inner().scene.candidates(&self.case.formats);
+        pipeline.sweep_spool().await?;
+        let candidates = self
+            .world
+            .inner()
+            .scene
+            .candidates(&self.case.formats, &self.routes());
         for candidate in candidates {
             pipeline
                 .queue
@@ -290,6 +305,10 @@ impl Simulation {
         };
         self.look(&pipeline.queue, Moment::AfterEnd).await?;
         Ok(End::Ended(ended))
+    }
+
+    fn routes(&self) -> RouteTerms {
+        if self.case.pieces { PIECES } else { ROUTES }
     }
 
     async fn watch(&self, pipeline: &Arc<Pipeline>) -> Result<Ended, PipelineError> {
@@ -322,12 +341,13 @@ impl Simulation {
             notes: Arc::default(),
             chance: Chance::from_seed(self.case.seed),
             bucket: None,
+            spool: Arc::new(Spool::new(&self.state_dir(), 1)),
             limiter: Limiter::new(NonZeroU32::new(20).expect("not zero")),
             pace: Pace {
                 jobs: self.case.jobs,
                 poll_interval: Duration::from_secs(2),
                 doubt: self.case.policy,
-                routes: ROUTES,
+                routes: self.routes(),
                 limits: Limits::default(),
                 scoped: false,
             },
@@ -413,6 +433,7 @@ fn is_settled(stage: &Stage) -> bool {
         Stage::Queued { .. }
         | Stage::Submitting
         | Stage::Committing
+        | Stage::Split { .. }
         | Stage::Awaiting { .. }
         | Stage::Received { .. }
         | Stage::InDoubt {
@@ -468,3 +489,53 @@ pub(super) async fn mistaken(
     }
     Ok(answer)
 }
+
+/// Cuts a recording in the place of the real cutter, which would have to decode it.
+pub(super) fn cut<S: crate::media::split::Spool>(
+    hash: ContentHash,
+    spool: &mut S,
+) -> std::io::Result<()> {
+    use std::io::Write as _;
+    for (number, bytes) in (0..).zip(piece_bytes(hash)) {
+        let mut file = spool.begin(number)?;
+        file.write_all(&bytes)?;
+        let start = u64::from(number) * PIECE_SAMPLES;
+        let piece = crate::media::split::Piece {
+            number,
+            stretch: crate::domain::cut::Stretch {
+                start,
+                end: start + PIECE_SAMPLES,
+            },
+            bytes: bytes.len() as u64,
+        };
+        spool.complete(piece, file)?;
+    }
+    Ok(())
+}
+
+/// Makes a piece again, likewise.
+pub(super) fn copy(
+    hash: ContentHash,
+    number: u32,
+    target: &mut impl std::io::Write,
+) -> std::io::Result<()> {
+    let mut pieces = piece_bytes(hash).into_iter();
+    let bytes = pieces.nth(usize::try_from(number).unwrap_or(0).saturating_sub(1));
+    target.write_all(&bytes.unwrap_or_default())
+}
+
+/// Samples of a piece: a minute, which is what the service bills for whatever it gets.
+const PIECE_SAMPLES: u64 = 960_000;
+
+fn piece_bytes(hash: ContentHash) -> Vec<Vec<u8>> {
+    let all = (0..8).chain(1001..1100).map(Content);
+    let mut all = all.filter(|content| {
+        let bytes = content.bytes(PIECE_CASE_LENGTH);
+        *blake3::hash(&bytes).as_bytes() == hash.0
+    });
+    let pieces = all.next().map(Content::pieces).into_iter().flatten();
+    pieces.map(|piece| piece.bytes(PIECE_CASE_LENGTH)).collect()
+}
+
+/// How many bytes a recording has that is cut.
+const PIECE_CASE_LENGTH: usize = 64;

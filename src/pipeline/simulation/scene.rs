@@ -8,9 +8,14 @@ use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::format::Format;
 use crate::domain::job::{Candidate, ContentHash, Provider, Publication, Settings, Stage};
 use crate::domain::naming::output_path;
+use crate::domain::route::{RouteTerms, Shape, first_stage};
 
 /// The model of every case.
 pub(super) const MODEL: &str = "sim";
+/// How many pieces a recording is cut into.
+pub(super) const PIECES: u64 = 3;
+/// Above the numbers of all recordings.
+const FIRST_PIECE: u64 = 100_000;
 /// What is in a file of somebody else.
 pub(super) const FOREIGN: &str = "my own notes";
 
@@ -28,7 +33,9 @@ pub(super) struct Scene {
     /// Files that are not stenod's.
     pub(super) foreign: Vec<PathBuf>,
     /// How many bytes a recording has.
-    length: usize,
+    pub(super) length: usize,
+    /// Whether recordings are cut into pieces.
+    pub(super) cuts: bool,
     /// How often a recording was changed.
     changes: u64,
 }
@@ -44,6 +51,11 @@ impl Content {
     /// What the service hears in it.
     pub(super) fn words(self) -> String {
         format!("These are the words of recording {}.", self.0)
+    }
+
+    /// Its pieces, when it is cut.
+    pub(super) fn pieces(self) -> impl Iterator<Item = Self> {
+        (1..=PIECES).map(move |number| Self(FIRST_PIECE + self.0 * 10 + number))
     }
 }
 
@@ -61,6 +73,7 @@ impl Scene {
             sources,
             foreign: Vec::new(),
             length,
+            cuts: false,
             changes: 0,
         }
     }
@@ -93,7 +106,18 @@ impl Scene {
         original
             .chain((0..8).map(Content))
             .chain((1..=self.changes).map(|change| Content(1000 + change)))
+            .flat_map(|content| std::iter::once(content).chain(content.pieces()))
             .find(|content| self.hash(*content) == hash)
+    }
+
+    /// What stands in the transcript of a content.
+    pub(super) fn words(&self, content: Content) -> String {
+        if self.cuts {
+            let words: Vec<String> = content.pieces().map(Content::words).collect();
+            words.join(" ")
+        } else {
+            content.words()
+        }
     }
 
     /// What a content hashes to.
@@ -102,7 +126,13 @@ impl Scene {
     }
 
     /// The recordings as a scan would offer them.
-    pub(super) fn candidates(&self, formats: &[Format]) -> Vec<Candidate> {
+    pub(super) fn candidates(&self, formats: &[Format], terms: &RouteTerms) -> Vec<Candidate> {
+        let shape = |content: &Content| Shape {
+            provider: Provider::NanoGpt,
+            format: AudioFormat::Mp3,
+            size: content.bytes(self.length).len() as u64,
+            duration: Some(AudioDuration::from_micros(60_000_000)),
+        };
         let candidate = |(path, content): &(PathBuf, Content)| Candidate {
             source: path.clone(),
             root: self.folder.clone(),
@@ -122,7 +152,7 @@ impl Scene {
                 ..Publication::default()
             },
             output_dir: None,
-            route: None,
+            route: first_stage(&shape(content), terms).1,
             stage: Stage::queued(),
         };
         self.sources.iter().map(candidate).collect()

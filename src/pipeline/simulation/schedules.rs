@@ -39,22 +39,24 @@ fn case() -> impl Strategy<Value = Case> {
         4 => proptest::collection::vec(0_u64..2, 1..=2),
         1 => proptest::collection::vec(0_u64..3, 3..=4),
     ];
-    let rest = (0_u64..8, policy(), 1_usize..=3, any::<bool>(), any::<u64>());
-    (contents, plan(), rest).prop_map(|(contents, plan, (tickets, policy, jobs, watches, seed))| {
-        Case {
+    let how = (any::<bool>(), proptest::bool::weighted(0.2));
+    let rest = (0_u64..8, policy(), 1_usize..=3, how, any::<u64>());
+    (contents, plan(), rest).prop_map(
+        |(contents, plan, (tickets, policy, jobs, (watches, pieces), seed))| Case {
             contents,
             length: 64,
             tickets,
             formats: vec![Format::Txt],
             policy,
             jobs,
+            pieces,
             watches,
             plan,
             turns: Turns::Chance(fastrand::Rng::with_seed(seed)),
             seed,
             bug: None,
-        }
-    })
+        },
+    )
 }
 
 fn play_random_cases(seed: u64) {

@@ -25,6 +25,7 @@ pub(super) fn case(tickets: u64, policy: DoubtPolicy, bug: Option<Bug>) -> Case 
         formats: vec![Format::Txt, Format::Json],
         policy,
         jobs: 2,
+        pieces: false,
         watches: false,
         plan: Vec::new(),
         turns: Turns::Always(1),
@@ -77,7 +78,11 @@ pub(super) fn sweep(case: &Case, looked_for: &str) -> Swept {
 const NOTHING: &str = "\0";
 
 fn sweep_clean(tickets: u64, policy: DoubtPolicy) {
-    let swept = sweep(&case(tickets, policy, None), NOTHING);
+    assert_clean(&case(tickets, policy, None));
+}
+
+fn assert_clean(case: &Case) {
+    let swept = sweep(case, NOTHING);
     println!(
         "{} cases over {} calls of {:?}",
         swept.cases, swept.calls, swept.ports
@@ -97,4 +102,24 @@ fn every_single_fault_is_survived_when_doubt_is_held() {
 #[test]
 fn every_single_fault_is_survived_when_doubt_is_repeated_once() {
     sweep_clean(0b01, DoubtPolicy::RetryOnce);
+}
+
+fn sweep_pieces(policy: DoubtPolicy) {
+    assert_clean(&Case {
+        contents: vec![0],
+        pieces: true,
+        // The second piece of the first recording.
+        tickets: 1 << (100_002 % 64),
+        ..case(0, policy, None)
+    });
+}
+
+#[test]
+fn every_single_fault_is_survived_by_pieces_when_doubt_is_held() {
+    sweep_pieces(DoubtPolicy::Hold);
+}
+
+#[test]
+fn every_single_fault_is_survived_by_pieces_when_doubt_is_repeated_once() {
+    sweep_pieces(DoubtPolicy::RetryOnce);
 }

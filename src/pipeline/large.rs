@@ -1,0 +1,332 @@
+//! Recordings that are not sent as they are: shrunk, or in pieces.
+//!
+//! What is made of a recording is made after the claim, when nothing was sent yet, so that a crash
+//! costs nothing but the time. A piece whose file is lost is made again and must have the same bytes.
+
+use std::sync::Arc;
+
+use super::make::{Maker, Unmade};
+use super::room::Disk;
+use super::spool::Made;
+use super::submit::{Load, RECORD_WAIT};
+use super::{Pipeline, PipelineError};
+use crate::delivery::bucket::Content;
+use crate::domain::audio::{AudioFormat, Bitrate};
+use crate::domain::job::{Job, Reason, Stage};
+use crate::domain::pieces::PieceOf;
+use crate::domain::route::{Cut, NoRoute, Route, Shape, choose_other};
+use crate::domain::timing::after;
+use crate::media::shrink::ShrinkError;
+use crate::speech::Service;
+use crate::supervise;
+
+impl Pipeline {
+    /// Sends the speech of a claimed recording, encoded again.
+    pub(super) async fn submit_shrunk(
+        self: &Arc<Self>,
+        job: Job,
+        bitrate: Bitrate,
+        service: &dyn Service,
+    ) -> Result<(), PipelineError> {
+        let limit = self.pace.routes.direct_limit;
+        let mut measured = job.duration;
+        for bitrate in Bitrate::BEST_FIRST
+            .into_iter()
+            .filter(|rate| *rate <= bitrate)
+        {
+            let made = match self.shrunk(&job, bitrate).await? {
+                Ok(made) => made,
+                Err(unmade) => return self.not_made(&job, unmade).await,
+            };
+            if made.size <= limit {
+                return self.send(&job, Load::made(made), service).await;
+            }
+            measured = made.duration.or(measured);
+            self.forget_made(&job).await?;
+        }
+        let shape = Shape {
+            duration: measured,
+            ..job.shape()
+        };
+        let text = "its speech, encoded again, is larger than its length promised";
+        let other = choose_other(&shape, &self.pace.routes, text, true);
+        self.take_other_route(&job, other).await
+    }
+
+    /// Puts the speech of a claimed recording, encoded again, into the bucket and submits its link.
+    pub(super) async fn submit_shrunk_by_link(
+        self: &Arc<Self>,
+        job: Job,
+        bitrate: Bitrate,
+        service: &dyn Service,
+    ) -> Result<(), PipelineError> {
+        let made = match self.shrunk(&job, bitrate).await? {
+            Ok(made) => made,
+            Err(unmade) => return self.not_made(&job, unmade).await,
+        };
+        let content = Content {
+            path: made.path,
+            size: made.size,
+            hash: made.hash,
+        };
+        let extension = AudioFormat::Ogg.extension();
+        self.submit_by_link(&job, &content, extension, service)
+            .await
+    }
+
+    async fn shrunk(
+        self: &Arc<Self>,
+        job: &Job,
+        bitrate: Bitrate,
+    ) -> Result<Result<Made, Unmade>, PipelineError> {
+        if let Some(made) = self.spool.shrunk(job.id) {
+            return Ok(Ok(made));
+        }
+        let made = self.make(job, move |maker| maker.shrink(bitrate)).await?;
+        if let Ok(made) = &made {
+            self.spool.keep(job.id, made.clone());
+        }
+        Ok(made)
+    }
+
+    /// Cuts a claimed recording, whose pieces are sent each by itself.
+    pub(super) async fn submit_in_pieces(
+        self: &Arc<Self>,
+        job: Job,
+        cut: Cut,
+    ) -> Result<(), PipelineError> {
+        let made = self
+            .make(&job, move |maker| {
+                let cutting = cut.cutting().ok_or(Unmade::NoCut)?;
+                maker.split(&cutting)
+            })
+            .await?;
+        match made {
+            Ok(pieces) => {
+                self.kept(|| self.queue.split(job.id, pieces.clone(), self.now()))
+                    .await?;
+                self.bell.notify_one();
+                Ok(())
+            }
+            Err(unmade) => self.not_made(&job, unmade).await,
+        }
+    }
+
+    /// Sends a claimed piece.
+    pub(super) async fn submit_piece(
+        self: &Arc<Self>,
+        job: Job,
+        piece: PieceOf,
+        service: &dyn Service,
+    ) -> Result<(), PipelineError> {
+        let path = self.spool.piece_path(piece.parent, piece.number);
+        let is_there = supervise::blocking({
+            let (path, size) = (path.clone(), job.size);
+            move || std::fs::metadata(path).is_ok_and(|found| found.len() == size)
+        });
+        if !is_there.await?
+            && let Err(unmade) = self.make_piece_again(&job, piece).await?
+        {
+            return self.not_made(&job, unmade).await;
+        }
+        let load = Load {
+            path,
+            size: job.size,
+            hash: job.hash,
+            format: AudioFormat::Ogg,
+            duration: job.duration,
+            is_made: true,
+        };
+        self.send(&job, load, service).await
+    }
+
+    async fn make_piece_again(
+        self: &Arc<Self>,
+        job: &Job,
+        piece: PieceOf,
+    ) -> Result<Result<(), Unmade>, PipelineError> {
+        let parent = self.queue.job(piece.parent).await?;
+        let cut = parent.route.as_ref().and_then(|chosen| match chosen.route {
+            Route::Pieces(cut) => cut.cutting(),
+            Route::Direct | Route::Shrink { .. } | Route::Bucket { .. } | Route::Local => None,
+        });
+        let Some(cutting) = cut else {
+            return Ok(Err(Unmade::NoCut));
+        };
+        let (number, stretch) = (piece.number, piece.stretch);
+        let made = self
+            .make(&parent, move |maker| {
+                maker.copy(number, stretch, cutting.bitrate())
+            })
+            .await?;
+        Ok(match made {
+            Ok(made) if made.hash == job.hash => Ok(()),
+            Ok(_) => Err(Unmade::Other),
+            Err(unmade) => Err(unmade),
+        })
+    }
+
+    /// Makes something of a recording, as many at once as there are cores.
+    async fn make<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: &Job,
+        work: impl FnOnce(&Maker<'_>) -> Result<T, Unmade> + Send + 'static,
+    ) -> Result<Result<T, Unmade>, PipelineError> {
+        let core = tokio::select! {
+            biased;
+            core = self.spool.cores.clone().acquire_owned() => core,
+            () = self.stop.cancelled() => return Ok(Err(ShrinkError::Stopped.into())),
+        };
+        let (pipeline, job) = (self.clone(), job.clone());
+        let made = supervise::blocking(move || {
+            let made = work(&Maker {
+                pipeline: &pipeline,
+                job: &job,
+            });
+            drop(core);
+            made
+        });
+        Ok(made.await?)
+    }
+
+    /// Records that nothing could be made of a recording; nothing was sent.
+    async fn not_made(&self, job: &Job, unmade: Unmade) -> Result<(), PipelineError> {
+        match unmade {
+            Unmade::Source(error) => self.source_failed(job, &error).await,
+            Unmade::Changed => self.source_changed(job).await,
+            Unmade::Shrink(ShrinkError::Stopped) => self.requeue(job.id).await,
+            Unmade::Shrink(ShrinkError::Write(error))
+                if error.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                let until = after(self.now(), RECORD_WAIT);
+                let text = format!("no room for what is to be sent: {error}");
+                self.no_room(Disk::State, until, text).await?;
+                self.requeue(job.id).await
+            }
+            Unmade::Shrink(ShrinkError::Write(error)) => {
+                let text = format!("what is to be sent cannot be written: {error}");
+                self.retry_later(job, Reason::new("not_written", text))
+                    .await
+            }
+            Unmade::Shrink(error) => {
+                self.not_decoded(job, error.code(), &error.to_string())
+                    .await
+            }
+            Unmade::NoCut | Unmade::Other => {
+                let text = format!("{unmade}: `stenod run --force` cuts it anew");
+                self.fail(job.id, Reason::new("piece_lost", text), None)
+                    .await
+            }
+        }
+    }
+
+    /// What cannot be decoded here may still be read by the service, by a link.
+    async fn not_decoded(&self, job: &Job, code: &str, text: &str) -> Result<(), PipelineError> {
+        let cannot = format!("it cannot be encoded again: {text}");
+        if job.piece.is_none()
+            && let Ok(other) = choose_other(&job.shape(), &self.pace.routes, &cannot, false)
+        {
+            return self.take_other_route(job, Ok(other)).await;
+        }
+        self.fail(job.id, Reason::new(code, cannot), None).await
+    }
+
+    async fn take_other_route(
+        &self,
+        job: &Job,
+        other: Result<crate::domain::route::Chosen, NoRoute>,
+    ) -> Result<(), PipelineError> {
+        match other {
+            Ok(chosen) => {
+                self.kept(|| self.queue.set_route(job.id, chosen.clone()))
+                    .await?;
+                self.requeue(job.id).await
+            }
+            Err(none) => self.park(job.id, none).await,
+        }
+    }
+
+    /// What was sent is not what was to be sent: a recording has changed, a file that was made is made
+    /// again.
+    pub(super) async fn load_changed(&self, job: &Job, load: &Load) -> Result<(), PipelineError> {
+        if !load.is_made {
+            return self.source_changed(job).await;
+        }
+        self.forget_made(job).await?;
+        let reason = Reason::new("spool_changed", "the file that was made of it was changed");
+        self.retry_later(job, reason).await
+    }
+
+    pub(super) async fn load_failed(
+        &self,
+        job: &Job,
+        load: &Load,
+        error: &std::io::Error,
+    ) -> Result<(), PipelineError> {
+        if !load.is_made {
+            return self.source_failed(job, error).await;
+        }
+        self.forget_made(job).await?;
+        let text = format!("the file that was made of it cannot be read: {error}");
+        self.retry_later(job, Reason::new("spool_unreadable", text))
+            .await
+    }
+
+    /// Removes what was made for a job that has ended.
+    pub(super) async fn tidy(&self, job: &Job) -> Result<(), PipelineError> {
+        let has_ended = match &job.stage {
+            Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled => true,
+            Stage::Queued { .. }
+            | Stage::Waiting { .. }
+            | Stage::Submitting
+            | Stage::Committing
+            | Stage::Split { .. }
+            | Stage::Awaiting { .. }
+            | Stage::Received { .. }
+            | Stage::InDoubt { .. } => false,
+        };
+        if has_ended {
+            self.forget_made(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was made for a job.
+    async fn forget_made(&self, job: &Job) -> Result<(), PipelineError> {
+        let (spool, id, piece) = (self.spool.clone(), job.id, job.piece);
+        let removed = supervise::blocking(move || match piece {
+            Some(piece) => spool.drop_piece(piece.parent, piece.number),
+            None => spool.drop_shrunk(id),
+        });
+        if let Err(error) = removed.await? {
+            tracing::warn!(job = job.id.0, "what was made of it stays: {error}");
+        }
+        Ok(())
+    }
+
+    /// Removes what an earlier process made and nobody needs any more.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn sweep_spool(&self) -> Result<(), PipelineError> {
+        let needed = self.queue.unfinished_pieces().await?;
+        let spool = self.spool.clone();
+        if let Err(error) = supervise::blocking(move || spool.sweep(&needed)).await? {
+            tracing::warn!("the spool cannot be swept: {error}");
+        }
+        Ok(())
+    }
+}
+
+impl Load {
+    fn made(made: Made) -> Self {
+        Self {
+            path: made.path,
+            size: made.size,
+            hash: made.hash,
+            format: AudioFormat::Ogg,
+            duration: made.duration,
+            is_made: true,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Making what is sent in a recording's stead: its speech in a smaller file, or its pieces.
+//!
+//! The recording is proven before and after, so that nothing is made of other bytes than those that
+//! were queued. Everything here blocks for as long as decoding takes.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::Pipeline;
+use super::spool::{Hashed, Made, Spool};
+use crate::delivery::Stamp;
+use crate::domain::audio::{AudioDuration, Bitrate};
+use crate::domain::cut::{Cutting, Stretch};
+use crate::domain::job::{Job, JobId};
+use crate::media::decode::{DecodeError, Samples};
+use crate::media::probe::ProbeError;
+use crate::media::shrink::{ShrinkError, shrink};
+use crate::media::split::{Piece, copy_stretch, split};
+use crate::queue::NewPiece;
+use crate::source;
+
+/// Why nothing was made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unmade {
+    /// The recording cannot be opened or read.
+    #[error("the recording cannot be read")]
+    Source(#[source] io::Error),
+    /// It is not the one that was queued.
+    #[error("the recording changed")]
+    Changed,
+    /// There is no such cut.
+    #[error("the direct limit is too low for any piece")]
+    NoCut,
+    /// What was made again is not what it was.
+    #[error("the piece that was made again has other bytes than before")]
+    Other,
+    /// It cannot be decoded or encoded, or what is made cannot be written.
+    #[error(transparent)]
+    Shrink(ShrinkError),
+}
+
+impl From<ShrinkError> for Unmade {
+    fn from(error: ShrinkError) -> Self {
+        if let ShrinkError::Decode(DecodeError::Source(ProbeError::Unreadable(error))) = error {
+            return Self::Source(error);
+        }
+        Self::Shrink(error)
+    }
+}
+
+/// Whoever makes something for a job.
+pub(super) struct Maker<'p> {
+    pub(super) pipeline: &'p Pipeline,
+    pub(super) job: &'p Job,
+}
+
+impl Maker<'_> {
+    /// Makes the shrunk copy of a recording.
+    pub(super) fn shrink(&self, bitrate: Bitrate) -> Result<Made, Unmade> {
+        let spool = &self.pipeline.spool;
+        self.proven(|_| {
+            let mut file = begin(spool, &spool.shrunk_path(self.job.id))?;
+            let shrunk = shrink(&self.job.source, &mut file, bitrate, &mut self.heed())?;
+            let made = file.finish(Some(shrunk.duration));
+            Ok(made.map_err(ShrinkError::Write)?)
+        })
+    }
+
+    /// Cuts a recording into its pieces.
+    pub(super) fn split(&self, cutting: &Cutting) -> Result<Vec<NewPiece>, Unmade> {
+        let mut pieces = Pieces {
+            spool: &self.pipeline.spool,
+            parent: self.job.id,
+            made: Vec::new(),
+        };
+        self.proven(|file| {
+            #[cfg(test)]
+            if crate::faults::simulated() {
+                let cut = super::simulation::cut(self.job.hash, &mut pieces);
+                return Ok(cut.map_err(ShrinkError::Write)?);
+            }
+            let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
+            let from = crate::media::split::Resume::default();
+            split(samples, cutting, from, &mut pieces, &mut self.heed())?;
+            Ok(())
+        })?;
+        Ok(pieces.made)
+    }
+
+    /// Makes one piece of a recording again.
+    pub(super) fn copy(
+        &self,
+        number: u32,
+        stretch: Stretch,
+        bitrate: Bitrate,
+    ) -> Result<Made, Unmade> {
+        let spool = &self.pipeline.spool;
+        self.proven(|file| {
+            let mut target = begin(spool, &spool.piece_path(self.job.id, number))?;
+            #[cfg(test)]
+            if crate::faults::simulated() {
+                let copied = super::simulation::copy(self.job.hash, number, &mut target);
+                let made = copied.and_then(|()| target.finish(None));
+                return Ok(made.map_err(ShrinkError::Write)?);
+            }
+            let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
+            copy_stretch(samples, stretch, bitrate, &mut target, &mut self.heed())?;
+            let made = target.finish(Some(stretch.duration()));
+            Ok(made.map_err(ShrinkError::Write)?)
+        })
+    }
+
+    /// Does something with the recording between two proofs that it is the one that was queued.
+    fn proven<T>(&self, work: impl FnOnce(&File) -> Result<T, Unmade>) -> Result<T, Unmade> {
+        let file = source::open(&self.job.source).map_err(|error| Unmade::Source(error.into()))?;
+        let before = Stamp::of(&file.metadata().map_err(Unmade::Source)?);
+        if !is_queued(&file, self.job).map_err(Unmade::Source)? {
+            return Err(Unmade::Changed);
+        }
+        let made = work(&file)?;
+        let after = std::fs::metadata(&self.job.source).map_err(Unmade::Source)?;
+        if Stamp::of(&after) == before {
+            Ok(made)
+        } else {
+            Err(Unmade::Changed)
+        }
+    }
+
+    /// Goes on until stenod is being stopped.
+    fn heed(&self) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
+        |_| {
+            if self.pipeline.stop.is_cancelled() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+}
+
+fn begin(spool: &Spool, path: &Path) -> Result<Hashed, ShrinkError> {
+    spool.begin(path).map_err(ShrinkError::Write)
+}
+
+/// Whether the bytes of `file` are those that were queued.
+pub(super) fn is_queued(mut file: &File, job: &Job) -> io::Result<bool> {
+    use std::io::Seek as _;
+
+    let mut hasher = blake3::Hasher::new();
+    file.rewind()?;
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize().as_bytes() == &job.hash.0)
+}
+
+/// Where the pieces of a recording go.
+struct Pieces<'s> {
+    spool: &'s Spool,
+    parent: JobId,
+    made: Vec<NewPiece>,
+}
+
+impl crate::media::split::Spool for Pieces<'_> {
+    type File = Hashed;
+
+    fn begin(&mut self, number: u32) -> io::Result<Hashed> {
+        let path = self.spool.piece_path(self.parent, number + 1);
+        self.spool.begin(&path)
+    }
+
+    fn complete(&mut self, piece: Piece, file: Hashed) -> io::Result<()> {
+        let made = file.finish(Some(piece.stretch.duration()))?;
+        self.made.push(NewPiece {
+            stretch: piece.stretch,
+            size: made.size,
+            hash: made.hash,
+        });
+        Ok(())
+    }
+}

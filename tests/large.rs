@@ -1,0 +1,207 @@
+//! Recordings that are not sent as they are: shrunk, or cut into pieces and put together again.
+
+#![cfg(test)]
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stenod_support::audio::wav;
+use stenod_support::service::{Act, Endpoint, Log, Reply, Rule};
+use stenod_support::stage::Stage;
+
+/// The length of the long recording in seconds, and of its pieces about.
+const LONG: f64 = 50.0;
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_stenod"))
+}
+
+/// A stage on which a recording of 50 s has to be cut into pieces of about 15 s.
+fn stage_of_pieces() -> Stage {
+    let stage = stage();
+    stage.set("large.direct_limit", "72 KiB");
+    stage.set("large.piece_minutes", 0.25);
+    stage.put("long.wav", &wav(1, LONG));
+    stage
+}
+
+fn charges(stage: &Stage) -> usize {
+    stage.service.look(|log| log.ledger().charges.len())
+}
+
+fn job(stage: &Stage, name: &str) -> Value {
+    let path = stage.at(name);
+    stage.json(&["show", path.to_str().unwrap()])
+}
+
+fn example(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/recordings");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+fn spooled(stage: &Stage) -> usize {
+    let folder = stage.state().join("spool");
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+/// Fails unless the transcript has every piece once and in order, with times that follow each other.
+#[track_caller]
+fn assert_whole(stage: &Stage, name: &str, pieces: usize) {
+    let json = stage.read_json(name);
+    let segments = json["segments"].as_array().unwrap();
+    assert_eq!(json["timing"], "pieces", "{json}");
+    assert_eq!(segments.len(), pieces, "{json}");
+    let mut before = 0.0;
+    for segment in segments {
+        assert!(
+            (segment["start"].as_f64().unwrap() - before).abs() < 0.01,
+            "{json}"
+        );
+        before = segment["end"].as_f64().unwrap();
+    }
+    assert!((before - LONG).abs() < 0.01, "{json}");
+}
+
+#[test]
+fn a_format_that_the_service_does_not_promise_is_sent_as_ogg() {
+    let stage = stage();
+    stage.put("speech.flac", &example("jfk.flac"));
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["routes"]["shrink"], 1, "{plan}");
+    let why = plan["items"][0]["why"].as_str().unwrap();
+    assert!(why.contains("FLAC"), "{why}");
+    stage.stenod(["run"]).success();
+    let job = job(&stage, "speech.flac");
+    assert_eq!(
+        (&job["route"], &job["state"]),
+        (&"shrink".into(), &"done".into())
+    );
+    stage.service.look(|log| {
+        let submit = log.submits().next().unwrap();
+        let file = submit.submit.as_ref().unwrap();
+        assert_eq!(
+            (file.file_name.as_str(), file.mime.as_str()),
+            ("audio.ogg", "audio/ogg")
+        );
+    });
+    assert_eq!((charges(&stage), spooled(&stage)), (1, 0));
+    stage.check();
+}
+
+#[test]
+fn a_recording_over_the_direct_limit_is_shrunk_if_that_is_enough() {
+    let stage = stage();
+    let large = wav(1, 140.0);
+    assert!(large.len() > 4 << 20);
+    stage.put("large.wav", &large);
+    stage.stenod(["run"]).success();
+    assert_eq!(job(&stage, "large.wav")["route"], "shrink");
+    let sent = stage
+        .service
+        .look(|log| log.submits().next().unwrap().arrived);
+    assert!(sent < 1 << 20, "{sent} bytes");
+    assert_eq!((charges(&stage), spooled(&stage)), (1, 0));
+}
+
+#[test]
+fn without_encoding_again_it_waits_and_is_told_the_ways_out() {
+    let stage = stage_of_pieces();
+    stage.set("large.shrink", false);
+    stage.stenod(["run"]).success().says("large.shrink = true");
+    let job_before = job(&stage, "long.wav");
+    assert_eq!(job_before["reason"], "too_large");
+    stage.set("large.shrink", true);
+    stage.stenod(["run"]).success();
+    assert_eq!(job(&stage, "long.wav")["route"], "pieces");
+    assert_whole(&stage, "long.json", charges(&stage));
+}
+
+#[test]
+fn a_long_recording_goes_in_pieces_each_of_which_is_paid_once() {
+    let stage = stage_of_pieces();
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["routes"]["pieces"], 1, "{plan}");
+    stage.stenod(["run"]).success();
+    let pieces = charges(&stage);
+    assert!((3..=5).contains(&pieces), "{pieces} pieces");
+    assert_whole(&stage, "long.json", pieces);
+    let jobs = stage.json(&["list"]);
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
+    let job = job(&stage, "long.wav");
+    assert_eq!(job["pieces"].as_array().unwrap().len(), pieces, "{job}");
+    assert_eq!(job["attempts"], pieces, "{job}");
+    let total = stage.service.look(|log| log.ledger().total());
+    assert_eq!(job["cost"], total.as_str(), "{job}");
+    assert_eq!(stage.json(&["status"])["jobs"]["done"], 1);
+    assert_eq!(spooled(&stage), 0);
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), pieces);
+    stage.check();
+}
+
+#[test]
+fn a_copy_of_a_long_recording_costs_nothing() {
+    let stage = stage_of_pieces();
+    stage.put("copy.wav", &wav(1, LONG));
+    stage.stenod(["run"]).success();
+    let pieces = charges(&stage);
+    assert!(pieces <= 5, "{pieces} charges for two copies");
+    assert_whole(&stage, "long.json", pieces);
+    assert_whole(&stage, "copy.json", pieces);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_the_pieces_pays_for_none_of_them_twice() {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    stage.set("service.in_doubt", "hold");
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).after(2).act(Act::Hang));
+    let running = stage.call(["run"]).start();
+    let held = |log: &Log| log.exchanges.iter().any(|exchange| exchange.held);
+    stage.service.wait("the third piece", held);
+    running.kill();
+    assert_eq!(charges(&stage), 2);
+    std::fs::remove_dir_all(stage.state().join("spool")).unwrap();
+    // The third was handed over whole: it is in doubt, and a person decides.
+    stage.stenod(["run"]).no_panic();
+    let path = stage.at("long.wav");
+    stage.stenod(["retry".as_ref(), path.as_os_str()]).success();
+    stage.stenod(["run"]).success();
+    let paid = stage.service.look(|log| log.ledger().counts());
+    assert!(paid.values().all(|count| *count == 1), "{paid:?}");
+    assert_whole(&stage, "long.json", paid.len());
+    stage.check();
+}
+
+#[test]
+fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    let refusal = Reply::json(422, &json!({"error": "noise"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).after(1).answer(refusal));
+    stage.stenod(["run"]).code(3).says("1 of");
+    let paid = charges(&stage);
+    assert_eq!(job(&stage, "long.wav")["reason"], "incomplete");
+    assert!(
+        stage.read("long.txt").contains("[missing from"),
+        "{}",
+        stage.read("long.txt")
+    );
+    let json = stage.read_json("long.json");
+    assert!(
+        json["warnings"].to_string().contains("piece_missing"),
+        "{json}"
+    );
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), paid, "nothing is sent again unasked");
+    let path = stage.at("long.wav");
+    stage.stenod(["retry".as_ref(), path.as_os_str()]).success();
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), paid + 1);
+    assert_whole(&stage, "long.json", paid + 1);
+    assert!(!stage.read("long.txt").contains("[missing"));
+}
