@@ -4,8 +4,8 @@
 //! no more than the last parts. What could not be taken away is tried again and never keeps a transcript
 //! waiting.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::submit::Load;
@@ -178,11 +178,13 @@ impl Pipeline {
     }
 
     fn upload_told(&self, id: JobId, size: u64) -> Tell {
-        let (reporter, told) = (self.reporter.clone(), AtomicU64::new(0));
+        let (reporter, told) = (self.reporter.clone(), Mutex::new(0_u64));
         Arc::new(move |sent| {
-            let due = told.load(Ordering::Relaxed).saturating_add(PROGRESS_STEP);
-            if sent >= due || sent >= size {
-                told.store(sent, Ordering::Relaxed);
+            // Two parts tell at once; held while it is told, so that no number comes after a larger one.
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_last = sent >= size && *told < size;
+            if sent >= told.saturating_add(PROGRESS_STEP) || is_last {
+                *told = sent;
                 reporter.report(&Event::Uploaded { id, sent, size });
             }
         })
