@@ -1,10 +1,13 @@
 //! A run: look once at everything, work until nothing moves any more, then say how it ended.
 //!
-//! The same pipeline as the daemon's, without watching.
+//! The same pipeline as the daemon's, without watching; orders are taken meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::desk::{self, Desk};
 use crate::pipeline::{Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive};
 
 /// Takes in what lies in `places`, waiting for what is about to be complete.
@@ -34,4 +37,20 @@ pub async fn work(pipeline: Arc<Pipeline>) -> Result<Ended, PipelineError> {
         },
     )
     .await
+}
+
+/// Does `work` while orders are taken for the state that `pipeline` holds.
+pub async fn attended<T>(pipeline: &Arc<Pipeline>, work: impl Future<Output = T>) -> T {
+    let done = CancellationToken::new();
+    let desk = Arc::new(Desk::of_run(pipeline.clone()));
+    let working = async {
+        let worked = work.await;
+        done.cancel();
+        worked
+    };
+    let (worked, served) = tokio::join!(working, desk::serve(desk, pipeline, done.clone()));
+    if let Err(error) = served {
+        tracing::error!("orders were not taken to the end: {error}");
+    }
+    worked
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{Timestamp, ToSpan as _, Unit, tz::TimeZone};
+use jiff::{Timestamp, ToSpan as _, Unit, civil, tz::TimeZone};
 
 /// Tells the wall time.
 pub trait Clock: Send + Sync {
@@ -92,6 +92,33 @@ impl Calendar {
     }
 }
 
+/// The moment that a person names: a time of day (the next one), a day (its midnight), both, or RFC 3339;
+/// without an offset where the machine stands.
+pub fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    moment_in(text, now, TimeZone::system())
+}
+
+fn moment_in(text: &str, now: Timestamp, zone: TimeZone) -> Option<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time);
+    }
+    // A time of day may be read out of a date as well, so that the date goes first.
+    let moment = if let Ok(moment) = text.parse::<civil::DateTime>() {
+        moment
+    } else {
+        let time = text.parse::<civil::Time>().ok()?;
+        let today = now.to_zoned(zone.clone()).datetime();
+        let day = today.date();
+        let day = if time > today.time() {
+            day
+        } else {
+            day.tomorrow().ok()?
+        };
+        day.to_datetime(time)
+    };
+    Some(moment.to_zoned(zone).ok()?.timestamp())
+}
+
 /// `time` as RFC 3339 in UTC, to the second.
 pub fn rfc3339(time: Timestamp) -> String {
     time.round(Unit::Second).unwrap_or(time).to_string()
@@ -115,6 +142,22 @@ mod tests {
     fn the_same_seed_gives_the_same_chance() {
         let (one, other) = (Chance::from_seed(7), Chance::from_seed(7));
         assert_eq!(one.fraction().to_bits(), other.fraction().to_bits());
+    }
+
+    #[test]
+    fn a_person_may_name_a_time_a_day_or_both() {
+        let now: Timestamp = "2026-03-15T22:30:00Z".parse().unwrap();
+        for (text, moment) in [
+            ("23:15", "2026-03-15T23:15:00Z"),
+            ("06:00", "2026-03-16T06:00:00Z"),
+            ("2026-03-20", "2026-03-20T00:00:00Z"),
+            ("2026-03-20T18:30", "2026-03-20T18:30:00Z"),
+            ("2026-03-20T18:30:00+02:00", "2026-03-20T16:30:00Z"),
+        ] {
+            let found = moment_in(text, now, TimeZone::UTC).map(|time| time.to_string());
+            assert_eq!(found.as_deref(), Some(moment), "{text}");
+        }
+        assert_eq!(moment_in("tomorrow", now, TimeZone::UTC), None);
     }
 
     #[test]

@@ -23,9 +23,7 @@ use crate::domain::price::Catalogue;
 use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
-use crate::pipeline::{
-    Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Prices, Reporter, Spool,
-};
+use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter, Spool};
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
@@ -312,10 +310,7 @@ pub async fn open(
 ) -> Result<Arc<Pipeline>, OpenError> {
     let now = clock.now();
     let queue = Queue::open(&config.state_dir, now).map_err(SetupError::from)?;
-    let doubt = match config.service.in_doubt {
-        config::InDoubt::RetryOnce => DoubtPolicy::RetryOnce,
-        config::InDoubt::Hold => DoubtPolicy::Hold,
-    };
+    let doubt = doubt_policy(config);
     let recovered = queue
         .recover(doubt, now)
         .await
@@ -332,35 +327,92 @@ pub async fn open(
             "stenod ended before its answer was stored: nobody knows whether it was billed"
         );
     }
-    queue
-        .reconsider(route_terms(config), now)
-        .await
-        .map_err(PipelineError::from)?;
-    queue.resume_at_start().await.map_err(PipelineError::from)?;
-    let pipeline = Arc::new(Pipeline {
+    let pipeline = Pipeline {
         queue: Arc::new(queue),
         service: service(config, clock.clone())?,
         bucket: bucket(config)?.map(Arc::new),
         #[cfg(feature = "local")]
-        local: Arc::new(local::Local::new(local::LocalSettings {
-            model_dir: config.local.model_dir.clone(),
-            threads: config.local.threads,
-        })),
+        local: Arc::new(local::Local::new(local_settings(config))),
         clock,
         notes: Arc::default(),
         chance: Chance::from_entropy(),
         spool: Arc::new(Spool::new(&config.state_dir, cores())),
-        limiter: Limiter::new(config.service.requests_per_second),
+        limiter: Arc::new(Limiter::new(config.service.requests_per_second)),
         pace: pace(config, extras, doubt, now),
-        pauses: Pauses::default(),
-        prices: Prices::default(),
+        pauses: Arc::new(Pauses::default()),
+        prices: Arc::default(),
+        in_flight: Arc::default(),
+        pulse: Arc::default(),
         reporter,
         bell: Arc::new(Notify::new()),
         stop,
-    });
-    pipeline.load_pauses().await?;
+    };
+    look_anew(&pipeline).await?;
     pipeline.sweep_spool().await?;
-    Ok(pipeline)
+    Ok(Arc::new(pipeline))
+}
+
+/// The same pipeline by a configuration that was read again: what is in flight goes on as it was begun.
+///
+/// # Errors
+/// [`SetupError`], and any error of the table; the pipeline stays as it is then.
+pub async fn renew(
+    pipeline: &Pipeline,
+    config: &Config,
+    extras: &Extras,
+) -> Result<Arc<Pipeline>, OpenError> {
+    let doubt = doubt_policy(config);
+    let now = pipeline.now();
+    let renewed = Pipeline {
+        service: service(config, pipeline.clock.clone())?,
+        #[cfg(feature = "local")]
+        local: renew_local(&pipeline.local, local_settings(config)),
+        limiter: Arc::new(Limiter::new(config.service.requests_per_second)),
+        bucket: bucket(config)?.map(Arc::new),
+        // Another service has other prices.
+        prices: Arc::default(),
+        pace: pace(config, extras, doubt, now),
+        ..pipeline.clone()
+    };
+    let adopted = renewed.queue.adopt_policy(doubt, now).await;
+    adopted.map_err(PipelineError::from)?;
+    look_anew(&renewed).await?;
+    Ok(Arc::new(renewed))
+}
+
+/// Lets in what waited for another configuration, and ends the pauses that it may have ended.
+async fn look_anew(pipeline: &Pipeline) -> Result<(), PipelineError> {
+    let queue = &pipeline.queue;
+    queue
+        .reconsider(pipeline.pace.routes, pipeline.now())
+        .await?;
+    queue.resume_at_start().await?;
+    pipeline.load_pauses().await
+}
+
+fn doubt_policy(config: &Config) -> DoubtPolicy {
+    match config.service.in_doubt {
+        config::InDoubt::RetryOnce => DoubtPolicy::RetryOnce,
+        config::InDoubt::Hold => DoubtPolicy::Hold,
+    }
+}
+
+#[cfg(feature = "local")]
+fn local_settings(config: &Config) -> local::LocalSettings {
+    local::LocalSettings {
+        model_dir: config.local.model_dir.clone(),
+        threads: config.local.threads,
+    }
+}
+
+/// The recogniser with these settings: the same one where nothing changes, so that its weights stay.
+#[cfg(feature = "local")]
+fn renew_local(local: &Arc<local::Local>, settings: local::LocalSettings) -> Arc<local::Local> {
+    if *local.settings() == settings {
+        local.clone()
+    } else {
+        Arc::new(local::Local::new(settings))
+    }
 }
 
 /// The bucket of the configuration, if there is one; nothing is sent yet.
@@ -427,6 +479,15 @@ pub fn route_terms(config: &Config) -> RouteTerms {
         piece: AudioDuration::from_micros(
             u64::try_from(config.large.piece.as_micros()).unwrap_or(u64::MAX),
         ),
+    }
+}
+
+/// The pace of a run that a daemon takes on: what it names is wanted, and its budgets are the daemon's.
+pub fn pace_of_run(config: &Config, own: &Pipeline) -> Pace {
+    Pace {
+        limits: own.pace.limits,
+        scoped: true,
+        ..pace(config, &Extras::default(), own.pace.doubt, own.now())
     }
 }
 

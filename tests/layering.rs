@@ -20,18 +20,22 @@ const ROOTS: [&str; 6] = [
 ];
 
 /// Modules that each own one outside thing and never know each other.
-const ADAPTERS: [&str; 7] = [
-    "discover", "queue", "media", "delivery", "speech", "outputs", "notes",
+const ADAPTERS: [&str; 9] = [
+    "discover", "queue", "media", "delivery", "speech", "outputs", "notes", "control", "systemd",
 ];
 
 /// Who stands above the adapters, and what of each other they may know.
-const ABOVE: [(&str, &[&str]); 6] = [
+const ABOVE: [(&str, &[&str]); 7] = [
     ("config", &[]),
     ("pipeline", &["config"]),
     ("session", &["config", "pipeline"]),
-    ("daemon", &["config", "pipeline", "session"]),
-    ("batch", &["config", "pipeline", "session"]),
-    ("cli", &["config", "pipeline", "session", "daemon", "batch"]),
+    ("desk", &["config", "pipeline", "session"]),
+    ("daemon", &["config", "pipeline", "session", "desk"]),
+    ("batch", &["config", "pipeline", "session", "desk"]),
+    (
+        "cli",
+        &["config", "pipeline", "session", "desk", "daemon", "batch"],
+    ),
 ];
 
 /// Crates with one place each, and that place.

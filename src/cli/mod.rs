@@ -4,9 +4,10 @@
 //! error.
 
 mod doctor;
+mod elsewhere;
 mod failure;
 mod list;
-mod mend;
+mod orders;
 mod output;
 mod plan;
 mod render;
@@ -22,6 +23,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use rust_decimal::Decimal;
@@ -159,6 +161,12 @@ enum Command {
     Render(RenderArguments),
     /// List the speakers of a recording, or name them and write its files again
     Speakers(SpeakersArguments),
+    /// Send and recognise nothing more, until `resume`; what is paid for is still collected
+    Pause(PauseArguments),
+    /// Go on after a pause, and try at once what the service had refused
+    Resume,
+    /// Have the running daemon read its configuration again
+    Reload,
     /// Check the configuration, key, folders, table and network, each problem with its fix
     Doctor(DoctorArguments),
     /// Show, check or find the configuration
@@ -300,6 +308,26 @@ struct SpeakersArguments {
 }
 
 #[derive(Debug, Args)]
+struct PauseArguments {
+    /// Go on by itself after this long: 30m, 2h, 1day
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "until")]
+    length: Option<Duration>,
+    /// Go on by itself at this time: 18:30, 2026-03-01, 2026-03-01T18:30
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+/// What a run was asked for beside the settings.
+#[derive(Debug, Clone)]
+struct RunChoices {
+    paths: Vec<PathBuf>,
+    yes: bool,
+    max_cost: Option<Decimal>,
+    limit: Option<usize>,
+    force: bool,
+}
+
+#[derive(Debug, Args)]
 struct DoctorArguments {
     /// Check nothing that needs the network
     #[arg(long)]
@@ -415,10 +443,13 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Status => status::execute(session),
         Command::List(arguments) => list::execute(session, &arguments),
         Command::Show(arguments) => show::execute(session, &arguments),
-        Command::Retry(arguments) => mend::retry(session, &arguments).await,
-        Command::Cancel(arguments) => mend::cancel(session, &arguments).await,
         Command::Render(arguments) => render::execute(session, arguments).await,
         Command::Speakers(arguments) => speakers::execute(session, &arguments).await,
+        Command::Retry(arguments) => orders::retry(session, &arguments).await,
+        Command::Cancel(arguments) => orders::cancel(session, &arguments).await,
+        Command::Pause(arguments) => orders::pause(session, &arguments).await,
+        Command::Resume => orders::resume(session).await,
+        Command::Reload => orders::reload(session).await,
         Command::Doctor(arguments) => doctor::execute(session, &arguments).await,
         Command::Config { command } => settings::execute(session, &command),
     }

@@ -8,53 +8,63 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere::Elsewhere;
 use super::output::clean;
 use super::report::{Teller, Told};
 use super::signals::{Signals, Worked, under_signals};
-use super::{Failure, RunArguments, Session, exit, view};
+use super::{Failure, RunArguments, RunChoices, Session, exit, view};
 use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::domain::job::{JobId, Provider, Stage, State};
+use crate::domain::job::{Job, JobId, Provider, Stage, State};
 use crate::domain::money::{Amount, estimate};
 use crate::domain::price::{self, Price};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
-use crate::queue::{PauseReason, Reader};
-use crate::session::{self, Extras, Places};
+use crate::queue::{PauseReason, QueueError, Reader};
+use crate::session::{self, Extras, OpenError, Places, SetupError};
 use crate::supervise;
 
 /// How a run ended, and what the table says then.
-struct RunEnd {
-    ended: Ended,
-    missing: usize,
+pub(super) struct RunEnd {
+    pub(super) ended: Ended,
+    pub(super) missing: usize,
 }
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
-    let options = IntakeOptions {
-        one_shot: true,
-        force: arguments.force,
-        limit: arguments.limit,
-    };
-    let extras = Extras {
+    let choices = RunChoices {
+        paths: arguments.paths,
+        yes: arguments.yes,
         max_cost: arguments.max_cost,
-        scoped: true,
+        limit: arguments.limit,
+        force: arguments.force,
     };
     arguments.transcribe.override_in(&mut session.overrides);
     let config = session.config()?;
     let provider = session::provider(&config)?;
-    let places = session::places(&config, &arguments.paths, provider)?;
+    let places = session::places(&config, &choices.paths, provider)?;
     say_who_recognises(session, &config, provider)?;
     let teller = Arc::new(Teller::new(session.output));
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
-    let pipeline = session::open(
-        &config,
-        &extras,
-        session.clock.clone(),
-        teller.clone(),
-        stop.clone(),
-    )
-    .await?;
+    let extras = Extras {
+        max_cost: choices.max_cost,
+        scoped: true,
+    };
+    let (clock, reporter) = (session.clock.clone(), teller.clone());
+    let pipeline = match session::open(&config, &extras, clock, reporter, stop.clone()).await {
+        Ok(pipeline) => pipeline,
+        Err(OpenError::Setup(SetupError::Queue(held @ QueueError::AlreadyHeld { .. }))) => {
+            let elsewhere = Elsewhere {
+                session,
+                config: &config,
+                teller,
+                choices,
+                held,
+            };
+            return elsewhere.run(signals, places).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
     let output = session.output;
     let asked = || {
         // Nobody may be reading any more; the stop goes on all the same.
@@ -62,9 +72,23 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             "stopping: what is handed over is finished, the rest is kept; once more stops at once",
         ));
     };
-    let work = run(session, &pipeline, places, options, arguments.yes);
+    let options = IntakeOptions {
+        one_shot: true,
+        force: choices.force,
+        limit: choices.limit,
+        about: None,
+    };
+    let work = run(session, &pipeline, places, options, choices.yes);
+    let work = batch::attended(&pipeline, work);
     match under_signals(signals, &stop, asked, work).await {
-        Worked::Done(end) => finish(session, &pipeline, &teller, &end?).await,
+        Worked::Done(end) => {
+            let end = end?;
+            let jobs = pipeline
+                .queue
+                .read(|reader| reader.scoped_jobs(None))
+                .await?;
+            finish(session, &jobs, &teller, &end)
+        }
         Worked::Stopped(end, code) => {
             end?;
             say_how_to_go_on(session)?;
@@ -93,7 +117,14 @@ async fn run(
     }
     let outlook = look_ahead(pipeline).await?;
     show_plan(session, &outlook)?;
-    if !yes && !agreed(session, pipeline, &outlook).await? {
+    say_if_held(session, pipeline)?;
+    let agreed = async {
+        tokio::select! {
+            agreed = agreed(session, &outlook) => agreed,
+            () = pipeline.stop.cancelled() => Ok(false),
+        }
+    };
+    if !yes && !agreed.await? {
         take_back(pipeline).await?;
         return Ok(RunEnd {
             ended: Ended::Stopped,
@@ -107,11 +138,22 @@ async fn run(
 }
 
 /// What lies ahead of a run, by the table.
-struct Ahead {
-    recordings: usize,
-    micros: u64,
-    cost: Option<Decimal>,
-    prices: BTreeMap<String, Option<Price>>,
+pub(super) struct Ahead {
+    pub(super) recordings: usize,
+    pub(super) micros: u64,
+    pub(super) cost: Option<Decimal>,
+    pub(super) prices: BTreeMap<String, Option<Price>>,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self {
+            recordings: 0,
+            micros: 0,
+            cost: Some(Decimal::ZERO),
+            prices: BTreeMap::new(),
+        }
+    }
 }
 
 async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
@@ -122,9 +164,7 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
         .map_err(PipelineError::from)?;
     let mut ahead = Ahead {
         recordings: jobs.len(),
-        micros: 0,
-        cost: Some(Decimal::ZERO),
-        prices: BTreeMap::new(),
+        ..Ahead::default()
     };
     if jobs.iter().any(|job| job.settings.provider.is_paid()) {
         pipeline.ask_prices().await;
@@ -157,7 +197,7 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
     Ok(ahead)
 }
 
-fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
+pub(super) fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
     let duration = crate::domain::audio::AudioDuration::from_micros(ahead.micros);
     if session.output.json() {
         return session.output.line(&json!({
@@ -186,8 +226,23 @@ fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks before money is spent, on a terminal; a stop is a no.
-async fn agreed(session: &Session, pipeline: &Pipeline, ahead: &Ahead) -> Result<bool, Failure> {
+/// Says that a person holds the queue, before anybody is asked anything.
+fn say_if_held(session: &Session, pipeline: &Pipeline) -> io::Result<()> {
+    let held = pipeline.pauses.all().into_iter();
+    let held = held.filter(|pause| pause.reason == PauseReason::Operator);
+    if session.output.json() {
+        return Ok(());
+    }
+    held.take(1).try_for_each(|pause| {
+        session.output.say(&format!(
+            "paused by hand since {}: what is new is queued and not sent; `stenod resume` goes on",
+            rfc3339(pause.since)
+        ))
+    })
+}
+
+/// Asks before money is spent, on a terminal.
+pub(super) async fn agreed(session: &Session, ahead: &Ahead) -> Result<bool, Failure> {
     let is_free = ahead.recordings == 0 || ahead.cost.is_some_and(|cost| cost.is_zero());
     let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
     if is_free || !on_terminal || session.output.json() {
@@ -198,10 +253,7 @@ async fn agreed(session: &Session, pipeline: &Pipeline, ahead: &Ahead) -> Result
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map(|_| answer)
     });
-    let answer = tokio::select! {
-        answer = answer => answer??,
-        () = pipeline.stop.cancelled() => String::new(),
-    };
+    let answer = answer.await??;
     Ok(matches!(
         answer.trim().to_ascii_lowercase().as_str(),
         "y" | "yes"
@@ -243,17 +295,12 @@ fn say_how_to_go_on(session: &Session) -> io::Result<()> {
 }
 
 /// Says how the run ended; gives the exit code.
-async fn finish(
+pub(super) fn finish(
     session: &Session,
-    pipeline: &Pipeline,
+    jobs: &[Job],
     teller: &Teller,
     end: &RunEnd,
 ) -> Result<u8, Failure> {
-    let jobs = pipeline
-        .queue
-        .read(|reader: &Reader<'_>| reader.scoped_jobs(None))
-        .await
-        .map_err(PipelineError::from)?;
     let count = |state: State| jobs.iter().filter(|job| job.stage.state() == state).count();
     let told = teller.told();
     let newly_done: Vec<JobId> = jobs
@@ -285,6 +332,7 @@ async fn finish(
             PauseReason::Key => exit::KEY,
             PauseReason::Balance | PauseReason::Budget => exit::MONEY,
             PauseReason::Offline | PauseReason::RateLimit => exit::OUT_OF_REACH,
+            PauseReason::Operator if failed > 0 => exit::SOME_FAILED,
             PauseReason::Operator => exit::DONE,
             PauseReason::Disk => exit::UNEXPECTED,
         },

@@ -3,18 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::output::shown;
 use super::report::Teller;
 use super::signals::{Signals, Worked, under_signals};
 use super::{Failure, Session, WatchArguments, exit};
-use crate::config;
+use crate::config::{self, Environment};
 use crate::daemon;
+use crate::desk::{Crier, Origins};
 use crate::domain::job::{Job, Provider, Stage};
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
 use crate::session::{self, Extras};
+use crate::systemd::{Manager, Variables};
 
 /// Tells the log.
 struct Log;
@@ -23,6 +26,7 @@ pub(super) async fn execute(
     session: &mut Session,
     arguments: WatchArguments,
 ) -> Result<u8, Failure> {
+    let hangup = signal(SignalKind::hangup())?;
     let paths = arguments.paths;
     arguments.transcribe.override_in(&mut session.overrides);
     let config = session.config()?;
@@ -33,6 +37,7 @@ pub(super) async fn execute(
     } else {
         Arc::new(Log)
     };
+    let crier = Arc::new(Crier::new(reporter));
     let stop = CancellationToken::new();
     let signals = Signals::listen()?;
     let extras = Extras::default();
@@ -40,7 +45,7 @@ pub(super) async fn execute(
         &config,
         &extras,
         session.clock.clone(),
-        reporter,
+        crier.clone(),
         stop.clone(),
     )
     .await?;
@@ -60,7 +65,20 @@ pub(super) async fn execute(
         "watching"
     );
     let asked = || tracing::info!("stopping: what is handed over is finished, the rest is kept");
-    match under_signals(signals, &stop, asked, daemon::watch(pipeline, places)).await {
+    let start = daemon::Start {
+        pipeline,
+        places,
+        origins: Origins {
+            environment: session.environment.clone(),
+            file: session.config_file.clone(),
+            overrides: session.overrides.clone(),
+            paths,
+        },
+        crier,
+        hangup,
+        manager: manager(&session.environment),
+    };
+    match under_signals(signals, &stop, asked, daemon::watch(start)).await {
         Worked::Done(ended) => {
             ended?;
             Ok(exit::DONE)
@@ -72,6 +90,19 @@ pub(super) async fn execute(
         }
         Worked::Abandoned(code) => Ok(code),
     }
+}
+
+/// The service manager that this process was started by, if one was.
+fn manager(environment: &Environment) -> Manager {
+    let found = Manager::find(Variables {
+        notify_socket: environment.get("NOTIFY_SOCKET"),
+        watchdog_usec: environment.get("WATCHDOG_USEC"),
+        watchdog_pid: environment.get("WATCHDOG_PID"),
+    });
+    found.unwrap_or_else(|error| {
+        tracing::warn!("the socket that NOTIFY_SOCKET names cannot be reached: {error}");
+        Manager::default()
+    })
 }
 
 impl Reporter for Log {

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::operator::Errand;
 use super::submit::Load;
 use super::{Event, Pipeline, PipelineError};
 use crate::delivery::Unchanged;
@@ -71,19 +72,23 @@ impl Pipeline {
         content: &Content,
         extension: &'static str,
         service: &dyn Service,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         let Some(bucket) = self.bucket.clone() else {
             // The terms of the routes allow this one only where there is a bucket.
             return self.requeue(job.id).await;
         };
-        let there = match self.object(&bucket, job, content, extension).await? {
+        let there = match self
+            .object(&bucket, job, content, extension, errand)
+            .await?
+        {
             Ok(there) => there,
-            Err(none) => return self.no_object(job, none).await,
+            Err(none) => return self.no_object(job, none, errand).await,
         };
         // Now and not at the upload, which may be long ago.
         let link = match bucket.link(&there.name).await {
             Ok(link) => link,
-            Err(error) => return self.no_object(job, NoObject::Bucket(error)).await,
+            Err(error) => return self.no_object(job, NoObject::Bucket(error), errand).await,
         };
         let committed = Arc::new(AtomicBool::new(false));
         let submission = Submission {
@@ -91,15 +96,16 @@ impl Pipeline {
             recording: job.hash,
             duration: job.duration,
             payload: Payload::Link(link),
-            gate: self.gate(job, there.unchanged, committed.clone()),
+            gate: self.gate(job, there.unchanged, committed.clone(), errand.clone()),
         };
         self.limiter.turn().await;
-        let answer = self.unless_stopped(service, submission, &committed).await;
+        let sent = self.unless_stopped(service, submission, &committed, errand);
+        let answer = sent.await;
         let load = Load {
             is_made: content.path != job.source,
             ..Load::whole(job)
         };
-        self.record(job, &load, answer).await
+        self.record(job, &load, answer, errand).await
     }
 
     /// The object of a job: the one that is there, or the upload gone on with or begun.
@@ -109,6 +115,7 @@ impl Pipeline {
         job: &Job,
         content: &Content,
         extension: &'static str,
+        errand: &Errand,
     ) -> Result<Result<There, NoObject>, PipelineError> {
         let url = bucket.url().to_owned();
         let live = self.queue.live_object(job.id, url, content.hash).await?;
@@ -139,8 +146,22 @@ impl Pipeline {
             object: live.id,
         };
         let tell = self.upload_told(job.id, content.size);
-        let upload = bucket.upload(&live.name, content, live.upload, &journal, tell, &self.stop);
-        Ok(match upload.await {
+        // By the end of stenod, or of this job alone.
+        let ending = self.stop.child_token();
+        let upload = async {
+            let upload = bucket.upload(&live.name, content, live.upload, &journal, tell, &ending);
+            tokio::pin!(upload);
+            tokio::select! {
+                biased;
+                uploaded = &mut upload => uploaded,
+                () = errand.called_off.cancelled() => {
+                    ending.cancel();
+                    upload.await
+                }
+            }
+        };
+        let uploaded = upload.await;
+        Ok(match uploaded {
             Ok(unchanged) => Ok(There {
                 name: live.name,
                 unchanged,
@@ -190,7 +211,12 @@ impl Pipeline {
         })
     }
 
-    async fn no_object(&self, job: &Job, none: NoObject) -> Result<(), PipelineError> {
+    async fn no_object(
+        &self,
+        job: &Job,
+        none: NoObject,
+        errand: &Errand,
+    ) -> Result<(), PipelineError> {
         let answer = match none {
             NoObject::Bucket(error) | NoObject::Upload(UploadError::Bucket(error)) => {
                 return self.bucket_failed(job, error).await;
@@ -207,7 +233,8 @@ impl Pipeline {
                 NoAnswer::Withheld(Withheld::NotRecorded(error.to_string()))
             }
         };
-        self.record(job, &Load::whole(job), Err(answer)).await
+        self.record(job, &Load::whole(job), Err(answer), errand)
+            .await
     }
 
     async fn bucket_failed(&self, job: &Job, error: BucketError) -> Result<(), PipelineError> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::bucket::LISTING_INTERVAL;
 use super::room::Disk;
@@ -68,6 +69,7 @@ type Finished = (Option<JobId>, Work, Result<(), PipelineError>);
 
 struct Driver {
     pipeline: Arc<Pipeline>,
+    latest: Latest,
     mode: Mode,
     tasks: Tasks<Finished>,
     /// How many tasks work on a job: one that put its job back may still be ending while the next has
@@ -78,13 +80,27 @@ struct Driver {
     list_bucket_at: Timestamp,
 }
 
+/// The pipeline as the configuration has it today: what begins, begins with the latest one.
+type Latest = watch::Receiver<Arc<Pipeline>>;
+
 /// Works on the table until nothing is left (a run), or until stopped.
 ///
 /// # Errors
 /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
 pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, PipelineError> {
+    drive_latest(watch::channel(pipeline).1, mode).await
+}
+
+/// The same with a pipeline that may be replaced meanwhile; what has begun ends with the one it began
+/// with.
+///
+/// # Errors
+/// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+pub async fn drive_latest(mut latest: Latest, mode: Mode) -> Result<Ended, PipelineError> {
+    let pipeline = latest.borrow_and_update().clone();
     let mut driver = Driver {
         pipeline,
+        latest,
         mode,
         tasks: Tasks::new(),
         in_hand: HashMap::new(),
@@ -98,6 +114,8 @@ pub async fn drive(pipeline: Arc<Pipeline>, mode: Mode) -> Result<Ended, Pipelin
 impl Driver {
     async fn work(&mut self) -> Result<Ended, PipelineError> {
         loop {
+            self.take_latest();
+            self.pipeline.pulse.loop_turned();
             // Registered before the table is read, so that no hint between the two is lost.
             let pipeline = self.pipeline.clone();
             let bell = pipeline.bell.notified();
@@ -122,6 +140,13 @@ impl Driver {
                 () = tokio::time::sleep(wait) => {}
                 () = pipeline.stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Takes over the latest pipeline, if there is one.
+    fn take_latest(&mut self) {
+        if self.latest.has_changed().unwrap_or(false) {
+            self.pipeline = self.latest.borrow_and_update().clone();
         }
     }
 
@@ -231,14 +256,15 @@ impl Driver {
     }
 
     async fn poll_tickets(&mut self) -> Result<(), PipelineError> {
-        let holding = self.pipeline.pauses.holding(self.pipeline.now());
-        let silenced = holding.is_some_and(|pause| match pause.reason {
-            PauseReason::Key | PauseReason::RateLimit | PauseReason::Offline => true,
+        let now = self.pipeline.now();
+        let silences = |pause: &Pause| match pause.reason {
+            PauseReason::Key | PauseReason::RateLimit | PauseReason::Offline => pause.holds(now),
             PauseReason::Balance
             | PauseReason::Budget
             | PauseReason::Disk
             | PauseReason::Operator => false,
-        });
+        };
+        let silenced = self.pipeline.pauses.all().iter().any(silences);
         let Some(provider) = self.paid_provider().filter(|_| !silenced) else {
             return Ok(());
         };
@@ -322,7 +348,7 @@ impl Driver {
     async fn submit_queued(&mut self) -> Result<(), PipelineError> {
         loop {
             let providers = self.providers_with_room().await?;
-            if providers.is_empty() {
+            if providers.is_empty() || self.pipeline.stop.is_cancelled() {
                 return Ok(());
             }
             let pipeline = self.pipeline.clone();
@@ -357,6 +383,9 @@ impl Driver {
 
     async fn providers_with_room(&mut self) -> Result<Vec<Provider>, PipelineError> {
         let mut providers = Vec::new();
+        if self.is_held_by_hand() {
+            return Ok(providers);
+        }
         if self.room(Work::Local, 1) > 0 {
             providers.push(Provider::Local);
         }
@@ -370,6 +399,13 @@ impl Driver {
     fn paid_provider(&self) -> Option<Provider> {
         let service = self.pipeline.service.as_ref();
         service.map(|service| service.provider())
+    }
+
+    /// Whether a person holds the queue: then the machine's own recogniser rests as well.
+    fn is_held_by_hand(&self) -> bool {
+        let now = self.pipeline.now();
+        let by_hand = |pause: &Pause| pause.reason == PauseReason::Operator && pause.holds(now);
+        self.pipeline.pauses.all().iter().any(by_hand)
     }
 
     /// Whether a paid submit may leave: there is room, nothing holds the queue, not too much is
@@ -397,7 +433,9 @@ impl Driver {
         for pause in self.pipeline.pauses.all() {
             let is_due = !pause.holds(now);
             match pause.reason {
-                PauseReason::Budget if is_due => self.pipeline.resume(PauseReason::Budget).await?,
+                PauseReason::Budget | PauseReason::Operator if is_due => {
+                    self.pipeline.resume(pause.reason).await?;
+                }
                 PauseReason::Balance if is_due && self.room(Work::Look, 1) > 0 => {
                     let pipeline = self.pipeline.clone();
                     self.count_in(Work::Look);
@@ -479,16 +517,22 @@ impl Driver {
             return Ok(Some(Ended::Finished));
         }
         let local = self.terms(&[Provider::Local]);
-        if self.pipeline.queue.outlook(local, now).await?.unfinished > 0 {
+        if !self.is_held_by_hand() && self.pipeline.queue.outlook(local, now).await?.unfinished > 0
+        {
             return Ok(None);
         }
+        let mut pauses = self.pipeline.pauses.all();
         if self.pipeline.service.is_none() {
-            return Ok(Some(Ended::Finished));
+            // Only a hold keeps the machine's own recogniser from its work.
+            pauses.retain(|pause| pause.reason == PauseReason::Operator);
+            if pauses.is_empty() {
+                return Ok(Some(Ended::Finished));
+            }
         }
-        let Some(pause) = self.pipeline.pauses.all().into_iter().next() else {
+        let Some(pause) = pauses.into_iter().next() else {
             return Ok(None);
         };
-        Ok(is_too_long(&pause, outlook, now).then_some(Ended::Paused(pause)))
+        Ok(waits_too_long(&pause, outlook.accepted, now).then_some(Ended::Paused(pause)))
     }
 
     /// Whether jobs outside of this run move, for which copies in it may wait: tickets of an earlier run.
@@ -537,14 +581,14 @@ impl Driver {
     }
 }
 
-/// Whether a run does not wait for this pause.
-fn is_too_long(pause: &Pause, outlook: &Outlook, now: Timestamp) -> bool {
+/// Whether a run does not wait for this pause, when so many of its recordings are accepted.
+pub fn waits_too_long(pause: &Pause, accepted: usize, now: Timestamp) -> bool {
     match pause.reason {
-        PauseReason::Key | PauseReason::Operator | PauseReason::Disk => true,
+        PauseReason::Key | PauseReason::Disk => true,
         // What is accepted is paid: it is worth waiting for.
-        PauseReason::Balance | PauseReason::Budget => outlook.accepted == 0,
+        PauseReason::Balance | PauseReason::Budget | PauseReason::Operator => accepted == 0,
         PauseReason::RateLimit => {
-            outlook.accepted == 0
+            accepted == 0
                 && pause
                     .until
                     .is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)

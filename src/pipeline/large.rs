@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::make::{Maker, Unmade};
+use super::operator::Errand;
 use super::room::Disk;
 use super::spool::Made;
 use super::submit::{Load, RECORD_WAIT};
@@ -27,6 +28,7 @@ impl Pipeline {
         job: Job,
         bitrate: Bitrate,
         service: &dyn Service,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         let limit = self.pace.routes.direct_limit;
         let mut measured = job.duration;
@@ -34,12 +36,12 @@ impl Pipeline {
             .into_iter()
             .filter(|rate| *rate <= bitrate)
         {
-            let made = match self.shrunk(&job, bitrate).await? {
+            let made = match self.shrunk(&job, bitrate, errand).await? {
                 Ok(made) => made,
-                Err(unmade) => return self.not_made(&job, unmade).await,
+                Err(unmade) => return self.not_made(&job, unmade, errand).await,
             };
             if made.size <= limit {
-                return self.send(&job, Load::made(made), service).await;
+                return self.send(&job, Load::made(made), service, errand).await;
             }
             measured = made.duration.or(measured);
             self.forget_made(&job).await?;
@@ -59,10 +61,11 @@ impl Pipeline {
         job: Job,
         bitrate: Bitrate,
         service: &dyn Service,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
-        let made = match self.shrunk(&job, bitrate).await? {
+        let made = match self.shrunk(&job, bitrate, errand).await? {
             Ok(made) => made,
-            Err(unmade) => return self.not_made(&job, unmade).await,
+            Err(unmade) => return self.not_made(&job, unmade, errand).await,
         };
         let content = Content {
             path: made.path,
@@ -70,7 +73,7 @@ impl Pipeline {
             hash: made.hash,
         };
         let extension = AudioFormat::Ogg.extension();
-        self.submit_by_link(&job, &content, extension, service)
+        self.submit_by_link(&job, &content, extension, service, errand)
             .await
     }
 
@@ -78,11 +81,14 @@ impl Pipeline {
         self: &Arc<Self>,
         job: &Job,
         bitrate: Bitrate,
+        errand: &Errand,
     ) -> Result<Result<Made, Unmade>, PipelineError> {
         if let Some(made) = self.spool.shrunk(job.id) {
             return Ok(Ok(made));
         }
-        let made = self.make(job, move |maker| maker.shrink(bitrate)).await?;
+        let made = self
+            .make(job, errand, move |maker| maker.shrink(bitrate))
+            .await?;
         if let Ok(made) = &made {
             self.spool.keep(job.id, made.clone());
         }
@@ -94,9 +100,10 @@ impl Pipeline {
         self: &Arc<Self>,
         job: Job,
         cut: Cut,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         let made = self
-            .make(&job, move |maker| {
+            .make(&job, errand, move |maker| {
                 let cutting = cut.cutting().ok_or(Unmade::NoCut)?;
                 maker.split(&cutting)
             })
@@ -108,7 +115,7 @@ impl Pipeline {
                 self.bell.notify_one();
                 Ok(())
             }
-            Err(unmade) => self.not_made(&job, unmade).await,
+            Err(unmade) => self.not_made(&job, unmade, errand).await,
         }
     }
 
@@ -118,6 +125,7 @@ impl Pipeline {
         job: Job,
         piece: PieceOf,
         service: &dyn Service,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         let path = self.spool.piece_path(piece.parent, piece.number);
         let is_there = supervise::blocking({
@@ -125,9 +133,9 @@ impl Pipeline {
             move || std::fs::metadata(path).is_ok_and(|found| found.len() == size)
         });
         if !is_there.await?
-            && let Err(unmade) = self.make_piece_again(&job, piece).await?
+            && let Err(unmade) = self.make_piece_again(&job, piece, errand).await?
         {
-            return self.not_made(&job, unmade).await;
+            return self.not_made(&job, unmade, errand).await;
         }
         let load = Load {
             path,
@@ -137,13 +145,14 @@ impl Pipeline {
             duration: job.duration,
             is_made: true,
         };
-        self.send(&job, load, service).await
+        self.send(&job, load, service, errand).await
     }
 
     async fn make_piece_again(
         self: &Arc<Self>,
         job: &Job,
         piece: PieceOf,
+        errand: &Errand,
     ) -> Result<Result<(), Unmade>, PipelineError> {
         let parent = self.queue.job(piece.parent).await?;
         let cut = parent.route.as_ref().and_then(|chosen| match chosen.route {
@@ -155,7 +164,7 @@ impl Pipeline {
         };
         let (number, stretch) = (piece.number, piece.stretch);
         let made = self
-            .make(&parent, move |maker| {
+            .make(&parent, errand, move |maker| {
                 maker.copy(number, stretch, cutting.bitrate())
             })
             .await?;
@@ -170,18 +179,22 @@ impl Pipeline {
     async fn make<T: Send + 'static>(
         self: &Arc<Self>,
         job: &Job,
+        errand: &Errand,
         work: impl FnOnce(&Maker<'_>) -> Result<T, Unmade> + Send + 'static,
     ) -> Result<Result<T, Unmade>, PipelineError> {
         let core = tokio::select! {
             biased;
             core = self.spool.cores.clone().acquire_owned() => core,
             () = self.stop.cancelled() => return Ok(Err(ShrinkError::Stopped.into())),
+            () = errand.called_off.cancelled() => return Ok(Err(ShrinkError::Stopped.into())),
         };
         let (pipeline, job) = (self.clone(), job.clone());
+        let called_off = errand.called_off.clone();
         let made = supervise::blocking(move || {
             let made = work(&Maker {
                 pipeline: &pipeline,
                 job: &job,
+                called_off: &called_off,
             });
             drop(core);
             made
@@ -190,11 +203,16 @@ impl Pipeline {
     }
 
     /// Records that nothing could be made of a recording; nothing was sent.
-    async fn not_made(&self, job: &Job, unmade: Unmade) -> Result<(), PipelineError> {
+    async fn not_made(
+        &self,
+        job: &Job,
+        unmade: Unmade,
+        errand: &Errand,
+    ) -> Result<(), PipelineError> {
         match unmade {
             Unmade::Source(error) => self.source_failed(job, &error).await,
             Unmade::Changed => self.source_changed(job).await,
-            Unmade::Shrink(ShrinkError::Stopped) => self.requeue(job.id).await,
+            Unmade::Shrink(ShrinkError::Stopped) => self.stopped(job.id, errand).await,
             Unmade::Shrink(ShrinkError::Write(error))
                 if error.kind() == std::io::ErrorKind::StorageFull =>
             {

@@ -8,6 +8,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Pipeline;
 use super::spool::{Hashed, Made, Spool};
 use crate::delivery::Stamp;
@@ -54,6 +56,8 @@ impl From<ShrinkError> for Unmade {
 pub(super) struct Maker<'p> {
     pub(super) pipeline: &'p Pipeline,
     pub(super) job: &'p Job,
+    /// Cancelled when a person stops the job.
+    pub(super) called_off: &'p CancellationToken,
 }
 
 impl Maker<'_> {
@@ -128,10 +132,10 @@ impl Maker<'_> {
         }
     }
 
-    /// Goes on until stenod is being stopped.
+    /// Goes on until stenod or the job is being stopped.
     fn heed(&self) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
         |_| {
-            if self.pipeline.stop.is_cancelled() {
+            if self.pipeline.stop.is_cancelled() || self.called_off.is_cancelled() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())

@@ -11,11 +11,13 @@ mod intake;
 mod large;
 mod limiter;
 mod make;
+mod operator;
 mod pauses;
 pub mod plan;
 mod poll;
 mod prices;
 mod publish;
+mod pulse;
 mod render;
 mod report;
 mod room;
@@ -33,11 +35,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use document::{document, plain, style};
-pub use drive::{Ended, Mode, drive};
-pub use intake::{Examined, Intake, IntakeOptions, consider_skip, examine};
+pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
+pub use intake::{About, Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
+pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use prices::Prices;
+pub use pulse::Pulse;
 pub use render::{Left, RenderOptions, RenderReport, ToRender, render_again};
 pub use report::{Event, Reporter, Silent};
 pub use spool::Spool;
@@ -112,7 +116,8 @@ pub struct Pace {
     pub scoped: bool,
 }
 
-/// Everything that the steps of a job need.
+/// Everything that the steps of a job need; a copy with other settings works on the same table.
+#[derive(Clone)]
 pub struct Pipeline {
     /// The job table.
     pub queue: Arc<Queue>,
@@ -132,13 +137,17 @@ pub struct Pipeline {
     /// What is made to be sent in the stead of recordings.
     pub spool: Arc<Spool>,
     /// Requests a second.
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
     /// How it is driven.
     pub pace: Pace,
     /// What the whole queue waits for.
-    pub pauses: Pauses,
+    pub pauses: Arc<Pauses>,
     /// What a minute costs, as the service lists it.
-    pub prices: Prices,
+    pub prices: Arc<Prices>,
+    /// The submits that a person may stop.
+    pub in_flight: Arc<InFlight>,
+    /// Signs of life.
+    pub pulse: Arc<Pulse>,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
     /// Rings when the table should be looked at.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::operator::Errand;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
@@ -52,20 +53,24 @@ impl Load {
 impl Pipeline {
     /// Acts on a job that was just claimed, and records what came of it.
     pub(super) async fn submit(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
-        let id = job.id;
+        let entered = self.in_flight.enter(job.id);
         match job.settings.provider {
-            Provider::NanoGpt | Provider::OpenAi => self.submit_paid(job).await?,
-            Provider::Local => self.submit_local(job).await?,
+            Provider::NanoGpt | Provider::OpenAi => {
+                self.submit_paid(job, &entered.errand).await?;
+            }
+            Provider::Local => self.submit_local(job, &entered.errand).await?,
         }
-        self.tell(id).await
+        self.tell(entered.id()).await
     }
 
-    async fn submit_paid(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+    async fn submit_paid(self: &Arc<Self>, job: Job, errand: &Errand) -> Result<(), PipelineError> {
         let Some(service) = self.service.clone() else {
             return self.requeue(job.id).await;
         };
         if let Some(piece) = job.piece {
-            return self.submit_piece(job, piece, service.as_ref()).await;
+            return self
+                .submit_piece(job, piece, service.as_ref(), errand)
+                .await;
         }
         let Some(route) = self.route(&job).await? else {
             return Ok(());
@@ -79,21 +84,24 @@ impl Pipeline {
                     hash: job.hash,
                 };
                 let extension = job.format.extension();
-                self.submit_by_link(&job, &content, extension, service.as_ref())
+                self.submit_by_link(&job, &content, extension, service.as_ref(), errand)
                     .await
             }
             Route::Bucket {
                 shrink: Some(bitrate),
             } => {
-                self.submit_shrunk_by_link(job, bitrate, service.as_ref())
+                self.submit_shrunk_by_link(job, bitrate, service.as_ref(), errand)
                     .await
             }
             Route::Direct | Route::Local => {
                 let load = Load::whole(&job);
-                self.send(&job, load, service.as_ref()).await
+                self.send(&job, load, service.as_ref(), errand).await
             }
-            Route::Shrink { bitrate } => self.submit_shrunk(job, bitrate, service.as_ref()).await,
-            Route::Pieces(cut) => self.submit_in_pieces(job, cut).await,
+            Route::Shrink { bitrate } => {
+                self.submit_shrunk(job, bitrate, service.as_ref(), errand)
+                    .await
+            }
+            Route::Pieces(cut) => self.submit_in_pieces(job, cut, errand).await,
         }
     }
 
@@ -133,6 +141,7 @@ impl Pipeline {
         job: &Job,
         load: Load,
         service: &dyn Service,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         match delivery::open(&load.path, load.size, load.hash).await {
             Ok((chunks, unchanged)) => {
@@ -146,18 +155,25 @@ impl Pipeline {
                         length: load.size,
                         chunks,
                     }),
-                    gate: self.gate(job, unchanged, committed.clone()),
+                    gate: self.gate(job, unchanged, committed.clone(), errand.clone()),
                 };
                 self.limiter.turn().await;
-                let answer = self.unless_stopped(service, submission, &committed).await;
-                self.record(job, &load, answer).await
+                let sent = self.unless_stopped(service, submission, &committed, errand);
+                let answer = sent.await;
+                self.record(job, &load, answer, errand).await
             }
             Err(error) => self.load_failed(job, &load, &error).await,
         }
     }
 
     /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.
-    pub(super) fn gate(&self, job: &Job, unchanged: Unchanged, committed: Arc<AtomicBool>) -> Gate {
+    pub(super) fn gate(
+        &self,
+        job: &Job,
+        unchanged: Unchanged,
+        committed: Arc<AtomicBool>,
+        errand: Errand,
+    ) -> Gate {
         let (queue, clock, stop, id) = (
             self.queue.clone(),
             self.clock.clone(),
@@ -177,7 +193,7 @@ impl Pipeline {
                 }
                 // In this order, so that whoever stops either sees the flag or is seen here.
                 committed.store(true, Ordering::SeqCst);
-                if stop.is_cancelled() {
+                if stop.is_cancelled() || errand.called_off.is_cancelled() {
                     return Err(Withheld::Stopping);
                 }
                 #[cfg(test)]
@@ -190,17 +206,20 @@ impl Pipeline {
                     } else {
                         Withheld::NotRecorded(error.to_string())
                     }
-                })
+                })?;
+                errand.decided.cancel();
+                Ok(())
             })
         })
     }
 
-    /// Sends, and drops what the service has not seen whole when stenod is being stopped.
+    /// Sends, and drops what the service has not seen whole when stenod or the job is being stopped.
     pub(super) async fn unless_stopped(
         &self,
         service: &dyn Service,
         submission: Submission,
         committed: &AtomicBool,
+        errand: &Errand,
     ) -> Result<Answer, NoAnswer> {
         let submit = service.submit(submission);
         tokio::pin!(submit);
@@ -208,6 +227,7 @@ impl Pipeline {
             biased;
             answer = &mut submit => return answer,
             () = self.stop.cancelled() => {}
+            () = errand.called_off.cancelled() => {}
         }
         if committed.load(Ordering::SeqCst) {
             submit.await
@@ -221,6 +241,7 @@ impl Pipeline {
         job: &Job,
         load: &Load,
         answer: Result<Answer, NoAnswer>,
+        errand: &Errand,
     ) -> Result<(), PipelineError> {
         match answer {
             Ok(answer) => self.record_answer(job, answer).await,
@@ -250,7 +271,7 @@ impl Pipeline {
                 self.retry_later(job, reason).await
             }
             Err(NoAnswer::Withheld(Withheld::SourceChanged)) => self.load_changed(job, load).await,
-            Err(NoAnswer::Withheld(Withheld::Stopping)) => self.requeue(job.id).await,
+            Err(NoAnswer::Withheld(Withheld::Stopping)) => self.stopped(job.id, errand).await,
             Err(NoAnswer::Withheld(Withheld::NoRoom(text))) => {
                 let until = after(self.now(), RECORD_WAIT);
                 self.no_room(Disk::State, until, text).await?;
@@ -339,6 +360,16 @@ impl Pipeline {
             (Halt::Address | Halt::Key | Halt::Balance | Halt::RateLimit | Halt::Offline, _) => {
                 reason
             }
+        }
+    }
+
+    /// Nothing was sent: back into the queue, or out of it where a person stopped the job.
+    pub(super) async fn stopped(&self, id: JobId, errand: &Errand) -> Result<(), PipelineError> {
+        if errand.called_off.is_cancelled() {
+            self.kept(|| self.queue.cancel_in_hand(id, self.now()))
+                .await
+        } else {
+            self.requeue(id).await
         }
     }
 
@@ -437,19 +468,24 @@ impl Pipeline {
 
     /// Keeps the reply of the built-in recogniser like that of any service.
     #[cfg(feature = "local")]
-    async fn submit_local(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+    async fn submit_local(
+        self: &Arc<Self>,
+        job: Job,
+        errand: &Errand,
+    ) -> Result<(), PipelineError> {
         use super::Event;
         use crate::speech::local::LocalError;
 
         self.tell(job.id).await?;
         let (pipeline, claimed) = (self.clone(), job.clone());
+        let called_off = errand.called_off.clone();
         let heard = crate::supervise::blocking(move || {
             let progress = |seconds| {
                 pipeline.reporter.report(&Event::Progress {
                     id: claimed.id,
                     seconds,
                 });
-                !pipeline.stop.is_cancelled()
+                !pipeline.stop.is_cancelled() && !called_off.is_cancelled()
             };
             recognise(&pipeline, &claimed, &progress)
         })
@@ -466,7 +502,7 @@ impl Pipeline {
                 self.bell.notify_one();
                 Ok(())
             }
-            Err(Unheard::Local(LocalError::Stopped)) => self.requeue(job.id).await,
+            Err(Unheard::Local(LocalError::Stopped)) => self.stopped(job.id, errand).await,
             Err(Unheard::Source(error)) => self.source_failed(&job, &error).await,
             Err(Unheard::Changed) => self.source_changed(&job).await,
             Err(Unheard::Local(error)) => {
@@ -477,7 +513,11 @@ impl Pipeline {
     }
 
     #[cfg(not(feature = "local"))]
-    async fn submit_local(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+    async fn submit_local(
+        self: &Arc<Self>,
+        job: Job,
+        _errand: &Errand,
+    ) -> Result<(), PipelineError> {
         let text =
             "this stenod was built without the recogniser: build it with the feature `local`";
         let reason = Reason::new("no_recogniser", text);

@@ -185,11 +185,8 @@ pub(super) fn advance(
     stage: &Stage,
     now: Timestamp,
 ) -> Result<(), QueueError> {
+    must_be_in(connection, id, from)?;
     let job = get(connection, id)?;
-    let current = job.stage.name();
-    if !from.contains(&current) {
-        return Err(QueueError::Elsewhere { id, stage: current });
-    }
     connection
         .prepare_cached(
             "UPDATE jobs SET stage = ?2, state = ?3, data = ?4, due_ms = ?5, updated_ms = ?6
@@ -209,6 +206,23 @@ pub(super) fn advance(
     match job.piece {
         Some(piece) if has_piece_ended(stage) => pieces::join(connection, piece.parent, now),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Checks that a job is in one of the stages `from`, before anything is done about it.
+///
+/// # Errors
+/// [`QueueError::Elsewhere`] if it is in another stage.
+pub(super) fn must_be_in(
+    connection: &Connection,
+    id: JobId,
+    from: &[StageName],
+) -> Result<(), QueueError> {
+    let stage = get(connection, id)?.stage.name();
+    if from.contains(&stage) {
+        Ok(())
+    } else {
+        Err(QueueError::Elsewhere { id, stage })
     }
 }
 
@@ -372,16 +386,17 @@ pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Resul
     if job.piece.is_none() && pieces::retry(connection, job, now)? {
         return Ok(());
     }
-    connection
-        .prepare_cached("UPDATE jobs SET failures = 0 WHERE id = ?1")?
-        .execute([job.id.0])?;
-    ledger::release(connection, job.id, "queued again", now)?;
     let from = [
         StageName::Failed,
         StageName::InDoubt,
         StageName::Cancelled,
         StageName::Waiting,
     ];
+    must_be_in(connection, job.id, &from)?;
+    connection
+        .prepare_cached("UPDATE jobs SET failures = 0 WHERE id = ?1")?
+        .execute([job.id.0])?;
+    ledger::release(connection, job.id, "queued again", now)?;
     advance(connection, job.id, &from, &Stage::queued(), now)
 }
 

@@ -18,6 +18,7 @@ mod jobs;
 mod ledger;
 mod lock;
 mod objects;
+mod operator;
 mod orders;
 mod outputs;
 mod pauses;

@@ -56,6 +56,11 @@ impl PauseReason {
             .unwrap_or(Self::ALL.len())
     }
 
+    /// The reason with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name in the table and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,12 +144,9 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Pause>, QueueError> {
     let mut pauses = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        let reason = PauseReason::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
-            .ok_or_else(|| QueueError::Damaged {
-                what: format!("the pause `{name}`"),
-            })?;
+        let reason = PauseReason::named(&name).ok_or_else(|| QueueError::Damaged {
+            what: format!("the pause `{name}`"),
+        })?;
         pauses.push(Pause {
             reason,
             since: time(row.get(1)?),

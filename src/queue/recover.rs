@@ -53,7 +53,7 @@ pub(super) fn recover(
 }
 
 /// A repeat that an earlier policy had planned is left to a person where the policy is to hold.
-fn hold_doubtful(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+pub(super) fn hold_doubtful(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
     for job in read::in_stages(connection, &[StageName::InDoubt])? {
         if let Stage::InDoubt {
             reason,

@@ -128,6 +128,11 @@ mod recogniser {
             }
         }
 
+        /// How it runs.
+        pub fn settings(&self) -> &LocalSettings {
+            &self.settings
+        }
+
         /// Lets the weights go.
         pub fn unload(&self) {
             *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -149,9 +149,7 @@ impl Intake {
             Enqueued::New(id) => (*id, true),
             Enqueued::Moved(id) => (*id, false),
         };
-        if self.pipeline.pace.scoped {
-            self.pipeline.queue.enter_scope(id).await?;
-        }
+        self.come_across(id).await?;
         if is_new {
             self.queued += 1;
         }
@@ -167,9 +165,7 @@ impl Intake {
 
     /// A recording whose transcript lay there already is done without having been queued.
     async fn take_up_done(&self, id: JobId) -> Result<(), PipelineError> {
-        if self.pipeline.pace.scoped {
-            self.pipeline.queue.enter_scope(id).await?;
-        }
+        self.come_across(id).await?;
         self.pipeline.tell(id).await
     }
 }

@@ -10,15 +10,15 @@ mod scan;
 mod unsettled;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Event, Pipeline, PipelineError, Place};
 use crate::discover::{RootMode, Scope};
-use crate::domain::job::Reason;
+use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
 
@@ -37,6 +37,31 @@ pub struct IntakeOptions {
     pub force: bool,
     /// The most recordings that are queued.
     pub limit: Option<usize>,
+    /// Where the jobs are noted that were come across, if anybody wants to know.
+    pub about: Option<About>,
+}
+
+/// The jobs of the recordings that were come across.
+#[derive(Debug, Clone, Default)]
+pub struct About(Arc<Mutex<BTreeSet<JobId>>>);
+
+impl About {
+    fn note(&self, id: JobId) {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.insert(id);
+    }
+
+    /// Whether this job was come across.
+    pub fn has(&self, id: JobId) -> bool {
+        let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.contains(&id)
+    }
+
+    /// All of them.
+    pub fn jobs(&self) -> Vec<JobId> {
+        let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().copied().collect()
+    }
 }
 
 /// Takes recordings in.
@@ -47,6 +72,7 @@ pub struct Intake {
     book: SettleBook,
     queued: usize,
     shown_modes: Vec<RootMode>,
+    looked_at: HashSet<PathBuf>,
     /// Roots that could not be scanned, and why.
     pub troubles: HashMap<PathBuf, Reason>,
 }
@@ -61,6 +87,7 @@ impl Intake {
             book: SettleBook::default(),
             queued: 0,
             shown_modes: Vec::new(),
+            looked_at: HashSet::new(),
             troubles: HashMap::new(),
         }
     }
@@ -81,6 +108,17 @@ impl Intake {
         looked.store(true, Ordering::SeqCst);
         self.pipeline.bell.notify_one();
         Ok(self)
+    }
+
+    /// Notes that a recording's job was come across.
+    async fn come_across(&self, id: JobId) -> Result<(), PipelineError> {
+        if let Some(about) = &self.options.about {
+            about.note(id);
+        }
+        if self.pipeline.pace.scoped {
+            self.pipeline.queue.enter_scope(id).await?;
+        }
+        Ok(())
     }
 
     fn skipped(&self, path: PathBuf, reason: Reason) {

@@ -39,6 +39,7 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
     ) -> Result<(), PipelineError> {
+        let _looking = self.pipeline.pulse.look_at(place.root.path());
         let leave = place.leave_existing && self.is_new_folder(place).await?;
         let whole = scope == Scope::Root;
         let (sender, mut found) = mpsc::channel(FOUND_AHEAD);
@@ -57,6 +58,7 @@ impl Intake {
         let mut report = None;
         let mut examining: FuturesOrdered<Examining> = FuturesOrdered::new();
         loop {
+            self.pipeline.pulse.scanner_turned();
             tokio::select! {
                 biased;
                 Some((place, path, fingerprint, examined)) = examining.next() => {

@@ -19,6 +19,8 @@ const LOOKS_AT_ONCE: usize = 1024;
 impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
         for path in self.book.due(self.pipeline.now(), LOOKS_AT_ONCE) {
+            self.pipeline.pulse.scanner_turned();
+            let _looking = self.pipeline.pulse.look_at(&path);
             let looked = path.clone();
             let Ok(Some(fingerprint)) = blocking(move || sample(&looked)).await? else {
                 self.book.forget(&path);

@@ -1,5 +1,6 @@
 //! Following the hints of a watcher, and showing how each folder is watched.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Intake;
@@ -24,9 +25,14 @@ impl Intake {
                     None => return Ok(()),
                 },
                 () = tokio::time::sleep(next_look) => self.look_again().await?,
+                () = pipeline.pulse.asked() => {}
                 () = pipeline.stop.cancelled() => {}
             }
+            pipeline.pulse.scanner_turned();
             self.show_modes(&watcher).await?;
+            if self.has_looked_everywhere() {
+                pipeline.pulse.has_looked();
+            }
         }
         Ok(())
     }
@@ -38,9 +44,25 @@ impl Intake {
             .find(|place| Arc::ptr_eq(&place.root, &hint.root))
             .cloned();
         match place {
-            Some(place) => self.scan(&place, hint.scope.clone()).await,
+            Some(place) => {
+                self.scan(&place, hint.scope.clone()).await?;
+                self.looked_at.insert(place.root.path().to_owned());
+                Ok(())
+            }
             None => Ok(()),
         }
+    }
+
+    /// Whether every folder was looked at that is there.
+    fn has_looked_everywhere(&self) -> bool {
+        let is_missing = |path: &Path| {
+            let mode = self.shown_modes.iter().find(|mode| mode.path == path);
+            mode.is_some_and(|mode| mode.presence != Presence::Present)
+        };
+        self.places.iter().all(|place| {
+            let path = place.root.path();
+            self.looked_at.contains(path) || is_missing(path)
+        })
     }
 
     /// Keeps in the table how each folder is watched, for `status`.

@@ -32,8 +32,7 @@ use self::scene::{Content, Scene};
 use self::service::FakeService;
 use self::world::{Crash, Turns, World};
 use super::{
-    Ended, Limiter, Mode, Pace, Pauses, Pipeline, PipelineError, Prices, Silent, Spool, drive,
-    plain, publish,
+    Ended, Limiter, Mode, Pace, Pipeline, PipelineError, Silent, Spool, drive, plain, publish,
 };
 use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
@@ -342,7 +341,7 @@ impl Simulation {
             chance: Chance::from_seed(self.case.seed),
             bucket: None,
             spool: Arc::new(Spool::new(&self.state_dir(), 1)),
-            limiter: Limiter::new(NonZeroU32::new(20).expect("not zero")),
+            limiter: Arc::new(Limiter::new(NonZeroU32::new(20).expect("not zero"))),
             pace: Pace {
                 jobs: self.case.jobs,
                 poll_interval: Duration::from_secs(2),
@@ -351,8 +350,10 @@ impl Simulation {
                 limits: Limits::default(),
                 scoped: false,
             },
-            pauses: Pauses::default(),
-            prices: Prices::default(),
+            pauses: Arc::default(),
+            prices: Arc::default(),
+            in_flight: Arc::default(),
+            pulse: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
             stop,

@@ -1,0 +1,231 @@
+//! `stenod run` while a daemon holds the state: the daemon takes it on, and this side follows.
+//!
+//! Stopping this side lets go: what was taken in is the daemon's work by then.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::orders::{unexpected, unheard};
+use super::report::Teller;
+use super::run::{Ahead, RunEnd, agreed, finish, show_plan};
+use super::signals::{Signalled, Signals};
+use super::{Failure, RunChoices, Session, exit};
+use crate::config::Config;
+use crate::control::{
+    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, RunFlags, RunOrder, Taken,
+};
+use crate::desk::as_pause;
+use crate::domain::job::{Job, JobId, Reason};
+use crate::domain::price::Catalogue;
+use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
+use crate::pipeline::{Ended, Event, Place, Reporter as _};
+use crate::queue::{PauseReason, QueueError, Reader};
+use crate::session::{self, Places};
+use crate::supervise;
+
+/// A run for which the state is held by somebody else.
+pub(super) struct Elsewhere<'a> {
+    pub(super) session: &'a Session,
+    pub(super) config: &'a Config,
+    pub(super) teller: Arc<Teller>,
+    pub(super) choices: RunChoices,
+    pub(super) held: QueueError,
+}
+
+impl Elsewhere<'_> {
+    /// Has it done by whoever holds the state; gives the exit code.
+    pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
+        self.check()?;
+        let ahead = self.look_ahead(places).await?;
+        show_plan(self.session, &ahead)?;
+        if !self.choices.yes {
+            let answer = tokio::select! {
+                answer = agreed(self.session, &ahead) => answer?,
+                code = signals.next() => return Ok(code),
+            };
+            if !answer {
+                return Ok(exit::DONE);
+            }
+        }
+        let mut call = match Call::place(&self.config.state_dir, &self.order()?).await {
+            Ok(call) => call,
+            Err(error) => return Err(unheard(self.held, error)),
+        };
+        loop {
+            let message = tokio::select! {
+                message = call.next() => message,
+                code = signals.next() => {
+                    self.session.output.say(
+                        "let go: the running stenod goes on with it; `stenod status` shows how far, `stenod cancel` stops jobs",
+                    )?;
+                    return Ok(code);
+                }
+            };
+            match message {
+                Ok(Message::News(news)) => self.tell(news)?,
+                Ok(Message::Alive) => {}
+                Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken),
+                Ok(Message::Done(_)) => return Err(unexpected()),
+                Ok(Message::Refused(refusal)) => return Err(refusal.into()),
+                Err(error) => return Err(lost(error)),
+            }
+        }
+    }
+
+    /// What only a run of its own can do is said before anything is done.
+    fn check(&self) -> Result<(), Failure> {
+        let own = [
+            (
+                self.choices.max_cost.is_some(),
+                "--max-cost",
+                "its budgets apply",
+            ),
+            (
+                self.session.overrides.jobs.is_some(),
+                "--jobs",
+                "its own number applies",
+            ),
+        ];
+        match own.into_iter().find(|(given, ..)| *given) {
+            Some((_, flag, why)) => {
+                let error =
+                    anyhow::anyhow!("{flag} has no effect on the stenod that runs already: {why}");
+                Err(Failure::new(exit::HELD, error).hint(
+                    "leave it out, or stop that one first; `stenod status` says what it does",
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn look_ahead(&self, places: Places) -> Result<Ahead, Failure> {
+        let is_paid = |place: &Place| place.settings.provider.is_paid();
+        let catalogue = if places.places.iter().any(is_paid) {
+            session::catalogue(self.config, self.session.clock.clone()).await?
+        } else {
+            Catalogue::default()
+        };
+        let terms = PlanTerms {
+            routes: session::route_terms(self.config),
+            force: self.choices.force,
+            limit: self.choices.limit,
+            catalogue,
+        };
+        let state_dir = self.config.state_dir.clone();
+        let plan = supervise::blocking(move || {
+            let reader = Reader::open(&state_dir)?;
+            plan(&places.places, reader.as_ref(), terms)
+        });
+        Ok(ahead(&plan.await??))
+    }
+
+    fn order(&self) -> Result<Order, Failure> {
+        let flags = &self.session.overrides;
+        let paths = self.choices.paths.iter().map(std::path::absolute);
+        let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+        let output_dir = flags.output_dir.as_deref().map(std::path::absolute);
+        Ok(Order::Run(RunOrder {
+            paths: paths.iter().map(|path| path.as_path().into()).collect(),
+            force: self.choices.force,
+            limit: self.choices.limit,
+            flags: RunFlags {
+                provider: flags.provider.clone(),
+                model: flags.model.clone(),
+                language: flags.language.clone(),
+                formats: flags.formats.clone(),
+                output_dir: output_dir
+                    .transpose()?
+                    .map(|path| Named::from(path.as_path())),
+                diarize: flags.diarize,
+                include: flags.include.clone(),
+                exclude: flags.exclude.clone(),
+                no_recursive: flags.no_recursive,
+            },
+        }))
+    }
+
+    fn tell(&self, news: News) -> Result<(), Failure> {
+        match news {
+            News::Job(id) => {
+                let Some(reader) = Reader::open(&self.config.state_dir)? else {
+                    return Ok(());
+                };
+                if let Some(job) = reader.job(id)? {
+                    let outputs = reader.outputs(id)?;
+                    self.teller.report(&Event::Job {
+                        job: Box::new(job),
+                        outputs,
+                    });
+                }
+            }
+            News::Progress { job, seconds } => {
+                self.teller.report(&Event::Progress { id: job, seconds });
+            }
+            News::Uploaded { job, sent, size } => self.teller.report(&Event::Uploaded {
+                id: job,
+                sent,
+                size,
+            }),
+            News::Skipped { path, code, text } => self.teller.report(&Event::Skipped {
+                path: path.into(),
+                reason: Reason::new(code, text),
+            }),
+            News::Paused(held) => {
+                if let Some(pause) = as_pause(held) {
+                    self.teller.report(&Event::Paused(pause));
+                }
+            }
+            News::Resumed { reason } => {
+                if let Some(reason) = PauseReason::named(&reason) {
+                    self.teller.report(&Event::Resumed(reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, taken: Taken) -> Result<u8, Failure> {
+        let ended = match taken.ended {
+            Over::Finished => Ended::Finished,
+            Over::Stopped => return Err(lost(CallError::Gone)),
+            Over::Paused(held) => as_pause(held).map_or(Ended::Finished, Ended::Paused),
+        };
+        let jobs = self.jobs(&taken.jobs)?;
+        let end = RunEnd {
+            ended,
+            missing: taken.missing,
+        };
+        finish(self.session, &jobs, &self.teller, &end)
+    }
+
+    fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Failure> {
+        let Some(reader) = Reader::open(&self.config.state_dir)? else {
+            return Ok(Vec::new());
+        };
+        let mut jobs = Vec::new();
+        for id in ids {
+            jobs.extend(reader.job(*id)?);
+        }
+        Ok(jobs)
+    }
+}
+
+fn lost(error: CallError) -> Failure {
+    let error = anyhow::Error::new(error).context("the running stenod ended before this was done");
+    Failure::new(exit::OUT_OF_REACH, error).hint(
+        "the work is kept: it goes on when stenod runs again, and the same command follows it",
+    )
+}
+
+fn ahead(plan: &Plan) -> Ahead {
+    let mut ahead = Ahead::default();
+    for item in &plan.items {
+        if let Fate::Send { cost, .. } = &item.fate {
+            ahead.recordings += 1;
+            let micros = item.duration.map_or(0, |duration| duration.micros());
+            ahead.micros = ahead.micros.saturating_add(micros);
+            ahead.cost = ahead.cost.zip(*cost).map(|(sum, cost)| sum + cost);
+        }
+    }
+    ahead
+}

@@ -1,0 +1,288 @@
+//! `stenod retry`, `cancel`, `pause`, `resume` and `reload`: what a person decides about the queue.
+//!
+//! Each is carried out by whoever holds the state, and on the table itself where nobody does, with the
+//! same words and the same exit code.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::output::clean;
+use super::{CancelArguments, Failure, PauseArguments, RetryArguments, Session, exit, show};
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::control::{Answer, Call, CallError, Held, Left, Message, Order, Refusal, RefusalKind};
+use crate::desk;
+use crate::domain::job::{JobId, StageName};
+use crate::domain::timing::after;
+use crate::queue::{Queue, QueueError, Reader, running_instance};
+
+/// How often a state is knocked at that is held by somebody who does not listen: at its start and its end.
+const KNOCKS: u32 = 100;
+/// The wait between two knocks.
+const KNOCK_EVERY: Duration = Duration::from_millis(50);
+
+pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let order = {
+        let Some(reader) = Reader::open(&config.state_dir)? else {
+            session.output.say("no jobs")?;
+            return Ok(exit::DONE);
+        };
+        Order::Retry {
+            jobs: named(&reader, &arguments.jobs)?,
+            failed: arguments.failed,
+            in_doubt: arguments.in_doubt,
+            reason: arguments.reason.clone(),
+        }
+    };
+    let answer = carry_out(session, &config, &order).await?;
+    say_changed(session, "queued again", answer)
+}
+
+pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let jobs = match Reader::open(&config.state_dir)? {
+        Some(reader) => named(&reader, &arguments.jobs)?,
+        None => match arguments.jobs.first() {
+            Some(job) => return Err(show::unknown(job)),
+            None => Vec::new(),
+        },
+    };
+    let answer = carry_out(session, &config, &Order::Cancel { jobs }).await?;
+    say_changed(session, "cancelled", answer)
+}
+
+pub(super) async fn pause(session: &Session, arguments: &PauseArguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let now = session.clock.now();
+    let until = match (arguments.length, &arguments.until) {
+        (Some(length), _) => Some(after(now, length)),
+        (None, Some(text)) => Some(moment(text, now)?),
+        (None, None) => None,
+    };
+    let answer = carry_out(session, &config, &Order::Pause { until }).await?;
+    let Answer::Paused(held) = answer else {
+        return Err(unexpected());
+    };
+    if session.output.json() {
+        session.output.document(&json!({"paused": paused(&held)}))?;
+        return Ok(exit::DONE);
+    }
+    let end = match held.until {
+        Some(until) => format!("until {}", rfc3339(until)),
+        None => "until `stenod resume`".to_owned(),
+    };
+    session.output.say(&format!(
+        "paused {end}: nothing more is sent or recognised; what is accepted is still collected"
+    ))?;
+    Ok(exit::DONE)
+}
+
+pub(super) async fn resume(session: &Session) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let answer = carry_out(session, &config, &Order::Resume).await?;
+    let Answer::Resumed(reasons) = answer else {
+        return Err(unexpected());
+    };
+    if session.output.json() {
+        session.output.document(&json!({"resumed": reasons}))?;
+        return Ok(exit::DONE);
+    }
+    let (by_hand, others): (Vec<&String>, Vec<&String>) =
+        reasons.iter().partition(|reason| *reason == "operator");
+    if reasons.is_empty() {
+        session.output.say("nothing was paused")?;
+    }
+    if !by_hand.is_empty() {
+        session.output.say("resumed")?;
+    }
+    for reason in others {
+        session.output.say(&format!(
+            "the pause for {} is tried at once, with one request",
+            clean(&reason.replace('_', " "))
+        ))?;
+    }
+    Ok(exit::DONE)
+}
+
+pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
+    // Whatever is wrong with the file is said here already.
+    let config = session.config()?;
+    let is_running = running_instance(&config.state_dir)?.is_some();
+    let notes = if is_running {
+        match carry_out(session, &config, &Order::Reload).await? {
+            Answer::Reloaded(notes) => notes,
+            Answer::Changed { .. } | Answer::Paused(_) | Answer::Resumed(_) | Answer::Ran(_) => {
+                return Err(unexpected());
+            }
+        }
+    } else {
+        Vec::new()
+    };
+    if session.output.json() {
+        session
+            .output
+            .document(&json!({"reloaded": is_running, "notes": notes}))?;
+        return Ok(exit::DONE);
+    }
+    session.output.say(if is_running {
+        "the configuration was read again and is in force"
+    } else {
+        "nothing is running: the configuration is right, and the next start takes it"
+    })?;
+    for note in notes {
+        session.output.say(&clean(&note))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Carries `order` out: by whoever holds the state, else on the table itself.
+///
+/// # Errors
+/// [`Failure`] where it is refused, or whoever holds the state does not listen.
+pub(super) async fn carry_out(
+    session: &Session,
+    config: &Config,
+    order: &Order,
+) -> Result<Answer, Failure> {
+    let mut knocks = KNOCKS;
+    loop {
+        let held = match Queue::open(&config.state_dir, session.clock.now()) {
+            Ok(queue) => {
+                let carried = desk::at_rest(&queue, order.clone(), session.clock.now()).await;
+                return Ok(carried?);
+            }
+            Err(held @ QueueError::AlreadyHeld { .. }) => held,
+            Err(error) => return Err(error.into()),
+        };
+        match ask(config, order).await {
+            Ok(answer) => return Ok(answer?),
+            Err(CallError::NobodyThere(_) | CallError::Gone) if knocks > 0 => {
+                // It is only beginning, or just ending.
+                knocks -= 1;
+                tokio::time::sleep(KNOCK_EVERY).await;
+            }
+            Err(error) => return Err(unheard(held, error)),
+        }
+    }
+}
+
+async fn ask(config: &Config, order: &Order) -> Result<Result<Answer, Refusal>, CallError> {
+    let mut call = Call::place(&config.state_dir, order).await?;
+    loop {
+        match call.next().await? {
+            Message::Done(answer) => return Ok(Ok(answer)),
+            Message::Refused(refusal) => return Ok(Err(refusal)),
+            Message::Alive | Message::News(_) => {}
+        }
+    }
+}
+
+/// The failure where whoever holds the state cannot be asked.
+pub(super) fn unheard(held: QueueError, error: CallError) -> Failure {
+    tracing::debug!("{:#}", anyhow::Error::new(error));
+    Failure::new(exit::HELD, held)
+        .hint("it does not answer at its control socket: stop it, then give this command again")
+}
+
+/// The failure where an answer belongs to another order.
+pub(super) fn unexpected() -> Failure {
+    Failure::new(
+        exit::UNEXPECTED,
+        anyhow::anyhow!("the answer belongs to another order"),
+    )
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.kind {
+            RefusalKind::Version | RefusalKind::Impossible => exit::HELD,
+            RefusalKind::Usage => exit::USAGE,
+            RefusalKind::Configuration => exit::CONFIGURATION,
+            RefusalKind::Key => exit::KEY,
+            RefusalKind::Malformed | RefusalKind::Failed => exit::UNEXPECTED,
+        };
+        let hint = refusal.hint.clone();
+        let failure = Self::new(code, refusal);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+fn named(reader: &Reader<'_>, jobs: &[PathBuf]) -> Result<Vec<JobId>, Failure> {
+    jobs.iter()
+        .map(|job| {
+            show::find(reader, job)?
+                .map(|job| job.id)
+                .ok_or_else(|| show::unknown(job))
+        })
+        .collect()
+}
+
+/// The moment that `--until` names.
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let wrong = |why: &str| {
+        Failure::new(exit::USAGE, anyhow::anyhow!("--until {text}: {why}"))
+            .hint("write 18:30, 2026-03-01, 2026-03-01T18:30 or 2026-03-01T18:30:00Z")
+    };
+    let moment =
+        crate::clock::moment(text, now).ok_or_else(|| wrong("this is no time that is known"))?;
+    if moment <= now {
+        return Err(wrong("this is in the past"));
+    }
+    Ok(moment)
+}
+
+fn paused(held: &Held) -> Value {
+    json!({
+        "reason": held.reason, "since": rfc3339(held.since), "until": held.until.map(rfc3339),
+        "message": held.text,
+    })
+}
+
+fn say_changed(session: &Session, what: &str, answer: Answer) -> Result<u8, Failure> {
+    let Answer::Changed { changed, left } = answer else {
+        return Err(unexpected());
+    };
+    if session.output.json() {
+        let number = |id: &JobId| id.0;
+        let changed: Vec<i64> = changed.iter().map(number).collect();
+        let left_ids: Vec<i64> = left.iter().map(|left| left.job.0).collect();
+        let stages: Vec<Value> = left
+            .iter()
+            .map(|left| json!({"id": left.job.0, "stage": left.stage}))
+            .collect();
+        session
+            .output
+            .document(&json!({"changed": changed, "left": left_ids, "left_because": stages}))?;
+        return Ok(exit::DONE);
+    }
+    session.output.say(&format!("{} {what}", changed.len()))?;
+    for left in &left {
+        session
+            .output
+            .say(&format!("job {} is left as it is: {}", left.job, why(left)))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Why an order leaves a job as it is.
+fn why(left: &Left) -> String {
+    let is = |stage: StageName| left.stage == stage.as_str();
+    if is(StageName::Committing) || is(StageName::Awaiting) || is(StageName::Received) {
+        "it is accepted and paid for, and its transcript is kept".to_owned()
+    } else if is(StageName::Done) {
+        "it is done".to_owned()
+    } else if is(StageName::Cancelled) {
+        "it is cancelled already".to_owned()
+    } else if is(StageName::Queued) || is(StageName::Submitting) {
+        "it is on its way".to_owned()
+    } else {
+        format!("it is {}", clean(&left.stage.replace('_', " ")))
+    }
+}

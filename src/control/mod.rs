@@ -1,0 +1,19 @@
+//! The control socket: how a command reaches the process that holds the state.
+//!
+//! A Unix socket in the state directory, for its owner alone. One request a connection, lines of JSON,
+//! every size and wait bounded. It carries orders and hints; what they are about is in the table.
+
+mod address;
+mod client;
+mod lines;
+mod protocol;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Call, CallError};
+pub use protocol::{
+    Answer, Ended, Held, Left, Message, Named, News, Order, Refusal, RefusalKind, Request,
+    RunFlags, RunOrder, Taken, VERSION,
+};
+pub use server::{Desk, Server, Told, told};

@@ -1,0 +1,294 @@
+//! What is said over the socket, in both directions.
+//!
+//! Jobs travel by their numbers, since both sides read the same table. Paths travel as text where they
+//! are UTF-8 and as bytes where not, so that no name is lost.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::job::JobId;
+
+/// The version of this protocol; another one is refused, never guessed at.
+pub const VERSION: u32 = 1;
+
+/// The one line that a client sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The version that the client speaks.
+    pub version: u32,
+    /// What it wants, not looked at before the version is.
+    pub order: serde_json::Value,
+}
+
+/// What a person wants of whoever holds the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// Queue jobs again.
+    Retry {
+        /// These.
+        jobs: Vec<JobId>,
+        /// Every one that failed.
+        failed: bool,
+        /// Every one in doubt.
+        in_doubt: bool,
+        /// Every one that failed or waits for this reason.
+        reason: Option<String>,
+    },
+    /// Stop jobs.
+    Cancel {
+        /// These.
+        jobs: Vec<JobId>,
+    },
+    /// Hold the queue.
+    Pause {
+        /// Until when, if not until a person says so.
+        until: Option<Timestamp>,
+    },
+    /// End the hold, and try at once what the service had refused.
+    Resume,
+    /// Read the configuration again.
+    Reload,
+    /// Take recordings in, work on them, and tell what becomes of them.
+    Run(RunOrder),
+}
+
+/// What a run is to take in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOrder {
+    /// Absolute paths; the configured folders if there is none.
+    pub paths: Vec<Named>,
+    /// Whether what is done is transcribed, and paid for, again.
+    pub force: bool,
+    /// The most recordings that are queued.
+    pub limit: Option<usize>,
+    /// What is laid over the configuration of whoever holds the state.
+    pub flags: RunFlags,
+}
+
+/// The flags of the command line that change what becomes of a recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFlags {
+    /// `--provider`.
+    pub provider: Option<String>,
+    /// `--model`.
+    pub model: Option<String>,
+    /// `--language`.
+    pub language: Option<String>,
+    /// `--formats`.
+    pub formats: Option<Vec<String>>,
+    /// `--output-dir`, absolute.
+    pub output_dir: Option<Named>,
+    /// `--diarize`.
+    pub diarize: Option<bool>,
+    /// `--include`.
+    pub include: Option<Vec<String>>,
+    /// `--exclude`.
+    pub exclude: Option<Vec<String>>,
+    /// `--no-recursive`.
+    pub no_recursive: Option<bool>,
+}
+
+/// A path on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Named {
+    /// One that is UTF-8.
+    Text(String),
+    /// Any other.
+    Bytes(Vec<u8>),
+}
+
+impl From<&Path> for Named {
+    fn from(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => Self::Text(text.to_owned()),
+            None => Self::Bytes(path.as_os_str().as_bytes().to_vec()),
+        }
+    }
+}
+
+impl From<Named> for PathBuf {
+    fn from(named: Named) -> Self {
+        match named {
+            Named::Text(text) => text.into(),
+            Named::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        }
+    }
+}
+
+/// A line that the server sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// It is still at work.
+    Alive,
+    /// Something happened.
+    News(News),
+    /// The order is carried out; the last line.
+    Done(Answer),
+    /// The order is not carried out; the last line.
+    Refused(Refusal),
+}
+
+/// Something that happened while an order is carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// A job has moved: the table says where to.
+    Job(JobId),
+    /// A job is getting on.
+    Progress {
+        /// Which.
+        job: JobId,
+        /// Seconds of audio that are done.
+        seconds: f64,
+    },
+    /// A recording is on its way into the bucket.
+    Uploaded {
+        /// Which job.
+        job: JobId,
+        /// Bytes that are there.
+        sent: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// A file was passed over.
+    Skipped {
+        /// Which.
+        path: Named,
+        /// The code of the reason.
+        code: String,
+        /// The reason as a sentence.
+        text: String,
+    },
+    /// The whole queue waits.
+    Paused(Held),
+    /// It waits no longer for this.
+    Resumed {
+        /// For what it waited.
+        reason: String,
+    },
+}
+
+/// What the queue waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// For what, as `status` names it.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, if it ends or is looked at again by itself.
+    pub until: Option<Timestamp>,
+    /// One sentence for a person.
+    pub text: String,
+}
+
+/// What came of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Jobs were queued again or stopped.
+    Changed {
+        /// Those that changed.
+        changed: Vec<JobId>,
+        /// Those that stay as they are.
+        left: Vec<Left>,
+    },
+    /// The queue is held.
+    Paused(Held),
+    /// It goes on; what it had waited for.
+    Resumed(Vec<String>),
+    /// The configuration is in force; what of it is not, in sentences.
+    Reloaded(Vec<String>),
+    /// A run is over.
+    Ran(Taken),
+}
+
+/// A job that an order leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which.
+    pub job: JobId,
+    /// The stage it is in.
+    pub stage: String,
+}
+
+/// How a run ended, and what it was about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// How it ended.
+    pub ended: Ended,
+    /// The jobs it was about.
+    pub jobs: Vec<JobId>,
+    /// Folders that could not be read.
+    pub missing: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Nothing is left to do.
+    Finished,
+    /// The whole queue waits, longer than a run waits.
+    Paused(Held),
+    /// Whoever holds the state is being stopped.
+    Stopped,
+}
+
+/// Why an order is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What kind of reason.
+    pub kind: RefusalKind,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+/// Kinds of reasons, each worth an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The client speaks another version.
+    Version,
+    /// The request is not understood.
+    Malformed,
+    /// Whoever holds the state cannot do this.
+    Impossible,
+    /// The order itself is wrong: a path that does not exist.
+    Usage,
+    /// The configuration is wrong.
+    Configuration,
+    /// There is no key.
+    Key,
+    /// It failed.
+    Failed,
+}
+
+impl Refusal {
+    /// A refusal without a hint.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a way to mend it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,198 @@
+//! The daemon: the watcher's hints, the intake and the driver, until stopped.
+//!
+//! Beside them the desk takes orders, and the vigil tells the service manager how things are. Each of them
+//! ending unasked ends the program. A reload gives the intake new folders and the driver a new pipeline;
+//! what is in flight goes on.
+
+mod vigil;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, watch};
+
+use crate::control::Refusal;
+use crate::desk::{self, Crier, Desk, Origins, Reload, refusal_of_open};
+use crate::discover::{Tuning, Watcher};
+use crate::pipeline::{Intake, IntakeOptions, Mode, Pipeline, PipelineError, drive_latest};
+use crate::queue::FolderRow;
+use crate::session::{self, Extras, Places};
+use crate::systemd::Manager;
+
+/// Reloads that wait for their turn.
+const RELOADS_AHEAD: usize = 4;
+
+/// Everything that a daemon begins with.
+pub struct Start {
+    /// The pipeline, whose reporter is the crier.
+    pub pipeline: Arc<Pipeline>,
+    /// What is watched.
+    pub places: Places,
+    /// Where the settings come from.
+    pub origins: Origins,
+    /// Who tells what happens.
+    pub crier: Arc<Crier>,
+    /// The signal that asks for a reload.
+    pub hangup: Signal,
+    /// The service manager.
+    pub manager: Manager,
+}
+
+/// Watches until the pipeline is stopped.
+///
+/// # Errors
+/// [`PipelineError`] where the table fails or a task ends by a fault of its own.
+pub async fn watch(start: Start) -> Result<(), PipelineError> {
+    let stop = start.pipeline.stop.clone();
+    let first = start.pipeline.clone();
+    let (sender, latest) = watch::channel(start.pipeline);
+    let (reloads, asked) = mpsc::channel(RELOADS_AHEAD);
+    let desk = Arc::new(Desk::of_daemon(
+        latest.clone(),
+        desk::Daemon {
+            origins: start.origins.clone(),
+            reloads,
+            crier: start.crier,
+        },
+    ));
+    let watching = Watching {
+        latest: sender,
+        origins: start.origins,
+        asked,
+        hangup: start.hangup,
+        manager: &start.manager,
+    };
+    // Without one of them the others are of no use.
+    let ending = async |part: BoxFuture<'_, Result<(), PipelineError>>| {
+        let ended = part.await;
+        stop.cancel();
+        ended
+    };
+    let driving = async {
+        drive_latest(latest.clone(), Mode::Watch).await?;
+        Ok(())
+    };
+    let serving = desk::serve(desk, &first, stop.clone());
+    let keeping = vigil::keep(&start.manager, &latest);
+    let (taken_in, driven, served, kept) = tokio::join!(
+        ending(Box::pin(watching.take_in(start.places))),
+        ending(Box::pin(driving)),
+        ending(Box::pin(serving)),
+        ending(Box::pin(keeping)),
+    );
+    taken_in.and(driven).and(served).and(kept)
+}
+
+/// Taking in, through reloads.
+struct Watching<'a> {
+    latest: watch::Sender<Arc<Pipeline>>,
+    origins: Origins,
+    asked: mpsc::Receiver<Reload>,
+    hangup: Signal,
+    manager: &'a Manager,
+}
+
+impl Watching<'_> {
+    async fn take_in(mut self, places: Places) -> Result<(), PipelineError> {
+        let mut intake = begin(&self.latest, places);
+        loop {
+            let reply = tokio::select! {
+                ended = &mut intake => return ended,
+                Some(reply) = self.asked.recv() => Some(reply),
+                Some(()) = self.hangup.recv() => None,
+            };
+            self.manager.reloading();
+            let reloaded = match self.reload().await {
+                Ok((places, notes)) => {
+                    // The old watches first, so that there is room for the new ones: what happens
+                    // between the two is found by the scan that watching begins with.
+                    drop(intake);
+                    intake = begin(&self.latest, places);
+                    Ok(notes)
+                }
+                Err(refusal) => Err(refusal),
+            };
+            say(&reloaded);
+            self.manager.ready();
+            if let Some(reply) = reply {
+                // Whoever asked may have gone.
+                drop(reply.send(reloaded));
+            }
+        }
+    }
+
+    /// Puts the configuration of today into force, or says what is wrong with it.
+    async fn reload(&self) -> Result<(Places, Vec<String>), Refusal> {
+        let (config, places) = self.origins.again()?;
+        let own = self.latest.borrow().clone();
+        let renewed = session::renew(&own, &config, &Extras::default())
+            .await
+            .map_err(refusal_of_open)?;
+        let mut notes = config.warnings.clone();
+        let state_dir = own.queue.state_dir();
+        if config.state_dir != state_dir {
+            notes.push(format!(
+                "state_dir stays {} until stenod is started again",
+                state_dir.display()
+            ));
+        }
+        forget_others(&renewed, &places)
+            .await
+            .map_err(|error| refusal_of_open(error.into()))?;
+        let bell = renewed.bell.clone();
+        self.latest.send_replace(renewed);
+        bell.notify_one();
+        Ok((places, notes))
+    }
+}
+
+fn begin(
+    latest: &watch::Sender<Arc<Pipeline>>,
+    places: Places,
+) -> BoxFuture<'static, Result<(), PipelineError>> {
+    let pipeline = latest.borrow().clone();
+    let (watcher, hints) = Watcher::start(&places.roots, Tuning::default());
+    let intake = Intake::new(pipeline, places.places, IntakeOptions::default());
+    Box::pin(intake.watch(watcher, hints))
+}
+
+/// Says of folders that are not watched any more that they are not.
+async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<(), PipelineError> {
+    let watched: Vec<PathBuf> = places
+        .places
+        .iter()
+        .map(|place| place.root.path().to_owned())
+        .collect();
+    let folders = pipeline.queue.read(|reader| reader.folders()).await?;
+    let others = folders
+        .into_iter()
+        .filter(|folder| folder.mode.is_some() && !watched.contains(&folder.path));
+    for folder in others {
+        let row = FolderRow {
+            mode: None,
+            mode_reason: None,
+            trouble: None,
+            ..folder
+        };
+        pipeline.queue.remember_folder(row, pipeline.now()).await?;
+    }
+    Ok(())
+}
+
+fn say(reloaded: &Result<Vec<String>, Refusal>) {
+    match reloaded {
+        Ok(notes) => {
+            tracing::info!("the configuration was read again and is in force");
+            for note in notes {
+                tracing::warn!("{note}");
+            }
+        }
+        Err(refusal) => {
+            tracing::error!(
+                "the configuration was read again and is wrong, the settings stay as they are: {refusal}"
+            );
+        }
+    }
+}

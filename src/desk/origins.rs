@@ -1,0 +1,69 @@
+//! Where the settings of a daemon come from, so that they can be read again.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, Environment, Overrides};
+use crate::control::{Refusal, RunOrder};
+use crate::session::{self, Places};
+
+use super::words::{misconfigured, not_set_up};
+
+/// What the daemon was started with.
+#[derive(Debug, Clone)]
+pub struct Origins {
+    /// Its environment.
+    pub environment: Environment,
+    /// The file that its command line names.
+    pub file: Option<PathBuf>,
+    /// The flags of its command line.
+    pub overrides: Overrides,
+    /// The folders of its command line.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Origins {
+    /// Reads everything again.
+    ///
+    /// # Errors
+    /// [`Refusal`] that says everything that is wrong, and where.
+    pub fn again(&self) -> Result<(Config, Places), Refusal> {
+        self.read(&self.overrides, &self.paths)
+    }
+
+    /// The same with what a run lays over it, and its places.
+    ///
+    /// # Errors
+    /// [`Refusal`] that says everything that is wrong, and where.
+    pub(super) fn for_run(&self, order: &RunOrder) -> Result<(Config, Places), Refusal> {
+        let own = self.overrides.clone();
+        let flags = order.flags.clone();
+        let overrides = Overrides {
+            state_dir: own.state_dir,
+            provider: flags.provider.or(own.provider),
+            model: flags.model.or(own.model),
+            language: flags.language.or(own.language),
+            formats: flags.formats.or(own.formats),
+            output_dir: flags.output_dir.map(PathBuf::from).or(own.output_dir),
+            diarize: flags.diarize.or(own.diarize),
+            jobs: own.jobs,
+            include: flags.include.or(own.include),
+            exclude: flags.exclude.or(own.exclude),
+            no_recursive: flags.no_recursive.or(own.no_recursive),
+        };
+        let given: Vec<PathBuf> = order.paths.iter().cloned().map(PathBuf::from).collect();
+        let paths = if given.is_empty() {
+            &self.paths
+        } else {
+            &given
+        };
+        self.read(&overrides, paths)
+    }
+
+    fn read(&self, overrides: &Overrides, paths: &[PathBuf]) -> Result<(Config, Places), Refusal> {
+        let config = Config::load(&self.environment, self.file.as_deref(), overrides)
+            .map_err(|errors| misconfigured(&errors))?;
+        let provider = session::provider(&config).map_err(not_set_up)?;
+        let places = session::places(&config, paths, provider).map_err(not_set_up)?;
+        Ok((config, places))
+    }
+}

@@ -1,0 +1,92 @@
+//! From what the pipeline says to what goes over the wire, and back.
+
+use crate::config::{ConfigErrors, Mistake, Place};
+use crate::control::{Answer, Held, Left, Refusal, RefusalKind};
+use crate::pipeline::{Changed, PipelineError};
+use crate::queue::{Pause, PauseReason, QueueError};
+use crate::session::{OpenError, SetupError};
+
+pub(super) fn changed(changed: Changed) -> Answer {
+    let left = changed.left.into_iter().map(|(job, stage)| Left {
+        job,
+        stage: stage.as_str().to_owned(),
+    });
+    Answer::Changed {
+        left: left.collect(),
+        changed: changed.changed,
+    }
+}
+
+pub(super) fn held(pause: &Pause) -> Held {
+    Held {
+        reason: pause.reason.as_str().to_owned(),
+        since: pause.since,
+        until: pause.until,
+        text: pause.text.clone(),
+    }
+}
+
+/// The pause that was told over the wire; `None` for one that a later stenod knows.
+pub fn as_pause(held: Held) -> Option<Pause> {
+    Some(Pause {
+        reason: PauseReason::named(&held.reason)?,
+        since: held.since,
+        until: held.until,
+        text: held.text,
+        tries: 1,
+    })
+}
+
+pub(super) fn failed(error: PipelineError) -> Refusal {
+    match error {
+        PipelineError::Queue(QueueError::NoSuchJob(id)) => {
+            Refusal::new(RefusalKind::Usage, format!("there is no job {id}"))
+                .hint("`stenod list` shows every job")
+        }
+        error @ (PipelineError::Queue(_) | PipelineError::Task(_)) => Refusal::new(
+            RefusalKind::Failed,
+            format!("{:#}", anyhow::Error::new(error)),
+        ),
+    }
+}
+
+pub(super) fn misconfigured(errors: &ConfigErrors) -> Refusal {
+    let is_flag =
+        |mistake: &Mistake| matches!(&mistake.place, Place::Flag(flag) if flag != "--config");
+    let kind = if errors.mistakes().iter().all(is_flag) {
+        RefusalKind::Usage
+    } else {
+        RefusalKind::Configuration
+    };
+    Refusal::new(kind, errors.to_string())
+}
+
+pub(super) fn not_set_up(error: SetupError) -> Refusal {
+    let kind = match &error {
+        SetupError::NoKey | SetupError::ModelNeedsKey { .. } | SetupError::NothingRecognises => {
+            RefusalKind::Key
+        }
+        SetupError::NoTranscription { .. }
+        | SetupError::EnglishOnly { .. }
+        | SetupError::NothingToLookAt
+        | SetupError::Root(_)
+        | SetupError::BucketSecret { .. }
+        | SetupError::Bucket(_) => RefusalKind::Configuration,
+        SetupError::NoSuchPath(_) => RefusalKind::Usage,
+        SetupError::Client(_) | SetupError::Queue(_) => RefusalKind::Failed,
+    };
+    let hint = error.hint();
+    let refusal = Refusal::new(kind, format!("{:#}", anyhow::Error::new(error)));
+    match hint {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }
+}
+
+/// Why a pipeline could not be made anew.
+pub fn refusal_of_open(error: OpenError) -> Refusal {
+    match error {
+        OpenError::Setup(error) => not_set_up(error),
+        OpenError::Pipeline(error) => failed(error),
+    }
+}

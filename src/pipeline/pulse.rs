@@ -1,0 +1,87 @@
+//! Signs of life of those who work, for whoever watches over them.
+//!
+//! Each turn of the loop and of the scanner is a beat; both can be asked for one. A scanner that waits
+//! for a folder says for which, since a disk that hangs is no fault of stenod.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+/// The beats of the loop and of the scanner.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    loop_turns: watch::Sender<u64>,
+    scanner_turns: watch::Sender<u64>,
+    asked: Notify,
+    looking_at: Mutex<Option<PathBuf>>,
+    looked: CancellationToken,
+}
+
+impl Pulse {
+    /// The turns of the loop, as they are counted.
+    pub fn loop_turns(&self) -> watch::Receiver<u64> {
+        self.loop_turns.subscribe()
+    }
+
+    /// The turns of the scanner, as they are counted.
+    pub fn scanner_turns(&self) -> watch::Receiver<u64> {
+        self.scanner_turns.subscribe()
+    }
+
+    /// Asks the scanner for a sign; the loop is asked by its bell.
+    pub fn ask_scanner(&self) {
+        self.asked.notify_one();
+    }
+
+    /// The folder that the scanner waits for at this moment.
+    pub fn looking_at(&self) -> Option<PathBuf> {
+        let looking_at = self.looking_at.lock();
+        looking_at.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Comes back when every folder was looked at once.
+    pub async fn looked(&self) {
+        self.looked.cancelled().await;
+    }
+
+    pub(super) fn loop_turned(&self) {
+        self.loop_turns.send_modify(|turns| *turns += 1);
+    }
+
+    pub(super) fn scanner_turned(&self) {
+        self.scanner_turns.send_modify(|turns| *turns += 1);
+    }
+
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    pub(super) fn has_looked(&self) {
+        self.looked.cancel();
+    }
+
+    /// Says that the scanner waits for `folder`, until the guard is dropped.
+    pub(super) fn look_at(self: &Arc<Self>, folder: &Path) -> Looking {
+        self.set(Some(folder.to_owned()));
+        Looking(self.clone())
+    }
+
+    fn set(&self, folder: Option<PathBuf>) {
+        let mut looking_at = self
+            .looking_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *looking_at = folder;
+    }
+}
+
+/// The scanner waits for a folder for as long as this lives.
+pub(super) struct Looking(Arc<Pulse>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
