@@ -158,6 +158,26 @@ fn what_a_kill_left_in_the_bucket_goes_when_its_job_is_cancelled() {
 }
 
 #[test]
+fn cancel_stops_an_upload_in_the_middle_and_its_parts_are_taken_away() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.put("a.wav", &wav(1, SECONDS));
+    storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
+    let _watch = stage.call(["watch"]).start();
+    eventually("the third part", || {
+        storage.asked().iter().any(|asked| asked.part() == Some(3))
+    });
+    let outcome = stage.stenod(["cancel", "1"]);
+    outcome.success().says("1 cancelled");
+    assert_eq!(job(&stage)["state"], "cancelled");
+    storage.behave();
+    eventually("an empty bucket", || {
+        storage.unfinished() == 0 && storage.objects().is_empty()
+    });
+    assert_eq!(given(&stage), []);
+}
+
+#[test]
 fn a_recording_that_changes_while_it_is_uploaded_is_not_submitted_and_leaves_nothing_there() {
     let storage = S3::start();
     let stage = here(&storage);

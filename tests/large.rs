@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stenod_support::audio::wav;
-use stenod_support::service::{Act, Endpoint, Log, Reply, Rule};
-use stenod_support::stage::Stage;
+use stenod_support::service::{Act, Endpoint, Gate, Log, Moment, Reply, Rule};
+use stenod_support::stage::{Stage, eventually};
 
 /// The length of the long recording in seconds, and of its pieces about.
 const LONG: f64 = 50.0;
@@ -204,4 +204,32 @@ fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
     assert_eq!(charges(&stage), paid + 1);
     assert_whole(&stage, "long.json", paid + 1);
     assert!(!stage.read("long.txt").contains("[missing"));
+}
+
+#[test]
+fn a_recording_in_pieces_is_stopped_but_for_what_is_handed_over_and_can_be_gone_on_with() {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    let gate = Gate::closed();
+    let hold = Rule::on(Endpoint::Submit).at(Moment::Complete);
+    stage.service.script(hold.after(1).behind(&gate));
+    let _watch = stage.call(["watch"]).start();
+    let held = |log: &Log| log.submits().any(|submit| submit.held);
+    stage.service.wait("the second piece", held);
+    let path = stage.at("long.wav");
+    let outcome = stage.stenod(["cancel".as_ref(), path.as_os_str()]);
+    outcome.success().says("1 cancelled");
+    gate.open();
+    eventually("the end of the recording", || {
+        job(&stage, "long.wav")["state"] == "cancelled"
+    });
+    // Both are paid for and kept, and no other is sent.
+    assert_eq!(charges(&stage), 2);
+    assert_eq!(stage.service.look(|log| log.submits().count()), 2);
+    stage.stenod(["retry".as_ref(), path.as_os_str()]).success();
+    eventually("the transcript", || stage.at("long.json").exists());
+    let paid = stage.service.look(|log| log.ledger().counts());
+    assert!(paid.values().all(|count| *count == 1), "{paid:?}");
+    assert_whole(&stage, "long.json", paid.len());
+    stage.check();
 }

@@ -18,6 +18,7 @@ use crate::pipeline::{
     About, Event, Intake, IntakeOptions, Pipeline, PipelineError, Reporter, SLOW_TICK,
     waits_too_long,
 };
+use crate::queue::Queue;
 use crate::session;
 
 /// How often it is looked whether the whole queue waits for too long.
@@ -131,7 +132,7 @@ impl Follower {
         let queue = self.latest.borrow().queue.clone();
         for id in self.about.jobs() {
             let job = queue.job(id).await?;
-            self.note(&job);
+            self.note_now(&queue, &job).await?;
         }
         let mut next_look = Instant::now() + SLOW_TICK;
         loop {
@@ -166,7 +167,20 @@ impl Follower {
         for id in ids {
             let job = queue.job(id).await?;
             self.told.tell(News::Job(id));
-            self.note(&job);
+            self.note_now(&queue, &job).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes where a job is; one that was cut moves as long as one of its pieces does.
+    async fn note_now(&mut self, queue: &Queue, job: &Job) -> Result<(), PipelineError> {
+        self.note(job);
+        if job.stage.name() == StageName::Split {
+            let id = job.id;
+            let pieces = queue.read(move |reader| reader.pieces(id)).await?;
+            if !pieces.iter().any(|piece| moves(&piece.stage)) {
+                self.moving.remove(&id);
+            }
         }
         Ok(())
     }

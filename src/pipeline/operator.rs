@@ -285,3 +285,132 @@ fn choose(reader: &Reader<'_>, chosen: &Chosen) -> Result<Vec<JobId>, QueueError
     ids.dedup();
     Ok(ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::super::simulation::ROUTES;
+    use super::super::{Limiter, Pace, Silent, Spool};
+    use super::*;
+    use crate::clock::{Chance, SystemClock};
+    use crate::domain::audio::{AudioDuration, AudioFormat};
+    use crate::domain::cut::Stretch;
+    use crate::domain::job::{Candidate, ContentHash, Provider, Publication, Settings, Stage};
+    use crate::domain::step::DoubtPolicy;
+    use crate::queue::{Claimed, Enqueued, Limits, NewPiece, Terms};
+    #[cfg(feature = "local")]
+    use crate::speech::local::{Local, LocalSettings};
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    fn terms() -> Terms {
+        Terms {
+            providers: vec![Provider::NanoGpt],
+            ..Terms::default()
+        }
+    }
+
+    async fn claim(queue: &Queue) -> Job {
+        match queue.claim(terms(), now()).await.unwrap() {
+            Claimed::Submit(job) => *job,
+            other @ (Claimed::Moved(_)
+            | Claimed::Nothing
+            | Claimed::Later
+            | Claimed::OverBudget { .. }) => panic!("{other:?}"),
+        }
+    }
+
+    /// A recording in two pieces, one of which is being sent: the whole and that piece.
+    async fn in_pieces(queue: &Queue) -> (JobId, JobId) {
+        let candidate = Candidate {
+            source: "/in/a.wav".into(),
+            root: "/in".into(),
+            hash: ContentHash([1; 32]),
+            size: 1000,
+            duration: Some(AudioDuration::from_micros(60_000_000)),
+            format: AudioFormat::Wav,
+            settings: Settings {
+                provider: Provider::NanoGpt,
+                model: "Whisper-Large-V3".into(),
+                language: "auto".into(),
+                diarize: false,
+                tag_audio_events: false,
+            },
+            publication: Publication::default(),
+            output_dir: None,
+            route: None,
+            stage: Stage::queued(),
+        };
+        let added = queue.enqueue(candidate, None, false, now()).await.unwrap();
+        assert!(matches!(added, Enqueued::New(_)));
+        let whole = claim(queue).await.id;
+        let piece = |start, end| NewPiece {
+            stretch: Stretch { start, end },
+            size: 100,
+            hash: ContentHash([2; 32]),
+        };
+        let pieces = vec![piece(0, 480_000), piece(480_000, 960_000)];
+        queue.split(whole, pieces, now()).await.unwrap();
+        (whole, claim(queue).await.id)
+    }
+
+    /// At work on a table in `folder`, with nobody who recognises.
+    fn pipeline(folder: &Path) -> Pipeline {
+        Pipeline {
+            queue: Arc::new(Queue::open(folder, now()).unwrap()),
+            service: None,
+            bucket: None,
+            #[cfg(feature = "local")]
+            local: Arc::new(Local::new(LocalSettings {
+                model_dir: None,
+                threads: None,
+            })),
+            clock: Arc::new(SystemClock),
+            chance: Chance::from_seed(1),
+            notes: Arc::default(),
+            spool: Arc::new(Spool::new(folder, 1)),
+            limiter: Arc::new(Limiter::new(NonZeroU32::MIN)),
+            pace: Pace {
+                jobs: 1,
+                poll_interval: Duration::from_secs(2),
+                doubt: DoubtPolicy::Hold,
+                routes: ROUTES,
+                limits: Limits::default(),
+                scoped: false,
+            },
+            pauses: Arc::default(),
+            prices: Arc::default(),
+            in_flight: Arc::default(),
+            pulse: Arc::default(),
+            reporter: Arc::new(Silent),
+            bell: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_piece_that_is_being_sent_is_stopped_with_its_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = pipeline(folder.path());
+        let (whole, piece) = in_pieces(&pipeline.queue).await;
+        let entered = pipeline.in_flight.enter(piece);
+        let queue = pipeline.queue.clone();
+        let sending = async move {
+            entered.errand.called_off.cancelled().await;
+            queue.cancel_in_hand(piece, now()).await.unwrap();
+            drop(entered);
+        };
+        let order = Table::at_work(&pipeline).cancel(vec![whole]);
+        let (changed, ()) = tokio::join!(order, sending);
+        assert_eq!(changed.unwrap().changed, [whole]);
+        for id in [whole, piece] {
+            let job = pipeline.queue.job(id).await.unwrap();
+            assert_eq!(job.stage, Stage::Cancelled);
+        }
+    }
+}

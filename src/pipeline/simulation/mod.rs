@@ -47,7 +47,7 @@ use crate::queue::{DATABASE, Limits, Queue, ReplyKind, StoredReply};
 use crate::speech::{Answer, replies_of};
 
 /// How recordings travel.
-const ROUTES: RouteTerms = RouteTerms {
+pub(super) const ROUTES: RouteTerms = RouteTerms {
     direct_limit: 3 << 20,
     link_limit: 500_000_000,
     shrink: false,
