@@ -119,6 +119,23 @@ fn moment_in(text: &str, now: Timestamp, zone: TimeZone) -> Option<Timestamp> {
     Some(moment.to_zoned(zone).ok()?.timestamp())
 }
 
+/// The day of `time` where the machine stands: `2026-03-15`.
+pub fn local_day(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).date().to_string()
+}
+
+/// The midnight that begins `day` (`2026-03-15`) where the machine stands; `None` for what is no day.
+pub fn day_start(day: &str) -> Option<Timestamp> {
+    let date: civil::Date = day.parse().ok()?;
+    let midnight = date.to_zoned(TimeZone::system()).ok()?;
+    Some(midnight.timestamp())
+}
+
+/// The moment `back` before `now`; the beginning of time if there is none.
+pub fn before(now: Timestamp, back: Duration) -> Timestamp {
+    now.checked_sub(back).unwrap_or(Timestamp::MIN)
+}
+
 /// `time` as RFC 3339 in UTC, to the second.
 pub fn rfc3339(time: Timestamp) -> String {
     time.round(Unit::Second).unwrap_or(time).to_string()

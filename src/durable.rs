@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
 
+/// The mode of a file before the umask.
+const USUAL_MODE: u32 = 0o666;
+/// The mode of a file that holds a secret.
+const SECRET_MODE: u32 = 0o600;
+
 /// What to do where the target exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -32,9 +37,9 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     let draft = draft_path(target);
     #[cfg(test)]
     if crate::faults::planted(crate::faults::Bug::NoDraft) {
-        return make_draft(target, bytes);
+        return make_draft(target, bytes, USUAL_MODE);
     }
-    let made = make_draft(&draft, bytes).and_then(|()| put(&draft, target, existing));
+    let made = make_draft(&draft, bytes, USUAL_MODE).and_then(|()| put(&draft, target, existing));
     if let Err(error) = made {
         return Err(remove_after(&draft, error));
     }
@@ -82,7 +87,7 @@ impl Batch {
             free.insert(File::open(folder)?);
         }
         let draft = draft_path(target);
-        fill_draft(&draft, bytes).map_err(|error| remove_after(&draft, error))?;
+        fill_draft(&draft, bytes, USUAL_MODE).map_err(|error| remove_after(&draft, error))?;
         self.targets.insert(target.to_owned());
         self.drafts.push(Drafted {
             target: target.to_owned(),
@@ -145,7 +150,7 @@ impl Draft {
     pub fn begin(target: &Path) -> io::Result<Self> {
         let draft = draft_path(target);
         Ok(Self {
-            file: BufWriter::new(open_draft(&draft)?),
+            file: BufWriter::new(open_draft(&draft, USUAL_MODE)?),
             draft,
             target: target.to_owned(),
             is_finished: false,
@@ -189,6 +194,19 @@ impl Write for Draft {
     }
 }
 
+/// Writes a secret to `target`, readable by its owner alone from its first byte on.
+///
+/// # Errors
+/// The same as [`write()`].
+pub fn write_secret(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+    let draft = draft_path(target);
+    let made = make_draft(&draft, bytes, SECRET_MODE).and_then(|()| put(&draft, target, existing));
+    match made {
+        Ok(()) => sync_folder(target),
+        Err(error) => Err(remove_after(&draft, error)),
+    }
+}
+
 /// Renames `from` to `to` in the same file system, so that after success it survives a power cut.
 ///
 /// # Errors
@@ -223,18 +241,18 @@ pub fn draft_path(target: &Path) -> PathBuf {
     target.with_file_name(format!(".stenod-{mark}.draft"))
 }
 
-fn make_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    fill_draft(draft, bytes)?.sync_all()
+fn make_draft(draft: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    fill_draft(draft, bytes, mode)?.sync_all()
 }
 
 /// A draft whose bytes may not be on the disk yet.
-fn fill_draft(draft: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = open_draft(draft)?;
+fn fill_draft(draft: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
+    let mut file = open_draft(draft, mode)?;
     file.write_all(bytes)?;
     Ok(file)
 }
 
-fn open_draft(draft: &Path) -> io::Result<File> {
+fn open_draft(draft: &Path, mode: u32) -> io::Result<File> {
     // A draft that an earlier run left may belong to another mode or be a link: never write into it.
     match std::fs::remove_file(draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -243,7 +261,7 @@ fn open_draft(draft: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o666)
+        .mode(mode)
         .open(draft)?;
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Draft)?;
@@ -383,7 +401,7 @@ mod tests {
     fn a_draft_that_a_crash_left_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("talk.txt");
-        make_draft(&draft_path(&target), b"half").unwrap();
+        make_draft(&draft_path(&target), b"half", USUAL_MODE).unwrap();
         write(&target, b"whole", Existing::Keep).unwrap();
         assert_eq!(names(folder.path()), ["talk.txt"]);
     }

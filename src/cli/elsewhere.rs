@@ -2,12 +2,16 @@
 //!
 //! Stopping this side lets go: what was taken in is the daemon's work by then.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
+use super::consent::{self, Price};
 use super::orders::{unexpected, unheard};
 use super::report::Teller;
-use super::run::{Ahead, RunEnd, agreed, finish, show_plan};
+use super::run::{Prices, RunEnd, finish, show_plan};
 use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
 use crate::config::Config;
@@ -15,6 +19,7 @@ use crate::control::{
     Answer, Call, CallError, Ended as Over, Message, Named, News, Order, RunFlags, RunOrder, Taken,
 };
 use crate::desk::as_pause;
+use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Reason};
 use crate::domain::price::Catalogue;
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
@@ -36,17 +41,16 @@ impl Elsewhere<'_> {
     /// Has it done by whoever holds the state; gives the exit code.
     pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
         self.check()?;
-        let ahead = self.look_ahead(places).await?;
-        show_plan(self.session, &ahead)?;
-        if !self.choices.yes {
-            let answer = tokio::select! {
-                answer = agreed(self.session, &ahead) => answer?,
-                code = signals.next() => return Ok(code),
-            };
-            if !answer {
-                return Ok(exit::DONE);
-            }
+        let price = self.look_ahead(places).await?;
+        show_plan(self.session, &self.teller, price, &Prices::new())?;
+        let agreed = tokio::select! {
+            agreed = consent::agreed(self.session, self.choices.said, price, pending()) => agreed?,
+            code = signals.next() => return Ok(code),
+        };
+        if !agreed {
+            return Ok(exit::DONE);
         }
+        self.teller.begin(price);
         let mut call = match Call::place(&self.config.state_dir, &self.order()?).await {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
@@ -98,7 +102,7 @@ impl Elsewhere<'_> {
         }
     }
 
-    async fn look_ahead(&self, places: Places) -> Result<Ahead, Failure> {
+    async fn look_ahead(&self, places: Places) -> Result<Price, Failure> {
         let is_paid = |place: &Place| place.settings.provider.is_paid();
         let catalogue = if places.places.iter().any(is_paid) {
             session::catalogue(self.config, self.session.clock.clone()).await?
@@ -217,13 +221,18 @@ fn lost(error: CallError) -> Failure {
     )
 }
 
-fn ahead(plan: &Plan) -> Ahead {
-    let mut ahead = Ahead::default();
+fn ahead(plan: &Plan) -> Price {
+    let mut ahead = Price {
+        recordings: 0,
+        duration: AudioDuration::default(),
+        cost: Some(Decimal::ZERO),
+    };
     for item in &plan.items {
         if let Fate::Send { cost, .. } = &item.fate {
             ahead.recordings += 1;
-            let micros = item.duration.map_or(0, |duration| duration.micros());
-            ahead.micros = ahead.micros.saturating_add(micros);
+            let micros = item.duration.unwrap_or_default().micros();
+            let sum = ahead.duration.micros().saturating_add(micros);
+            ahead.duration = AudioDuration::from_micros(sum);
             ahead.cost = ahead.cost.zip(*cost).map(|(sum, cost)| sum + cost);
         }
     }

@@ -3,10 +3,16 @@
 //! Nothing is decided here. Data goes to standard output, talk to standard error; a closed pipe is no
 //! error.
 
+mod completions;
+mod consent;
 mod doctor;
 mod elsewhere;
+mod explain;
 mod failure;
+mod help;
+mod init;
 mod list;
+mod live;
 mod orders;
 mod output;
 mod plan;
@@ -18,6 +24,7 @@ mod show;
 mod signals;
 mod speakers;
 mod status;
+mod usage;
 mod view;
 mod watch;
 
@@ -62,29 +69,19 @@ pub mod exit {
     pub const TERMINATED: u8 = 143;
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  stenod run ~/Recordings          transcribe what is there, then exit
-  stenod plan ~/Recordings         what that would do and cost; sends nothing
-  stenod watch ~/Recordings        transcribe what arrives, until stopped
-  stenod status                    what is going on, and what was spent
+const KEYS: &str = "\
+Also: `stenod completions SHELL`, `stenod man`, `stenod help COMMAND`.
 
 Without a key the built-in recogniser does the work (English). For the service, put a key into
 NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
 
-const SPEAKER_EXAMPLES: &str = "\
-Examples:
-  stenod speakers talk.mp3                               who speaks, how long, and how they begin
-  stenod speakers talk.mp3 'Speaker 1=Ada' SPEAKER_01=Bob
-  stenod speakers talk.mp3 'Speaker 3=Speaker 1'         they are the same person
-  stenod speakers talk.mp3 'Speaker 1='                  take the name away again
-
+const SPEAKERS_FILE: &str = "\
 A file speakers.toml in a folder names the speakers of all recordings in it and below it:
   \"Speaker 1\" = \"Ada\"";
 
 /// Turns folders of recordings into transcripts.
 #[derive(Debug, Parser)]
-#[command(name = "stenod", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "stenod", version, after_long_help = KEYS, max_term_width = 100)]
 pub struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -96,26 +93,50 @@ pub struct CommandLine {
 #[command(next_help_heading = "Global options")]
 struct Global {
     /// Read this configuration instead of looking for one
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// Keep the state in this directory
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Write JSON to standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     json: bool,
     /// Say more; -vv and -vvv say still more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Say only what goes wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        hide_short_help = true,
+        conflicts_with = "verbose"
+    )]
     quiet: bool,
     /// Colour the output
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     color: When,
-    /// Show a progress line
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    progress: When,
+    /// Show what is going on as it goes on
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    progress: Progress,
 }
 
 /// When to do what only suits a terminal.
@@ -137,6 +158,19 @@ impl When {
             Self::Never => false,
         }
     }
+}
+
+/// How what is going on is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Progress {
+    /// Bars on a terminal, else lines
+    Auto,
+    /// Bars, also where no terminal is seen
+    Always,
+    /// Neither
+    Never,
+    /// One plain line a change, also on a terminal: for screen readers
+    Plain,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,8 +201,23 @@ enum Command {
     Resume,
     /// Have the running daemon read its configuration again
     Reload,
-    /// Check the configuration, key, folders, table and network, each problem with its fix
-    Doctor(DoctorArguments),
+    /// Say why a file is or is not transcribed
+    Explain(explain::Arguments),
+    /// Show money and minutes by day, folder and model
+    Usage(usage::Arguments),
+    /// Print the help of a command
+    #[command(hide = true)]
+    Help(help::Arguments),
+    /// Print a completion script for a shell
+    #[command(hide = true)]
+    Completions(completions::CompletionArguments),
+    /// Print the manual page, as roff
+    #[command(hide = true)]
+    Man(completions::ManArguments),
+    /// Check everything that has to work, each problem with its fix
+    Doctor(doctor::Arguments),
+    /// Write a first configuration, with a few questions
+    Init(init::Arguments),
     /// Show, check or find the configuration
     Config {
         #[command(subcommand)]
@@ -185,9 +234,13 @@ struct RunArguments {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Do not ask before money is spent
+    ///
+    /// Needed where nobody can be asked (scripts, timers, --json) and the run costs money.
     #[arg(short, long)]
     yes: bool,
-    /// Stop before this run has cost more than this, in US dollars
+    /// Stop before this run has cost more than this
+    ///
+    /// In US dollars. Counts as consent up to that sum: nothing is asked.
     #[arg(long, value_name = "USD", value_parser = parse_money)]
     max_cost: Option<Decimal>,
     /// Send at most this many recordings
@@ -220,13 +273,19 @@ struct TranscribeArguments {
     /// The language by its ISO 639 code, or `auto`
     #[arg(short, long, value_name = "CODE")]
     language: Option<String>,
-    /// What to write: txt,json,srt,vtt,md,tsv,diarization,rttm,podcast,lrc,raw
+    /// What to write, such as txt,srt,md
+    ///
+    /// Any of txt, json, srt, vtt, md, tsv, diarization, rttm, podcast, lrc, raw; several with commas.
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     formats: Option<Vec<String>>,
-    /// Write into a mirrored tree instead of beside the recordings
+    /// Write there instead of beside the recordings
+    ///
+    /// The tree of the recordings is mirrored in it.
     #[arg(short, long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// Tell speakers apart (with a model that can: Elevenlabs-STT)
+    /// Tell speakers apart
+    ///
+    /// With a model that can, such as Elevenlabs-STT.
     #[arg(long)]
     diarize: bool,
     /// Who recognises: auto, nanogpt or local
@@ -235,7 +294,9 @@ struct TranscribeArguments {
     /// Only files that match; may be repeated
     #[arg(long, value_name = "GLOB")]
     include: Option<Vec<String>>,
-    /// Leave out files and folders that match; may be repeated
+    /// Leave out what matches; may be repeated
+    ///
+    /// Files, and folders with all that is in them.
     #[arg(long, value_name = "GLOB")]
     exclude: Option<Vec<String>>,
     /// Do not look into folders inside
@@ -288,7 +349,9 @@ struct RenderArguments {
     /// Recordings and folders; all that is transcribed if none is named
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write these formats alone: txt,json,srt,vtt,md,tsv,diarization,rttm,podcast,lrc,raw
+    /// Write these formats alone
+    ///
+    /// Any of txt, json, srt, vtt, md, tsv, diarization, rttm, podcast, lrc, raw; several with commas.
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     formats: Option<Vec<String>>,
     /// Write into a mirrored tree instead of where the files are
@@ -297,7 +360,7 @@ struct RenderArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SPEAKER_EXAMPLES)]
+#[command(after_long_help = SPEAKERS_FILE)]
 struct SpeakersArguments {
     /// A recording, or a job's number
     #[arg(value_name = "PATH")]
@@ -321,23 +384,20 @@ struct PauseArguments {
 #[derive(Debug, Clone)]
 struct RunChoices {
     paths: Vec<PathBuf>,
-    yes: bool,
+    said: consent::Said,
     max_cost: Option<Decimal>,
     limit: Option<usize>,
     force: bool,
 }
 
-#[derive(Debug, Args)]
-struct DoctorArguments {
-    /// Check nothing that needs the network
-    #[arg(long)]
-    offline: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// The effective settings and where each came from
-    Show,
+    /// The effective settings
+    Show {
+        /// Also where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
     /// Say what is wrong with the configuration, if anything is
     Check,
     /// The file that is read
@@ -353,12 +413,17 @@ fn parse_money(text: &str) -> Result<Decimal, String> {
     }
 }
 
+/// The whole command line, for reading it and for everything that is made from it.
+fn definition() -> clap::Command {
+    help::dress(CommandLine::command())
+}
+
 /// Reads the command line.
 ///
 /// # Errors
 /// The exit code, after clap has said what is wrong, or has shown the help that was asked for.
 pub fn parse() -> Result<CommandLine, u8> {
-    let parsed = CommandLine::command()
+    let parsed = definition()
         .try_get_matches()
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     parsed.map_err(|error| {
@@ -450,6 +515,12 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Pause(arguments) => orders::pause(session, &arguments).await,
         Command::Resume => orders::resume(session).await,
         Command::Reload => orders::reload(session).await,
+        Command::Explain(arguments) => explain::execute(session, arguments).await,
+        Command::Usage(arguments) => usage::execute(session, &arguments),
+        Command::Help(arguments) => help::execute(session, &arguments),
+        Command::Completions(arguments) => completions::completions(session, &arguments),
+        Command::Man(arguments) => completions::man(session, &arguments),
+        Command::Init(arguments) => init::execute(session, &arguments).await,
         Command::Doctor(arguments) => doctor::execute(session, &arguments).await,
         Command::Config { command } => settings::execute(session, &command),
     }

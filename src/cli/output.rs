@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::When;
+use super::{Progress, When};
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ impl Output {
         json: bool,
         quiet: bool,
         colour: When,
-        progress: When,
+        progress: Progress,
         no_colour: bool,
     ) -> Self {
         let on_terminal = io::stderr().is_terminal();
@@ -30,7 +30,13 @@ impl Output {
             json,
             quiet,
             colour,
-            progress: progress.applies(on_terminal) && !quiet && !json,
+            progress: !quiet
+                && !json
+                && match progress {
+                    Progress::Auto => on_terminal,
+                    Progress::Always => true,
+                    Progress::Never | Progress::Plain => false,
+                },
         }
     }
 
@@ -81,6 +87,17 @@ pub(super) fn shown(path: &Path) -> String {
     clean(&path.to_string_lossy())
 }
 
+/// A path as one word for a shell, so that a command with it can be copied.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = shown(path);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if text.chars().all(is_plain) && !text.starts_with('-') {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// Text of others without control characters.
 pub(super) fn clean(text: &str) -> String {
     text.chars().flat_map(escaped).collect()
@@ -103,5 +120,14 @@ mod tests {
     fn a_name_cannot_steer_the_terminal() {
         assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(clean("grün"), "grün");
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |text: &str| quoted(Path::new(text));
+        assert_eq!(word("/a/grün-1.mp3"), "/a/grün-1.mp3");
+        assert_eq!(word("/a/b c.mp3"), "'/a/b c.mp3'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+        assert_eq!(word("-rf"), "'-rf'");
     }
 }

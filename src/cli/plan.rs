@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use super::output::{clean, shown};
 use super::{Failure, RunArguments, Session, exit, view};
+use crate::config::Config;
 use crate::domain::audio::AudioDuration;
+use crate::domain::job::Provider;
 use crate::domain::money::Amount;
+use crate::domain::pace::{Outlook, Work, outlook, words};
 use crate::domain::price::{self, Catalogue};
 use crate::domain::route::{Chosen, Route};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
-use crate::queue::Reader;
-use crate::session;
+use crate::queue::{QueueError, Reader};
+use crate::session::{self, Places};
 use crate::supervise;
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
@@ -22,36 +25,108 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let config = session.config()?;
     let provider = session::provider(&config)?;
     let places = session::places(&config, &arguments.paths, provider)?;
-    let catalogue = if provider.is_paid() {
-        session::catalogue(&config, session.clock.clone()).await?
-    } else {
-        Catalogue::default()
-    };
-    let terms = PlanTerms {
-        routes: session::route_terms(&config),
-        force: arguments.force,
-        limit: arguments.limit,
-        catalogue,
-    };
+    let terms = terms(session, &config, provider, arguments.force, arguments.limit).await?;
     let state_dir = config.state_dir.clone();
-    let model = places
-        .places
-        .first()
-        .map(|place| place.settings.model.clone())
-        .unwrap_or_default();
-    let plan = supervise::blocking(move || {
-        let reader = Reader::open(&state_dir)?;
-        plan(&places.places, reader.as_ref(), terms)
-    })
-    .await??;
+    let model = model_of(&places);
+    let (plan, time) = make(
+        places,
+        state_dir,
+        terms,
+        provider,
+        config.service.jobs.get(),
+    )
+    .await?;
     if session.output.json() {
         session
             .output
-            .document(&document(&plan, provider.name(), &model))?;
+            .document(&document(&plan, provider.name(), &model, time))?;
     } else {
-        session.output.data(&text(&plan, provider.name(), &model))?;
+        session
+            .output
+            .data(&text(&plan, provider.name(), &model, time))?;
     }
     Ok(exit::DONE)
+}
+
+fn model_of(places: &Places) -> String {
+    let first = places.places.first();
+    first
+        .map(|place| place.settings.model.clone())
+        .unwrap_or_default()
+}
+
+/// The plan, and how long it will take.
+async fn make(
+    places: Places,
+    state_dir: PathBuf,
+    terms: PlanTerms,
+    provider: Provider,
+    jobs: usize,
+) -> Result<(Plan, Outlook), Failure> {
+    let model = model_of(&places);
+    let planned = supervise::blocking(move || {
+        let reader = Reader::open(&state_dir)?;
+        let measured = match &reader {
+            Some(reader) => reader.pace(&model)?,
+            None => None,
+        };
+        let plan = plan(&places.places, reader.as_ref(), terms)?;
+        let sum = Sum::of(plan.items.iter());
+        let time = outlook(Work {
+            recordings: sum.recordings,
+            audio: AudioDuration::from_micros(sum.micros),
+            jobs,
+            is_paid: provider.is_paid(),
+            measured,
+        });
+        Ok::<_, QueueError>((plan, time))
+    });
+    Ok(planned.await??)
+}
+
+/// What a run with this configuration would do, as JSON and in one line.
+pub(super) async fn summary(
+    session: &Session,
+    config: &Config,
+) -> Result<(Value, String), Failure> {
+    let provider = session::provider(config)?;
+    let places = session::places(config, &[], provider)?;
+    let terms = terms(session, config, provider, false, None).await?;
+    let jobs = config.service.jobs.get();
+    let (plan, time) = make(places, config.state_dir.clone(), terms, provider, jobs).await?;
+    let sum = Sum::of(plan.items.iter());
+    let text = format!("{} to transcribe, {}", sum.text(), takes(time));
+    Ok((sum.json(), text))
+}
+
+fn takes(time: Outlook) -> String {
+    let basis = if time.is_measured {
+        "by earlier runs"
+    } else {
+        "a guess: nothing was measured yet"
+    };
+    format!("about {} ({basis})", words(time.time))
+}
+
+/// By which terms a run with this configuration would plan.
+pub(super) async fn terms(
+    session: &Session,
+    config: &Config,
+    provider: Provider,
+    force: bool,
+    limit: Option<usize>,
+) -> Result<PlanTerms, Failure> {
+    let catalogue = if provider.is_paid() {
+        session::catalogue(config, session.clock.clone()).await?
+    } else {
+        Catalogue::default()
+    };
+    Ok(PlanTerms {
+        routes: session::route_terms(config),
+        force,
+        limit,
+        catalogue,
+    })
 }
 
 /// Recordings to send: how many, how long, how large, for how much.
@@ -135,7 +210,7 @@ fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
     routes
 }
 
-fn document(plan: &Plan, provider: &str, model: &str) -> Value {
+fn document(plan: &Plan, provider: &str, model: &str, time: Outlook) -> Value {
     let is_skip = |fate: &Fate| matches!(fate, Fate::Skip(_));
     json!({
         "provider": provider,
@@ -144,6 +219,7 @@ fn document(plan: &Plan, provider: &str, model: &str) -> Value {
         "to_send": Sum::of(plan.items.iter()).json(),
         "prices": view::prices(&plan.prices),
         "routes": by_route(plan),
+        "time": {"seconds": time.time.as_secs(), "measured": time.is_measured},
         "done": count(plan, |fate| *fate == Fate::Done),
         "duplicates": count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
         "active": count(plan, |fate| *fate == Fate::UnderWay),
@@ -198,7 +274,7 @@ fn action(fate: &Fate) -> &'static str {
     }
 }
 
-fn text(plan: &Plan, provider: &str, model: &str) -> String {
+fn text(plan: &Plan, provider: &str, model: &str, time: Outlook) -> String {
     let mut text = String::new();
     for item in &plan.items {
         text.push_str(&line(item));
@@ -224,6 +300,9 @@ fn text(plan: &Plan, provider: &str, model: &str) -> String {
     ));
     for (model, price) in &plan.prices {
         text.push_str(&format!("price: {}\n", price::sentence(model, *price)));
+    }
+    if count(plan, |fate| matches!(fate, Fate::Send { .. })) > 0 {
+        text.push_str(&format!("takes:   {}\n", takes(time)));
     }
     let others = [
         ("done", count(plan, |fate| *fate == Fate::Done)),

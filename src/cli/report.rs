@@ -1,17 +1,18 @@
 //! Tells what the pipeline does while it does it: one plain line a change, or lines of JSON.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::consent::Price;
+use super::live::Live;
 use super::output::{Output, clean, shown};
 use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
-use crate::domain::route::bytes;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::{Output as Written, Pause};
 
@@ -22,6 +23,8 @@ const MOST_SKIPPED_TOLD: usize = 1000;
 pub(super) struct Teller {
     output: Output,
     state: Mutex<Told>,
+    /// The bars, where they are wanted.
+    live: Option<Mutex<Live>>,
 }
 
 /// What has been told, for the summary.
@@ -35,7 +38,6 @@ pub(super) struct Told {
     pub(super) skipped_count: usize,
     /// The first error of standard output, which ends the telling.
     broken: bool,
-    progress_shown: bool,
     /// The last progress.
     progress: Option<(JobId, f64)>,
 }
@@ -45,30 +47,56 @@ impl Teller {
         Self {
             output,
             state: Mutex::default(),
+            live: output.progress().then(|| Mutex::new(Live::new())),
+        }
+    }
+
+    /// What there is to do is known: the bars show that.
+    pub(super) fn begin(&self, price: Price) {
+        self.with_live(|live| live.begin(price));
+    }
+
+    /// Takes the bars away, for a question or for good.
+    pub(super) fn clear(&self) {
+        self.with_live(Live::clear);
+    }
+
+    /// Says something beside the bars.
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+        match &self.live {
+            Some(live) => lock(live).say(text),
+            None => self.output.say(text),
+        }
+    }
+
+    fn with_live(&self, act: impl FnOnce(&mut Live)) {
+        if let Some(live) = &self.live {
+            act(&mut lock(live));
         }
     }
 
     /// What has been told so far.
     pub(super) fn told(&self) -> Told {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.state).clone()
     }
 
     fn tell(&self, told: &mut Told, event: &Event) -> io::Result<()> {
         match event {
             Event::Job { job, outputs } => self.job(told, job, outputs),
             Event::Progress { id, seconds } => self.progress(told, *id, *seconds),
-            Event::Uploaded { id, sent, size } => self.uploaded(told, *id, *sent, *size),
+            Event::Uploaded { id, sent, size } => self.uploaded(*id, *sent, *size),
+            Event::Sent { id, bytes } => {
+                self.with_live(|live| live.sent(*id, *bytes));
+                Ok(())
+            }
             Event::Skipped { path, reason } => self.skipped(told, path, reason),
-            Event::Paused(pause) => self.paused(told, pause),
+            Event::Paused(pause) => self.paused(pause),
             Event::Resumed(reason) => {
                 if self.output.json() {
-                    let line = json!({"type": "resumed", "reason": reason.as_str()});
+                    let line = json!({"type": "progress", "resumed": reason.as_str()});
                     return self.output.line(&line);
                 }
-                self.say(told, &format!("resumed   {}", reason.as_str()))
+                self.say(&format!("resumed   {}", reason.as_str()))
             }
         }
     }
@@ -84,8 +112,15 @@ impl Teller {
             }
             return self.output.line(&line);
         }
+        self.with_live(|live| live.job(job));
+        // The bars show what is on its way; only how it ends is said beside them.
+        let is_drawn = self.live.is_some()
+            && matches!(
+                job.stage,
+                Stage::Submitting | Stage::Awaiting { overdue: None, .. }
+            );
         match line(job, outputs) {
-            Some(line) if before != Some(now) => self.say(told, &line),
+            Some(line) if before != Some(now) && !is_drawn => self.say(&line),
             _ => Ok(()),
         }
     }
@@ -100,33 +135,18 @@ impl Teller {
             let line = json!({"type": "progress", "id": id.0, "seconds": seconds});
             return self.output.line(&line);
         }
-        if !self.output.progress() {
-            return Ok(());
-        }
-        told.progress_shown = true;
-        // Overwrites itself, and is cleared before anything else is said.
-        write!(
-            io::stderr().lock(),
-            "\r\x1b[Kjob {id}: {seconds:.0} s of audio done"
-        )
+        self.with_live(|live| live.heard(id, seconds));
+        Ok(())
     }
 
-    fn uploaded(&self, told: &mut Told, id: JobId, sent: u64, size: u64) -> io::Result<()> {
+    fn uploaded(&self, id: JobId, sent: u64, size: u64) -> io::Result<()> {
         if self.output.json() {
             let line =
                 json!({"type": "progress", "id": id.0, "uploaded_bytes": sent, "size_bytes": size});
             return self.output.line(&line);
         }
-        if !self.output.progress() {
-            return Ok(());
-        }
-        told.progress_shown = true;
-        write!(
-            io::stderr().lock(),
-            "\r\x1b[Kjob {id}: {} of {} uploaded",
-            bytes(sent),
-            bytes(size)
-        )
+        self.with_live(|live| live.uploaded(id, sent, size));
+        Ok(())
     }
 
     fn skipped(&self, told: &mut Told, path: &Path, reason: &Reason) -> io::Result<()> {
@@ -140,40 +160,35 @@ impl Teller {
                 "message": reason.text, "skipped": true,
             }));
         }
-        self.say(
-            told,
-            &format!("skipped   {}: {}", shown(path), clean(&reason.text)),
-        )
+        self.say(&format!(
+            "skipped   {}: {}",
+            shown(path),
+            clean(&reason.text)
+        ))
     }
 
-    fn paused(&self, told: &mut Told, pause: &Pause) -> io::Result<()> {
+    fn paused(&self, pause: &Pause) -> io::Result<()> {
         if self.output.json() {
             return self.output.line(&json!({
                 "type": "error", "code": pause.reason.as_str(), "message": pause.text,
                 "until": pause.until.map(rfc3339), "skipped": false,
             }));
         }
-        self.say(
-            told,
-            &format!(
-                "paused    {}: {}",
-                pause.reason.as_str(),
-                clean(&pause.text)
-            ),
-        )
-    }
-
-    fn say(&self, told: &mut Told, text: &str) -> io::Result<()> {
-        if std::mem::take(&mut told.progress_shown) {
-            write!(io::stderr().lock(), "\r\x1b[K")?;
-        }
-        self.output.say(text)
+        let until = pause
+            .until
+            .map(|until| format!(" until {}", rfc3339(until)));
+        self.say(&format!(
+            "paused    {}{}: {}",
+            pause.reason.as_str(),
+            until.unwrap_or_default(),
+            clean(&pause.text)
+        ))
     }
 }
 
 impl Reporter for Teller {
     fn report(&self, event: &Event) {
-        let mut told = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.state);
         if told.broken {
             return;
         }
@@ -184,6 +199,10 @@ impl Reporter for Teller {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The line of a change, for the changes that a person wants to see.

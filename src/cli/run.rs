@@ -1,13 +1,14 @@
 //! `stenod run`: the backlog run.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::consent::{self, Price, Said};
 use super::elsewhere::Elsewhere;
 use super::output::clean;
 use super::report::{Teller, Told};
@@ -16,13 +17,16 @@ use super::{Failure, RunArguments, RunChoices, Session, exit, view};
 use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
+use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Provider, Stage, State};
-use crate::domain::money::{Amount, estimate};
-use crate::domain::price::{self, Price};
+use crate::domain::money::estimate;
+use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, QueueError, Reader};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
-use crate::supervise;
+
+/// Dollars a minute by model, as far as anybody knows.
+pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
 
 /// How a run ended, and what the table says then.
 pub(super) struct RunEnd {
@@ -32,8 +36,8 @@ pub(super) struct RunEnd {
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
     let choices = RunChoices {
+        said: Said::by(&arguments),
         paths: arguments.paths,
-        yes: arguments.yes,
         max_cost: arguments.max_cost,
         limit: arguments.limit,
         force: arguments.force,
@@ -65,10 +69,10 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         }
         Err(error) => return Err(error.into()),
     };
-    let output = session.output;
+    let asking = teller.clone();
     let asked = || {
         // Nobody may be reading any more; the stop goes on all the same.
-        drop(output.say(
+        drop(asking.say(
             "stopping: what is handed over is finished, the rest is kept; once more stops at once",
         ));
     };
@@ -78,9 +82,11 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         limit: choices.limit,
         about: None,
     };
-    let work = run(session, &pipeline, places, options, choices.yes);
+    let work = run(session, &pipeline, places, options, choices.said, &teller);
     let work = batch::attended(&pipeline, work);
-    match under_signals(signals, &stop, asked, work).await {
+    let worked = under_signals(signals, &stop, asked, work).await;
+    teller.clear();
+    match worked {
         Worked::Done(end) => {
             let end = end?;
             let jobs = pipeline
@@ -94,7 +100,12 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             say_how_to_go_on(session)?;
             Ok(code)
         }
-        Worked::Abandoned(code) => Ok(code),
+        Worked::Abandoned(code) => {
+            session.output.say(
+                "stopped at once: what was being sent may have been paid for; the same command goes on, and `stenod status` tells what is in doubt",
+            )?;
+            Ok(code)
+        }
     }
 }
 
@@ -103,7 +114,8 @@ async fn run(
     pipeline: &Arc<Pipeline>,
     places: Places,
     options: IntakeOptions,
-    yes: bool,
+    said: Said,
+    teller: &Teller,
 ) -> Result<RunEnd, Failure> {
     let roots = places.places.len();
     let intake = batch::take_in(pipeline, places.places, options).await?;
@@ -115,21 +127,23 @@ async fn run(
             anyhow::anyhow!("no folder could be read"),
         ));
     }
-    let outlook = look_ahead(pipeline).await?;
-    show_plan(session, &outlook)?;
+    let (price, prices) = look_ahead(pipeline).await?;
+    teller.clear();
+    show_plan(session, teller, price, &prices)?;
     say_if_held(session, pipeline)?;
-    let agreed = async {
-        tokio::select! {
-            agreed = agreed(session, &outlook) => agreed,
-            () = pipeline.stop.cancelled() => Ok(false),
+    match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
+        Ok(true) => teller.begin(price),
+        Ok(false) => {
+            take_back(pipeline).await?;
+            return Ok(RunEnd {
+                ended: Ended::Stopped,
+                missing,
+            });
         }
-    };
-    if !yes && !agreed.await? {
-        take_back(pipeline).await?;
-        return Ok(RunEnd {
-            ended: Ended::Stopped,
-            missing,
-        });
+        Err(failure) => {
+            take_back(pipeline).await?;
+            return Err(failure);
+        }
     }
     Ok(RunEnd {
         ended: batch::work(pipeline.clone()).await?,
@@ -137,91 +151,116 @@ async fn run(
     })
 }
 
-/// What lies ahead of a run, by the table.
-pub(super) struct Ahead {
-    pub(super) recordings: usize,
-    pub(super) micros: u64,
-    pub(super) cost: Option<Decimal>,
-    pub(super) prices: BTreeMap<String, Option<Price>>,
-}
-
-impl Default for Ahead {
-    fn default() -> Self {
-        Self {
-            recordings: 0,
-            micros: 0,
-            cost: Some(Decimal::ZERO),
-            prices: BTreeMap::new(),
+/// What lies ahead of a run, by the table: each recording counts once, copies of it and those of what is
+/// done are free.
+async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), Failure> {
+    let ahead = |reader: &Reader<'_>| {
+        let mut seen = HashSet::new();
+        let mut ahead = Vec::new();
+        for job in reader.scoped_jobs(None)? {
+            let is_first = seen.insert((job.hash, job.settings.clone()));
+            if is_ahead(&job) && is_first && !is_reused(reader, &job)? {
+                ahead.push(job);
+            }
         }
-    }
-}
-
-async fn look_ahead(pipeline: &Pipeline) -> Result<Ahead, Failure> {
-    let jobs = pipeline
+        Ok::<_, QueueError>(ahead)
+    };
+    let ahead = pipeline
         .queue
-        .read(|reader| reader.scoped_jobs(Some(State::Queued)))
+        .read(ahead)
         .await
         .map_err(PipelineError::from)?;
-    let mut ahead = Ahead {
-        recordings: jobs.len(),
-        ..Ahead::default()
-    };
-    if jobs.iter().any(|job| job.settings.provider.is_paid()) {
+    if ahead.iter().any(|job| job.settings.provider.is_paid()) {
         pipeline.ask_prices().await;
     }
+    let catalogue = pipeline.prices.catalogue();
+    let add_up = move |reader: &Reader<'_>| add_up(reader, &ahead, &catalogue);
+    Ok(pipeline
+        .queue
+        .read(add_up)
+        .await
+        .map_err(PipelineError::from)?)
+}
+
+/// What the jobs cost together, and a minute of each model that is paid.
+fn add_up(
+    reader: &Reader<'_>,
+    jobs: &[Job],
+    catalogue: &Catalogue,
+) -> Result<(Price, Prices), QueueError> {
+    let mut prices = Prices::new();
+    let mut sum = Price {
+        recordings: jobs.len(),
+        duration: AudioDuration::default(),
+        cost: Some(Decimal::ZERO),
+    };
     for job in jobs {
-        let micros = job.duration.map_or(0, |duration| duration.micros());
-        ahead.micros = ahead.micros.saturating_add(micros);
+        let audio = job.duration.unwrap_or_default();
+        let micros = sum.duration.micros().saturating_add(audio.micros());
+        sum.duration = AudioDuration::from_micros(micros);
         if !job.settings.provider.is_paid() {
             continue;
         }
-        let model = job.settings.model.clone();
-        let price = match ahead.prices.get(&model) {
+        let price = match prices.get(&job.settings.model) {
             Some(price) => *price,
-            None => {
-                let (asked, catalogue) = (job.settings.clone(), pipeline.prices.catalogue());
-                let read = move |reader: &Reader<'_>| reader.price(&asked, &catalogue);
-                pipeline
-                    .queue
-                    .read(read)
-                    .await
-                    .map_err(PipelineError::from)?
-            }
+            None => reader.price(&job.settings, catalogue)?,
         };
-        ahead.prices.insert(model, price);
+        prices.insert(job.settings.model.clone(), price);
         let cost = price
             .zip(job.duration)
             .map(|(price, duration)| estimate(duration, price.per_minute));
-        ahead.cost = ahead.cost.zip(cost).map(|(sum, cost)| sum + cost);
+        sum.cost = sum.cost.zip(cost).map(|(sum, cost)| sum + cost);
     }
-    Ok(ahead)
+    Ok((sum, prices))
 }
 
-pub(super) fn show_plan(session: &Session, ahead: &Ahead) -> io::Result<()> {
-    let duration = crate::domain::audio::AudioDuration::from_micros(ahead.micros);
+/// Whether this run would send it: now, or after a wait.
+fn is_ahead(job: &Job) -> bool {
+    match &job.stage {
+        Stage::Queued { .. } | Stage::Split { .. } => true,
+        Stage::InDoubt { retry_at, .. } => retry_at.is_some(),
+        Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::Done { .. }
+        | Stage::Failed { .. }
+        | Stage::Cancelled => false,
+    }
+}
+
+/// Whether it takes the transcript of another job of the same recording.
+fn is_reused(reader: &Reader<'_>, job: &Job) -> Result<bool, QueueError> {
+    let twins = reader.twins(job.hash, &job.settings)?;
+    let is_there = |twin: &Job| twin.id != job.id && matches!(twin.stage, Stage::Done { .. });
+    Ok(!job.forced && twins.iter().any(is_there))
+}
+
+pub(super) fn show_plan(
+    session: &Session,
+    teller: &Teller,
+    price: Price,
+    prices: &Prices,
+) -> io::Result<()> {
     if session.output.json() {
         return session.output.line(&json!({
-            "type": "plan", "to_send": ahead.recordings, "minutes": duration.minutes(),
-            "cost": ahead.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
-            "prices": view::prices(&ahead.prices),
+            "type": "plan", "to_send": price.recordings, "minutes": price.duration.minutes(),
+            "cost": price.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
+            "prices": view::prices(prices),
         }));
     }
-    if ahead.recordings == 0 {
+    if price.recordings == 0 {
         return Ok(());
     }
-    let cost = match ahead.cost {
-        Some(cost) if cost.is_zero() => "free of charge".to_owned(),
-        Some(cost) => format!("about {}", Amount::usd(cost)),
-        None => "at a price that is not known".to_owned(),
-    };
-    let recordings = ahead.recordings;
-    session.output.say(&format!(
-        "{recordings} to transcribe, {duration} of audio, {cost}"
+    teller.say(&format!(
+        "{} to transcribe, {} of audio, {}",
+        price.recordings,
+        price.duration,
+        price.text()
     ))?;
-    for (model, price) in &ahead.prices {
-        session
-            .output
-            .say(&format!("price: {}", price::sentence(model, *price)))?;
+    for (model, price) in prices {
+        teller.say(&format!("price: {}", price::sentence(model, *price)))?;
     }
     Ok(())
 }
@@ -239,25 +278,6 @@ fn say_if_held(session: &Session, pipeline: &Pipeline) -> io::Result<()> {
             rfc3339(pause.since)
         ))
     })
-}
-
-/// Asks before money is spent, on a terminal.
-pub(super) async fn agreed(session: &Session, ahead: &Ahead) -> Result<bool, Failure> {
-    let is_free = ahead.recordings == 0 || ahead.cost.is_some_and(|cost| cost.is_zero());
-    let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if is_free || !on_terminal || session.output.json() {
-        return Ok(true);
-    }
-    write!(io::stderr().lock(), "Go on? [y/N] ")?;
-    let answer = supervise::blocking(|| {
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await??;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
 }
 
 /// Takes back what this run has queued and nobody agreed to pay for.

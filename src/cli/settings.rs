@@ -8,7 +8,7 @@ use crate::config::{Config, EXAMPLE};
 
 pub(super) fn execute(session: &Session, command: &ConfigCommand) -> Result<u8, Failure> {
     match command {
-        ConfigCommand::Show => show(session),
+        ConfigCommand::Show { origin } => show(session, *origin),
         ConfigCommand::Check => check(session),
         ConfigCommand::Path => path(session),
         ConfigCommand::Example => {
@@ -18,7 +18,7 @@ pub(super) fn execute(session: &Session, command: &ConfigCommand) -> Result<u8, 
     }
 }
 
-fn show(session: &Session) -> Result<u8, Failure> {
+fn show(session: &Session, origin: bool) -> Result<u8, Failure> {
     let config = session.config()?;
     if session.output.json() {
         let settings: serde_json::Map<_, _> = config
@@ -42,10 +42,11 @@ fn show(session: &Session) -> Result<u8, Failure> {
         .settings()
         .iter()
         .map(|setting| {
-            format!(
-                "{} = {}  # {}\n",
-                setting.key, setting.value, setting.origin
-            )
+            let value = format!("{} = {}", setting.key, setting.value);
+            match origin {
+                true => format!("{value}  # {}\n", setting.origin),
+                false => value + "\n",
+            }
         })
         .collect();
     session.output.data(&lines)?;

@@ -121,6 +121,9 @@ impl Everything {
                 &format!("{}: {}", reason.code, clean(&reason.text)),
             ));
         }
+        if let Some(way) = view::way_out(job) {
+            lines.push(field("fix", &view::fix(&way)));
+        }
         if let Some(at) = view::next_attempt(&job.stage) {
             lines.push(field("next", &rfc3339(at)));
         }

@@ -9,6 +9,7 @@ use super::{Failure, Session, exit, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::domain::job::State;
+use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency};
 use crate::queue::{FolderRow, Instance, Leftover, Pause, Reader, Spend, running_instance};
 
@@ -106,7 +107,7 @@ impl Status {
             "pauses": self.pauses.iter().map(pause).collect::<Vec<_>>(),
             "spent": self.spent(),
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
-            "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count})).collect::<Vec<_>>(),
+            "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),
             "skipped": self.skipped,
             "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         })
@@ -156,6 +157,9 @@ impl Status {
                 until.unwrap_or_default(),
                 clean(&pause.text)
             ));
+            if let Some(way) = mend(pause.reason.as_str(), None, "") {
+                lines.push(format!("          fix: {}", view::fix(&way)));
+            }
         }
         for spend in &self.spend {
             let amount = |value| {
@@ -182,7 +186,8 @@ impl Status {
                 .map(|(folder, counts)| folder_line(folder, counts)),
         );
         for (code, count) in &self.failures {
-            lines.push(format!("failed    {count} {code}"));
+            let way = by_reason(code);
+            lines.push(format!("failed    {count} {code}   fix: {way}"));
         }
         if self.skipped > 0 {
             lines.push(format!(
@@ -213,7 +218,18 @@ fn pause(pause: &Pause) -> Value {
     json!({
         "reason": pause.reason.as_str(), "since": rfc3339(pause.since),
         "until": pause.until.map(rfc3339), "message": pause.text,
+        "fix": mend(pause.reason.as_str(), None, "").map(|way| way.command),
     })
+}
+
+/// The command that tells of every job that failed for one reason, or tries them all again.
+fn by_reason(code: &str) -> String {
+    match mend(code, None, "") {
+        Some(way) if way.command.starts_with("stenod retry") => {
+            format!("stenod retry --reason {code}")
+        }
+        Some(_) | None => "stenod list --state failed".to_owned(),
+    }
 }
 
 fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{clean, shown};
+use super::output::{clean, quoted, shown};
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, Stage};
+use crate::domain::job::{Job, Reason, Stage};
+use crate::domain::mend::{Mend, mend};
 use crate::domain::money::PRICES_AS_OF;
 use crate::domain::price::{Price, PriceSource};
 use crate::queue::Output;
@@ -22,6 +23,7 @@ pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
         "stage": job.stage.name().as_str(),
         "reason": reason.as_ref().map(|reason| reason.code.clone()),
         "message": reason.map(|reason| reason.text),
+        "fix": way_out(job).map(|mend| mend.command),
         "provider": job.settings.provider.name(),
         "model": job.settings.model,
         "language": job.settings.language,
@@ -54,9 +56,36 @@ pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
     prices.iter().map(price).collect()
 }
 
+/// The way out of what keeps a job from its transcript.
+pub(super) fn way_out(job: &Job) -> Option<Mend> {
+    let reason = match &job.stage {
+        Stage::Cancelled => Some(Reason::new("cancelled", "")),
+        Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Split { .. }
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::Done { .. }
+        | Stage::Failed { .. }
+        | Stage::InDoubt { .. } => job.stage.reason(),
+    };
+    mend(&reason?.code, Some(job.id), &quoted(&job.source))
+}
+
 /// A path in JSON: as it is, odd bytes shown lossily.
 pub(super) fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// A way out on one line: the command to copy, and what to know about it.
+pub(super) fn fix(mend: &Mend) -> String {
+    if mend.note.is_empty() {
+        mend.command.clone()
+    } else {
+        format!("{}   # {}", mend.command, mend.note)
+    }
 }
 
 /// When something happens next, if that is known.
@@ -87,6 +116,9 @@ pub(super) fn line(job: &Job) -> String {
             reason.code,
             clean(&reason.text)
         ));
+    }
+    if let Some(way) = way_out(job) {
+        line.push_str(&format!("\n        fix: {}", fix(&way)));
     }
     line
 }

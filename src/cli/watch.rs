@@ -115,6 +115,7 @@ impl Reporter for Log {
             Event::Uploaded { id, sent, size } => {
                 tracing::trace!(job = id.0, "{sent} of {size} bytes uploaded");
             }
+            Event::Sent { id, bytes } => tracing::trace!(job = id.0, bytes, "sent"),
             Event::Skipped { path, reason } => {
                 tracing::debug!(
                     source = shown(path),

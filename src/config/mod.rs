@@ -136,6 +136,15 @@ impl Config {
         locate::choose(environment, file)
     }
 
+    /// Where a first configuration belongs: what is named, else the user's own place.
+    pub fn home(environment: &Environment, file: Option<&Path>) -> Option<PathBuf> {
+        let named = file.map(Path::to_owned);
+        let named = named.or_else(|| environment.get("STENOD_CONFIG").map(PathBuf::from));
+        let own = || locate::candidates(environment).into_iter().next();
+        let path = named.or_else(own)?;
+        Some(locate::from(environment.working_dir(), &path))
+    }
+
     /// The settings for a path given on the command line: the innermost configured folder that
     /// contains it, else a folder of its own with the defaults.
     ///

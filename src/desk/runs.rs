@@ -41,6 +41,7 @@ impl Reporter for Aside {
             Event::Job { .. }
             | Event::Progress { .. }
             | Event::Uploaded { .. }
+            | Event::Sent { .. }
             | Event::Paused(_)
             | Event::Resumed(_) => {
                 self.crier.report(event);
@@ -215,6 +216,8 @@ impl Follower {
             Event::Resumed(reason) => self.told.tell(News::Resumed {
                 reason: reason.as_str().to_owned(),
             }),
+            // The bytes of a small upload are gone before a client could show them.
+            Event::Sent { .. } => {}
             Event::Job { .. }
             | Event::Progress { .. }
             | Event::Uploaded { .. }

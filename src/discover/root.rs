@@ -110,6 +110,23 @@ pub enum LeftOut {
     Outside,
 }
 
+impl LeftOut {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::TemporaryName { .. } => "temporary_name",
+            Self::PrunedFolder => "pruned_folder",
+            Self::Excluded { .. } => "excluded",
+            Self::NotIncluded => "not_included",
+            Self::NotAudio => "not_audio",
+            Self::TooDeep => "too_deep",
+            Self::OtherRoot => "other_root",
+            Self::Outside => "outside",
+        }
+    }
+}
+
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -209,7 +226,7 @@ impl Root {
     }
 
     /// Why the rules leave out the folder `relative` to the root, or one above it.
-    pub(super) fn folders_left_out(&self, relative: &Path) -> Option<LeftOut> {
+    pub fn folders_left_out(&self, relative: &Path) -> Option<LeftOut> {
         let mut within = PathBuf::new();
         for name in relative.iter() {
             if let Some(left_out) = self.folder_left_out(&within, name) {

@@ -7,6 +7,7 @@ mod adopt;
 mod bucket;
 mod document;
 mod drive;
+pub mod explain;
 mod intake;
 mod large;
 mod limiter;

@@ -114,6 +114,26 @@ pub fn plan(
     Ok(planner.plan)
 }
 
+/// What would become of one file that counts as complete, decided as in a whole plan; blocks for as long
+/// as reading it takes.
+pub(super) fn plan_file(
+    place: &Place,
+    reader: Option<&Reader<'static>>,
+    terms: PlanTerms,
+    path: PathBuf,
+    fingerprint: &Fingerprint,
+) -> Result<Option<Planned>, QueueError> {
+    let mut planner = Planner {
+        reader,
+        terms,
+        plan: Plan::default(),
+        first: HashMap::new(),
+        sent: 0,
+    };
+    planner.recording(place, path, fingerprint)?;
+    Ok(planner.plan.items.pop())
+}
+
 impl Planner<'_> {
     fn scan(&mut self, place: &Place) -> Result<(), QueueError> {
         let mut failed = None;

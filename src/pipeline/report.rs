@@ -1,7 +1,11 @@
 //! What the pipeline tells whoever is watching: facts, in order, without a decision.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use futures_util::stream::StreamExt as _;
+
+use crate::delivery;
 use crate::domain::job::{Job, JobId, Reason};
 use crate::queue::{Output, Pause, PauseReason};
 
@@ -31,6 +35,13 @@ pub enum Event {
         /// Bytes in all.
         size: u64,
     },
+    /// Bytes of a recording have left for the service.
+    Sent {
+        /// Of which job.
+        id: JobId,
+        /// How many, since the last such event.
+        bytes: u64,
+    },
     /// A file was passed over.
     Skipped {
         /// Which.
@@ -42,6 +53,21 @@ pub enum Event {
     Paused(Pause),
     /// It waits no longer for this.
     Resumed(PauseReason),
+}
+
+/// The same chunks, each told as it leaves.
+pub(super) fn told_as_sent(
+    reporter: Arc<dyn Reporter>,
+    id: JobId,
+    chunks: delivery::Chunks,
+) -> delivery::Chunks {
+    let told = chunks.inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            reporter.report(&Event::Sent { id, bytes });
+        }
+    });
+    told.boxed()
 }
 
 /// Is told what happens.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::operator::Errand;
+use super::report::told_as_sent;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
@@ -153,7 +154,7 @@ impl Pipeline {
                     payload: Payload::Bytes(Content {
                         format: load.format,
                         length: load.size,
-                        chunks,
+                        chunks: told_as_sent(self.reporter.clone(), job.id, chunks),
                     }),
                     gate: self.gate(job, unchanged, committed.clone(), errand.clone()),
                 };

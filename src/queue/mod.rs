@@ -32,6 +32,7 @@ mod style;
 mod submits;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +56,7 @@ pub use read::{Attempt, FolderRow, LedgerEntry, Outlook, Reader};
 pub use recover::Recovered;
 pub use sources::{Known, Skipped};
 pub use style::{Named, Rendered};
+pub use usage::Use;
 
 use crate::domain::job::{Job, JobId, StageName};
 use crate::domain::route::RouteTerms;

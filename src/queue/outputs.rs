@@ -182,16 +182,7 @@ pub(super) fn of_job(connection: &Connection, id: JobId) -> Result<Vec<Output>, 
     let mut rows = statement.query([id.0])?;
     let mut outputs = Vec::new();
     while let Some(row) = rows.next()? {
-        let bytes: Vec<u8> = row.get(2)?;
-        outputs.push(Output {
-            path: row::path(row.get(0)?),
-            format: row.get(1)?,
-            hash: row::hash(&bytes).ok_or_else(|| QueueError::Damaged {
-                what: "the hash of an output".to_owned(),
-            })?,
-            note: row.get(3)?,
-            written_at: time(row.get(4)?),
-        });
+        outputs.push(output(row)?);
     }
     Ok(outputs)
 }
@@ -213,4 +204,32 @@ pub(super) fn is_service(connection: &Connection, address: &str) -> Result<bool,
     Ok(connection
         .prepare_cached("SELECT 1 FROM services WHERE address = ?1")?
         .exists([address])?)
+}
+
+/// The output at `path` and the job that it was written for, if stenod wrote it.
+pub(super) fn at(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Option<(JobId, Output)>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT path, format, hash, note, written_ms, job FROM outputs WHERE path = ?1",
+    )?;
+    let mut rows = statement.query([path_bytes(path)])?;
+    match rows.next()? {
+        Some(row) => Ok(Some((JobId(row.get(5)?), output(row)?))),
+        None => Ok(None),
+    }
+}
+
+fn output(row: &rusqlite::Row<'_>) -> Result<Output, QueueError> {
+    let bytes: Vec<u8> = row.get(2)?;
+    Ok(Output {
+        path: row::path(row.get(0)?),
+        format: row.get(1)?,
+        hash: row::hash(&bytes).ok_or_else(|| QueueError::Damaged {
+            what: "the hash of an output".to_owned(),
+        })?,
+        note: row.get(3)?,
+        written_at: time(row.get(4)?),
+    })
 }

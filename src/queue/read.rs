@@ -13,6 +13,7 @@ use super::pauses::{self, Pause};
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, path_bytes, time};
 use super::sources::{self, Known, Skipped};
 use super::style::{self, Named};
+use super::usage::{self, Use};
 use super::{DATABASE, QueueError, Terms, adopt, jobs};
 use crate::clock::Calendar;
 use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, State};
@@ -396,6 +397,30 @@ impl<'a> Reader<'a> {
         catalogue: &Catalogue,
     ) -> Result<Option<Price>, QueueError> {
         ledger::price(self.connection(), settings, catalogue)
+    }
+
+    /// What was transcribed and what that cost, from `since` to `until`, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn usage(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Use>, QueueError> {
+        usage::usage(self.connection(), since, until)
+    }
+
+    /// Seconds that a second of audio took `model` by the latest submits that were paid for, if there are any.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn pace(&self, model: &str) -> Result<Option<f64>, QueueError> {
+        usage::pace(self.connection(), model)
+    }
+
+    /// The job that the file at `path` was written for, if stenod wrote it.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn job_of_output(&self, path: &Path) -> Result<Option<(JobId, Output)>, QueueError> {
+        outputs::at(self.connection(), path)
     }
 
     /// Every file that is passed over.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -203,6 +203,14 @@ impl Http {
 
     /// Asks something that costs nothing.
     pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
+        self.ask_dated(request).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the time by the service's clock.
+    pub(super) async fn ask_dated(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(Answer, Option<Timestamp>), NoAnswer> {
         let failed = |error: reqwest::Error| {
             if error.is_connect() {
                 NoAnswer::Unreachable(cause(error))
@@ -218,9 +226,16 @@ impl Http {
             .send()
             .await
             .map_err(failed)?;
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let date = date
+            .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+            .map(|date| date.timestamp());
         let (mut answer, rest) = self.head(response, Phase::BeforeCommit);
         answer.body = read_body(rest, answer.status).await.map_err(failed)?;
-        Ok(answer)
+        Ok((answer, date))
     }
 
     fn head(&self, response: Response, phase: Phase) -> (Answer, Response) {

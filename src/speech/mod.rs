@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 
@@ -124,6 +125,24 @@ pub enum NoAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance(pub Decimal);
 
+/// What a service said to a question that costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// The HTTP status; 401 and 403 refuse the key.
+    pub status: u16,
+    /// The balance in US dollars, if it told one.
+    pub balance: Option<Decimal>,
+    /// The time by the service's clock.
+    pub date: Option<Timestamp>,
+}
+
+impl Greeting {
+    /// Whether the key was refused.
+    pub fn refuses_key(&self) -> bool {
+        matches!(self.status, 401 | 403)
+    }
+}
+
 /// A service that recognises speech over the network.
 pub trait Service: Send + Sync {
     /// Whose jobs it takes.
@@ -143,6 +162,18 @@ pub trait Service: Send + Sync {
 
     /// Where it is, as the configuration has it.
     fn address(&self) -> &str;
+
+    /// Asks something that costs nothing, and takes the answer whatever it is.
+    fn greet(&self) -> BoxFuture<'_, Result<Greeting, NoAnswer>> {
+        Box::pin(async {
+            let balance = self.balance().await?;
+            Ok(Greeting {
+                status: 200,
+                balance: balance.map(|balance| balance.0),
+                date: None,
+            })
+        })
+    }
 
     /// Looks whether there is another key by now, and uses it if there is; says so. May read a file.
     fn takes_new_key(&self) -> bool {

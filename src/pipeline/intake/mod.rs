@@ -24,6 +24,7 @@ use crate::domain::timing::after;
 
 pub use examine::{Examined, examine};
 pub use reasons::consider_skip;
+pub(super) use reasons::{io_code, unsettled_reason};
 
 /// How long a run waits for files that are still being written.
 const RUN_PATIENCE_GROWING: Duration = Duration::from_secs(60);

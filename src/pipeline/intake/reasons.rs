@@ -20,7 +20,7 @@ pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
     Some(Reason::new(code, reason.to_string()))
 }
 
-pub(super) fn unsettled_reason(reason: &Unsettled) -> Reason {
+pub(in crate::pipeline) fn unsettled_reason(reason: &Unsettled) -> Reason {
     let code = match reason {
         Unsettled::Growing => "growing",
         Unsettled::Empty => "empty",
@@ -31,7 +31,7 @@ pub(super) fn unsettled_reason(reason: &Unsettled) -> Reason {
     Reason::new(code, reason.to_string())
 }
 
-pub(super) fn io_code(error: &io::Error) -> &'static str {
+pub(in crate::pipeline) fn io_code(error: &io::Error) -> &'static str {
     let kind = error.kind();
     if kind == io::ErrorKind::PermissionDenied {
         "permission_denied"

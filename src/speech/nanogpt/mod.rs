@@ -10,7 +10,7 @@ use reqwest::header::HeaderName;
 use secrecy::SecretString;
 
 use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
-use super::{Answer, Balance, NoAnswer, Payload, Replies, Service, Submission};
+use super::{Answer, Balance, Greeting, NoAnswer, Payload, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Provider, Settings, Ticket};
@@ -101,6 +101,18 @@ impl Service for NanoGpt {
 
     fn address(&self) -> &str {
         self.http.address()
+    }
+
+    fn greet(&self) -> BoxFuture<'_, Result<Greeting, NoAnswer>> {
+        Box::pin(async {
+            let request = self.http.request(Method::POST, "/check-balance");
+            let (answer, date) = self.http.ask_dated(request).await?;
+            Ok(Greeting {
+                status: answer.status,
+                balance: wire::balance(&answer.body).filter(|_| answer.status == 200),
+                date,
+            })
+        })
     }
 
     fn takes_new_key(&self) -> bool {

@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use secrecy::SecretString;
 
 use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
-use super::{Answer, Balance, NoAnswer, Payload, Replies, Service, Submission};
+use super::{Answer, Balance, Greeting, NoAnswer, Payload, Replies, Service, Submission};
 use crate::clock::SharedClock;
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
@@ -182,6 +182,18 @@ impl Service for OpenAi {
                 });
             }
             Ok(None)
+        })
+    }
+
+    fn greet(&self) -> BoxFuture<'_, Result<Greeting, NoAnswer>> {
+        Box::pin(async {
+            let request = self.http.request(Method::GET, &self.path("models"));
+            let (answer, date) = self.http.ask_dated(request).await?;
+            Ok(Greeting {
+                status: answer.status,
+                balance: None,
+                date,
+            })
         })
     }
 

@@ -6,8 +6,9 @@
 mod child;
 mod tree;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Stage {
     pub service: Standin,
     settings: RefCell<BTreeMap<(String, String), String>>,
     folders: RefCell<Vec<BTreeMap<String, String>>>,
+    /// Whether every run is agreed to beforehand, as a script would.
+    agrees: Cell<bool>,
 }
 
 impl Stage {
@@ -52,6 +55,7 @@ impl Stage {
             service,
             settings,
             folders,
+            agrees: Cell::new(true),
         };
         stage.set("state_dir", stage.state().display().to_string());
         stage.set("service.base_url", stage.service.url());
@@ -162,6 +166,11 @@ impl Stage {
         text
     }
 
+    /// From now on a run is given `--yes` only where the test does so itself.
+    pub fn disagree(&self) {
+        self.agrees.set(false);
+    }
+
     /// Where the configuration is.
     pub fn config_file(&self) -> PathBuf {
         self.root().join("config.toml")
@@ -173,6 +182,30 @@ impl Stage {
         arguments: impl IntoIterator<Item = Argument>,
     ) -> Call {
         fs::write(self.config_file(), self.config()).expect("the configuration");
+        let mut arguments: Vec<OsString> = arguments
+            .into_iter()
+            .map(|one| one.as_ref().to_owned())
+            .collect();
+        let has = |wanted: &[&str]| {
+            arguments
+                .iter()
+                .any(|one| wanted.iter().any(|word| one == word))
+        };
+        if self.agrees.get()
+            && has(&["run"])
+            && !has(&[
+                "-y",
+                "--yes",
+                "-n",
+                "--dry-run",
+                "help",
+                "man",
+                "--help",
+                "-h",
+            ])
+        {
+            arguments.push("--yes".into());
+        }
         let mut call = Call::new(&self.program, arguments);
         for (key, folder) in [
             ("HOME", "home"),

@@ -1,0 +1,165 @@
+//! Whether a run that costs money may begin: `--yes`, `--max-cost`, or one question on a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use rust_decimal::Decimal;
+
+use super::{Failure, RunArguments, Session, exit};
+use crate::domain::audio::AudioDuration;
+use crate::domain::money::Amount;
+use crate::supervise;
+
+/// What a run would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Price {
+    /// Recordings to be sent.
+    pub(super) recordings: usize,
+    /// Their length.
+    pub(super) duration: AudioDuration,
+    /// In US dollars; `None` where a price is not known.
+    pub(super) cost: Option<Decimal>,
+}
+
+/// What was said of money on the command line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    yes: bool,
+    max_cost: Option<Decimal>,
+}
+
+/// What has to be done before a run may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    Given,
+    Ask,
+    /// Nobody can be asked.
+    Missing,
+}
+
+impl Said {
+    pub(super) fn by(arguments: &RunArguments) -> Self {
+        Self {
+            yes: arguments.yes,
+            max_cost: arguments.max_cost,
+        }
+    }
+
+    fn consent(self, price: Price, somebody_is_there: bool) -> Consent {
+        if price.is_free() || self.yes || self.max_cost.is_some() {
+            Consent::Given
+        } else if somebody_is_there {
+            Consent::Ask
+        } else {
+            Consent::Missing
+        }
+    }
+}
+
+impl Price {
+    /// Whether nothing has to be paid; a price that nobody knows is none.
+    pub(super) fn is_free(&self) -> bool {
+        self.recordings == 0 || self.cost.is_some_and(|cost| cost.is_zero())
+    }
+
+    /// For people: `about $0.03`.
+    pub(super) fn text(&self) -> String {
+        match self.cost {
+            Some(cost) if cost.is_zero() => "free of charge".to_owned(),
+            Some(cost) => format!("about {}", Amount::usd(cost)),
+            None => "at a price that is not known".to_owned(),
+        }
+    }
+}
+
+/// Whether the run may begin; a stop while the question stands is a no.
+///
+/// # Errors
+/// A [`Failure`] of wrong usage where money would be spent and nobody can be asked.
+pub(super) async fn agreed(
+    session: &Session,
+    said: Said,
+    price: Price,
+    stop: impl Future<Output = ()>,
+) -> Result<bool, Failure> {
+    let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    match said.consent(price, on_terminal && !session.output.json()) {
+        Consent::Given => Ok(true),
+        Consent::Missing => Err(nobody_to_ask(price)),
+        Consent::Ask => ask(stop).await,
+    }
+}
+
+async fn ask(stop: impl Future<Output = ()>) -> Result<bool, Failure> {
+    write!(io::stderr().lock(), "Go on? [y/N] ")?;
+    let answer = supervise::blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = tokio::select! {
+        answer = answer => answer??,
+        () = stop => {
+            writeln!(io::stderr().lock())?;
+            String::new()
+        }
+    };
+    let answer = answer.trim().to_ascii_lowercase();
+    Ok(matches!(answer.as_str(), "y" | "yes"))
+}
+
+fn nobody_to_ask(price: Price) -> Failure {
+    let error = anyhow::anyhow!(
+        "this run would cost money, and nobody can be asked here: {} to transcribe, {} of audio, {}",
+        price.recordings,
+        price.duration,
+        price.text()
+    );
+    let sum = match price.cost {
+        Some(cost) => cost.normalize().to_string(),
+        None => "USD".to_owned(),
+    };
+    Failure::new(exit::USAGE, error).hint(format!(
+        "nothing was sent; --yes agrees, --max-cost {sum} agrees up to that sum, --dry-run shows each recording"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(recordings: usize, cost: Option<&str>) -> Price {
+        Price {
+            recordings,
+            duration: AudioDuration::from_micros(60_000_000),
+            cost: cost.map(|cost| cost.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn only_what_costs_money_is_asked_about() {
+        let silent = Said {
+            yes: false,
+            max_cost: None,
+        };
+        let yes = Said {
+            yes: true,
+            max_cost: None,
+        };
+        let limited = Said {
+            yes: false,
+            max_cost: Some(Decimal::ONE),
+        };
+        for (said, price, there, consent) in [
+            (silent, price(0, Some("0")), false, Consent::Given),
+            (silent, price(0, None), false, Consent::Given),
+            (silent, price(3, Some("0")), false, Consent::Given),
+            (silent, price(3, Some("0.01")), false, Consent::Missing),
+            (silent, price(3, Some("0.01")), true, Consent::Ask),
+            (silent, price(3, None), false, Consent::Missing),
+            (silent, price(3, None), true, Consent::Ask),
+            (yes, price(3, None), false, Consent::Given),
+            (limited, price(3, Some("9")), false, Consent::Given),
+        ] {
+            assert_eq!(said.consent(price, there), consent, "{price:?} {there}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Tries the bucket out: a put, a fetch by link, a delete.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Check;
+use crate::config::{self, Config};
+use crate::domain::object::Installation;
+use crate::queue::Reader;
+use crate::session;
+
+/// How long the storage may take for a trial.
+const BUCKET_LIMIT: Duration = Duration::from_secs(60);
+
+/// Puts an object into the bucket, fetches it by its link, and deletes it.
+pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Check> {
+    let name = "bucket";
+    let bucket = match session::bucket(config) {
+        Ok(Some(bucket)) => bucket,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            let text = format!("{:#}", anyhow::Error::new(error));
+            return vec![Check::problem(name, text, "correct [bucket]")];
+        }
+    };
+    let nobody = Installation::nobody();
+    let trial = bucket.try_out(&nobody);
+    let trial = match tokio::time::timeout(BUCKET_LIMIT, trial).await {
+        Ok(Ok(trial)) => trial,
+        Ok(Err(error)) => {
+            let text = format!("no name for an object can be made: {error}");
+            return vec![Check::problem(name, text, "look at /dev/urandom")];
+        }
+        Err(_) => {
+            let text = format!(
+                "{} did not answer within {} s",
+                settings.url,
+                BUCKET_LIMIT.as_secs()
+            );
+            let mend = "check bucket.endpoint and the connection";
+            return vec![Check::problem(name, text, mend)];
+        }
+    };
+    let steps = [
+        ("writing an object", Some(trial.put)),
+        ("fetching it by a link", trial.fetch),
+        ("deleting it", trial.remove),
+    ];
+    let mut checks: Vec<Check> = steps
+        .into_iter()
+        .filter_map(|(what, result)| Some((what, result?.err()?)))
+        .map(|(what, error)| {
+            let text = format!("{}: {what}: {error}", settings.url);
+            Check::problem(name, text, error.mend())
+        })
+        .collect();
+    if checks.is_empty() {
+        let text = format!("{} can be written, fetched and deleted", settings.url);
+        checks.push(Check::ok(name, text));
+    }
+    checks.extend(leftovers(&config.state_dir));
+    checks
+}
+
+/// What could not be taken out of a bucket so far.
+fn leftovers(state_dir: &Path) -> Option<Check> {
+    // A table that cannot be read is told by its own check.
+    let leftovers = Reader::open(state_dir).ok()??.leftovers().ok()?;
+    let first = leftovers.first()?;
+    let text = format!(
+        "{} not taken out of {} so far: {}",
+        leftovers.len(),
+        first.bucket,
+        first.trouble
+    );
+    let mend = "allow deleting there, and put that bucket back into the configuration if it is another; \
+        stenod tries again by itself";
+    Some(Check::note("bucket", text, mend))
+}

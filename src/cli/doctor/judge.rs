@@ -1,0 +1,305 @@
+//! What is wrong with what was found, by values alone.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::super::output::{quoted, shown};
+use super::Check;
+use crate::domain::money::Amount;
+use crate::domain::route::bytes;
+
+/// Less room than this, in bytes, is worth a word (1 GiB).
+const LITTLE_ROOM: u64 = 1 << 30;
+/// Less room than this, in bytes, is too little to begin with (64 MiB).
+const NO_ROOM: u64 = 64 << 20;
+/// A clock further off than this is a problem: links and certificates fail (2 minutes).
+const CLOCK_SLACK: Duration = Duration::from_secs(120);
+/// A balance below this is worth a word, in dollars.
+const LITTLE_MONEY: Decimal = Decimal::ONE;
+/// More than this share of the watches in use is worth a word: other programs watch too (half).
+const WATCH_SHARE: u64 = 2;
+
+/// File systems of the network, by the magic numbers of `statfs(2)`, on which SQLite's locks do not hold.
+const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
+    (0x6969, "NFS"),
+    (0xFF53_4D42, "SMB"),
+    (0xFE53_4D42, "SMB"),
+    (0x517B, "SMB"),
+    (0x0102_1997, "9p"),
+];
+
+/// A file system: its kind by the magic number of `statfs(2)`, and the bytes free for stenod.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FileSystem {
+    pub(super) kind: i64,
+    pub(super) room: u64,
+}
+
+impl FileSystem {
+    fn network(self) -> Option<&'static str> {
+        let known = NETWORK_FILE_SYSTEMS.iter();
+        known
+            .clone()
+            .find(|(magic, _)| *magic == self.kind)
+            .map(|(_, name)| *name)
+    }
+}
+
+/// The disk that holds the state, or will hold it.
+pub(super) fn state_disk(there: &Path, disk: FileSystem) -> Check {
+    let name = shown(there);
+    if let Some(kind) = disk.network() {
+        let text = format!("{name} lies on {kind}, where the table's locks do not hold");
+        return Check::problem("disk", text, "set state_dir to a folder on a local disk");
+    }
+    let text = format!("{} free at {name}", bytes(disk.room));
+    let mend = format!(
+        "df -h {}   # make room, or set state_dir to another disk",
+        quoted(there)
+    );
+    if disk.room < NO_ROOM {
+        Check::problem("disk", text, mend)
+    } else if disk.room < LITTLE_ROOM {
+        Check::note("disk", text, mend)
+    } else {
+        Check::ok("disk", text)
+    }
+}
+
+/// A folder of recordings that can be read and written, by where it lies.
+pub(super) fn folder_disk(folder: &Path, disk: FileSystem) -> Check {
+    let name = shown(folder);
+    if disk.room < NO_ROOM {
+        let text = format!(
+            "{} free at {name}, where transcripts are written",
+            bytes(disk.room)
+        );
+        let mend = format!("df -h {}   # make room, or set output_dir", quoted(folder));
+        return Check::problem("folder", text, mend);
+    }
+    match disk.network() {
+        Some(kind) => Check::note(
+            "folder",
+            format!("{name} lies on {kind}: it is polled, since events do not come from there"),
+            "nothing has to be done; a longer poll_every spares the network",
+        ),
+        None => Check::ok("folder", format!("{name} can be read and written")),
+    }
+}
+
+/// Whether the watches of the machine are enough for the folders.
+pub(super) fn watches(folders: u64, limit: Option<u64>) -> Check {
+    let Some(limit) = limit else {
+        return Check::note(
+            "watch",
+            "the limit of file watches cannot be read",
+            "nothing has to be done: folders are polled where watching fails",
+        );
+    };
+    let wanted = folders
+        .saturating_mul(WATCH_SHARE)
+        .max(limit.saturating_mul(2))
+        .next_power_of_two();
+    let mend = format!(
+        "sudo sysctl fs.inotify.max_user_watches={wanted}   # and the same in /etc/sysctl.d/stenod.conf"
+    );
+    let text = format!("{folders} folders to watch, and {limit} watches allowed");
+    if folders > limit {
+        Check::problem("watch", format!("{text}: the rest is polled"), mend)
+    } else if folders.saturating_mul(WATCH_SHARE) > limit {
+        Check::note("watch", text, mend)
+    } else {
+        Check::ok("watch", text)
+    }
+}
+
+/// The clock of the machine beside that of the service.
+pub(super) fn clock(here: Timestamp, there: Timestamp) -> Check {
+    let off = here.duration_since(there).unsigned_abs();
+    let seconds = off.as_secs();
+    if off > CLOCK_SLACK {
+        let text = format!("the clock is {seconds} s away from the service's, which says {there}");
+        return Check::problem(
+            "clock",
+            text,
+            "timedatectl set-ntp true   # or set the clock by hand",
+        );
+    }
+    Check::ok(
+        "clock",
+        format!("within {} s of the service's", CLOCK_SLACK.as_secs()),
+    )
+}
+
+/// What is left to spend.
+pub(super) fn balance(balance: Decimal) -> Check {
+    let text = format!("the balance is {}", Amount::usd(balance.round_dp(2)));
+    if balance <= Decimal::ZERO {
+        Check::problem(
+            "balance",
+            text,
+            "top it up in your account with the service",
+        )
+    } else if balance < LITTLE_MONEY {
+        Check::note("balance", text, "top it up before a long backlog")
+    } else {
+        Check::ok("balance", text)
+    }
+}
+
+/// Who may read the file with the key, by its permission bits.
+pub(super) fn key_file(file: &Path, mode: u32) -> Check {
+    if mode & 0o077 == 0 {
+        return Check::ok("key", format!("found in {}", shown(file)));
+    }
+    let text = format!(
+        "others can read the key in {} (mode {mode:03o})",
+        shown(file)
+    );
+    Check::problem("key", text, format!("chmod 600 {}", quoted(file)))
+}
+
+/// Who owns the state, beside who runs this.
+pub(super) fn state_owner(state_dir: &Path, owner: u32, me: u32) -> Option<Check> {
+    if owner == me {
+        return None;
+    }
+    let name = shown(state_dir);
+    let mend = format!(
+        "sudo chown -R {me} {}   # or run stenod as its owner",
+        quoted(state_dir)
+    );
+    // Root may write anywhere, and would leave files there that the owner cannot.
+    Some(Check::problem(
+        "state",
+        format!("{name} belongs to user {owner}, and this runs as user {me}"),
+        mend,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Grade;
+    use super::*;
+
+    const EXT4: i64 = 0xEF53;
+    const NFS: i64 = 0x6969;
+
+    /// What is broken, the check, how it ends, and what its mend must say.
+    type Case = (&'static str, Check, Grade, &'static str);
+
+    #[track_caller]
+    fn judge_all(table: impl IntoIterator<Item = Case>) {
+        for (broken, check, grade, mend) in table {
+            assert_eq!(check.grade, grade, "{broken}: {check:?}");
+            let said = check.mend.unwrap_or_default();
+            assert!(said.contains(mend), "{broken}: {said}");
+        }
+    }
+
+    fn path() -> &'static Path {
+        Path::new("/srv/a b")
+    }
+
+    #[test]
+    fn disks_that_no_test_can_make_are_judged_by_their_values() {
+        let state = |kind, room| state_disk(path(), FileSystem { kind, room });
+        let folder = |kind, room| folder_disk(path(), FileSystem { kind, room });
+        let (much, little) = (1 << 40, 500 << 20);
+        judge_all([
+            ("nothing", state(EXT4, much), Grade::Ok, ""),
+            ("state on NFS", state(NFS, much), Grade::Problem, "local"),
+            (
+                "state on SMB",
+                state(0xFE53_4D42, much),
+                Grade::Problem,
+                "local",
+            ),
+            ("full", state(EXT4, 0), Grade::Problem, "df -h '/srv/a b'"),
+            ("nearly full", state(EXT4, little), Grade::Note, "df -h"),
+            (
+                "folder on NFS",
+                folder(NFS, much),
+                Grade::Note,
+                "poll_every",
+            ),
+            (
+                "folder's disk full",
+                folder(EXT4, 0),
+                Grade::Problem,
+                "output_dir",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn limits_clocks_and_money_are_judged_by_their_values() {
+        let clock = |there: &str| {
+            let here: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
+            clock(here, there.parse().unwrap())
+        };
+        let limit = Some(8_192);
+        judge_all([
+            (
+                "too few",
+                watches(9_000, limit),
+                Grade::Problem,
+                "watches=32768",
+            ),
+            ("few", watches(5_000, limit), Grade::Note, "watches=16384"),
+            ("enough", watches(10, limit), Grade::Ok, ""),
+            ("no inotify", watches(10, None), Grade::Note, "polled"),
+            (
+                "slow",
+                clock("2026-03-15T12:10:00Z"),
+                Grade::Problem,
+                "set-ntp",
+            ),
+            (
+                "fast",
+                clock("2026-03-15T11:50:00Z"),
+                Grade::Problem,
+                "set-ntp",
+            ),
+            ("right", clock("2026-03-15T12:00:30Z"), Grade::Ok, ""),
+            (
+                "no money",
+                balance(Decimal::ZERO),
+                Grade::Problem,
+                "top it up",
+            ),
+            (
+                "little money",
+                balance(Decimal::new(5, 1)),
+                Grade::Note,
+                "top it up",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn owners_and_readers_are_judged_by_their_values() {
+        let owner = |owner, me| state_owner(path(), owner, me).unwrap_or(Check::ok("state", ""));
+        let key = |mode| key_file(path(), mode);
+        judge_all([
+            (
+                "for all",
+                key(0o644),
+                Grade::Problem,
+                "chmod 600 '/srv/a b'",
+            ),
+            ("for the group", key(0o640), Grade::Problem, "chmod 600"),
+            ("for its owner", key(0o400), Grade::Ok, ""),
+            (
+                "of another",
+                owner(0, 1000),
+                Grade::Problem,
+                "sudo chown -R 1000",
+            ),
+            ("mine", owner(1000, 1000), Grade::Ok, ""),
+        ]);
+    }
+}

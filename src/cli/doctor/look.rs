@@ -1,0 +1,353 @@
+//! Looks at each thing that has to work, changing nothing.
+
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::super::output::{quoted, shown};
+use super::super::{Failure, Session};
+use super::Check;
+use super::judge::{self, FileSystem};
+use crate::config::{self, Config, KeyOrigin, read_secret_file};
+use crate::discover::{Scope, scan};
+use crate::domain::job::Provider;
+use crate::queue::{DATABASE, Reader, running_instance};
+use crate::session::{self, SetupError};
+use crate::speech::{ClientError, Greeting, NoAnswer};
+use crate::supervise;
+
+/// Where Linux keeps how many folders and files a user may watch.
+const WATCH_LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
+
+pub(super) async fn at_everything(
+    session: &Session,
+    config: &Config,
+    offline: bool,
+) -> Result<Vec<Check>, Failure> {
+    let mut checks = vec![configuration(config)];
+    checks.extend(
+        config
+            .warnings
+            .iter()
+            .map(|warning| Check::note("config", warning.as_str(), "stenod config show --origin")),
+    );
+    checks.push(provider(config));
+    checks.push(key(config));
+    checks.extend(state(&config.state_dir));
+    checks.extend(folders(config).await?);
+    checks.push(model(config));
+    checks.push(Check::ok(
+        "tools",
+        "none is needed: reading and encoding audio is built in",
+    ));
+    if !offline {
+        if let Some(settings) = &config.bucket {
+            checks.extend(super::bucket::checks(config, settings).await);
+        }
+        checks.extend(network(session, config).await);
+    }
+    Ok(checks)
+}
+
+fn configuration(config: &Config) -> Check {
+    match &config.file {
+        Some(file) => Check::ok("config", format!("{} is right", shown(file))),
+        None => Check::ok("config", "no configuration file; the defaults apply"),
+    }
+}
+
+fn provider(config: &Config) -> Check {
+    match session::provider(config) {
+        Ok(Provider::NanoGpt) => {
+            Check::ok("provider", format!("NanoGPT, {}", config.transcribe.model))
+        }
+        Ok(Provider::OpenAi) => Check::ok(
+            "provider",
+            format!("OpenAI's endpoint at {}", config.service.base_url),
+        ),
+        Ok(Provider::Local) => Check::ok("provider", "the built-in recogniser"),
+        Err(error) => {
+            let mend = SetupError::hint(&error).unwrap_or("choose another provider");
+            Check::problem("provider", error.to_string(), mend)
+        }
+    }
+}
+
+fn key(config: &Config) -> Check {
+    let Some(key) = &config.service.key else {
+        let mend = "stenod init, or set NANOGPT_API_KEY, or name a file as service.api_key_file";
+        return Check::note("key", "no key for the service", mend);
+    };
+    match key.origin() {
+        KeyOrigin::Environment(variable) => Check::ok("key", format!("found in {variable}")),
+        // systemd hands it over in a folder that only the service reads.
+        KeyOrigin::Credential(path) => {
+            Check::ok("key", format!("found in the credential {}", shown(path)))
+        }
+        KeyOrigin::File(path) => match read_secret_file(path) {
+            Ok(found) => judge::key_file(path, found.mode),
+            Err(error) => Check::problem(
+                "key",
+                format!("{}: {error}", shown(path)),
+                "stenod init --key-file FILE",
+            ),
+        },
+    }
+}
+
+fn state(state_dir: &Path) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let me = rustix::process::geteuid().as_raw();
+    let owner = state_dir.metadata().ok().map(|metadata| metadata.uid());
+    checks.extend(owner.and_then(|owner| judge::state_owner(state_dir, owner, me)));
+    if owner.is_some() && rustix::fs::access(state_dir, rustix::fs::Access::WRITE_OK).is_err() {
+        let mend = format!("chmod u+rwx {}", quoted(state_dir));
+        checks.push(Check::problem(
+            "state",
+            format!("{} cannot be written", shown(state_dir)),
+            mend,
+        ));
+    }
+    match running_instance(state_dir) {
+        Ok(Some(instance)) => {
+            let text = format!(
+                "running since {} (process {})",
+                instance.since, instance.pid
+            );
+            checks.push(Check::ok("instance", text));
+        }
+        Ok(None) => checks.push(Check::ok("instance", "not running")),
+        Err(error) => {
+            let text = format!("the lock of {} cannot be read: {error}", shown(state_dir));
+            let mend = format!(
+                "sudo chown -R {me} {}   # or run doctor as its owner",
+                quoted(state_dir)
+            );
+            checks.push(Check::problem("state", text, mend));
+        }
+    }
+    checks.push(table(state_dir));
+    checks.push(disk(state_dir));
+    checks
+}
+
+fn table(state_dir: &Path) -> Check {
+    let path = state_dir.join(DATABASE);
+    match Reader::open(state_dir).and_then(|reader| reader.map(|r| r.quick_check()).transpose()) {
+        Ok(None) => Check::ok("table", "no job table yet"),
+        Ok(Some(verdict)) if verdict == "ok" => {
+            Check::ok("table", format!("{} is sound", shown(&path)))
+        }
+        Ok(Some(verdict)) => damaged_table(format!("{} is damaged: {verdict}", shown(&path))),
+        Err(error) if error.is_damage() => {
+            let error = anyhow::Error::new(error);
+            damaged_table(format!("{} is damaged: {error:#}", shown(&path)))
+        }
+        Err(error) => {
+            let text = format!(
+                "{} cannot be read: {:#}",
+                shown(&path),
+                anyhow::Error::new(error)
+            );
+            Check::problem("table", text, "run doctor as the user that runs stenod")
+        }
+    }
+}
+
+fn damaged_table(text: String) -> Check {
+    let mend = "start stenod again: what it finds damaged is set aside, and transcripts whose json lies \
+        beside their recording are taken up free of charge";
+    Check::problem("table", text, mend)
+}
+
+/// The file system that holds the state, or will hold it.
+fn disk(state_dir: &Path) -> Check {
+    let Some(there) = state_dir.ancestors().find(|path| path.exists()) else {
+        return Check::problem(
+            "disk",
+            "no part of the state directory's path exists",
+            format!("mkdir -p {}", quoted(state_dir)),
+        );
+    };
+    match file_system(there) {
+        Ok(found) => judge::state_disk(there, found),
+        Err(error) => {
+            let text = format!("{} cannot be looked at: {error}", shown(there));
+            Check::problem("disk", text, "choose another state_dir")
+        }
+    }
+}
+
+fn file_system(path: &Path) -> Result<FileSystem, rustix::io::Errno> {
+    let stat = rustix::fs::statfs(path)?;
+    #[expect(
+        clippy::useless_conversion,
+        reason = "the type differs between platforms"
+    )]
+    let kind = i64::from(stat.f_type) & 0xFFFF_FFFF;
+    let room = stat
+        .f_bavail
+        .saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0));
+    Ok(FileSystem { kind, room })
+}
+
+async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
+    if config.folders.is_empty() {
+        let mend = "stenod init FOLDER, or add [[folders]] to the configuration";
+        return Ok(vec![Check::note(
+            "folders",
+            "no folder is configured",
+            mend,
+        )]);
+    }
+    let mut checks: Vec<Check> = config.folders.iter().map(folder).collect();
+    // Who recognises makes no difference to what is watched.
+    let roots = session::places(config, &[], Provider::Local);
+    if let Ok(places) = roots {
+        let watched = supervise::blocking(move || {
+            let everything = &mut |_| ControlFlow::Continue(());
+            let reports = places
+                .places
+                .iter()
+                .map(|place| scan(&place.root, &Scope::Root, everything).folders);
+            reports.sum::<u64>()
+        });
+        checks.push(judge::watches(watched.await?, watch_limit()));
+    }
+    Ok(checks)
+}
+
+fn watch_limit() -> Option<u64> {
+    std::fs::read_to_string(WATCH_LIMIT)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn folder(folder: &config::Folder) -> Check {
+    use rustix::fs::Access;
+    let path = &folder.path;
+    if let Err(error) = std::fs::read_dir(path) {
+        let text = format!("{} cannot be read: {error}", shown(path));
+        let mend = if error.kind() == std::io::ErrorKind::NotFound {
+            format!("mkdir -p {}   # or mount it", quoted(path))
+        } else {
+            format!(
+                "sudo setfacl -R -m u:USER:rX {}   # USER is who runs stenod",
+                quoted(path)
+            )
+        };
+        return Check::problem("folder", text, mend);
+    }
+    let target = folder.transcribe.output_dir.as_ref().unwrap_or(path);
+    let there = target
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(target);
+    if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let mend = format!(
+            "sudo setfacl -R -m u:USER:rwX {}   # or set output_dir",
+            quoted(there)
+        );
+        return Check::problem(
+            "folder",
+            format!("{} cannot be written", shown(there)),
+            mend,
+        );
+    }
+    match file_system(there) {
+        Ok(found) => judge::folder_disk(path, found),
+        Err(error) => Check::note(
+            "folder",
+            format!("{}: {error}", shown(path)),
+            "look at its mount",
+        ),
+    }
+}
+
+fn model(config: &Config) -> Check {
+    let Some(folder) = &config.local.model_dir else {
+        return Check::ok("model", "the built-in one, for what is recognised here");
+    };
+    let missing = ["config.json", "tokenizer.json"]
+        .into_iter()
+        .find(|name| !folder.join(name).is_file());
+    match missing {
+        None => Check::ok("model", format!("{} has its files", shown(folder))),
+        Some(name) => Check::problem(
+            "model",
+            format!("local.model_dir = {} has no {name}", shown(folder)),
+            "put a Whisper checkpoint there, or leave model_dir empty for the built-in one",
+        ),
+    }
+}
+
+/// The service, the key, the money and the clock, by one question that costs nothing.
+async fn network(session: &Session, config: &Config) -> Vec<Check> {
+    let base_url = &config.service.base_url;
+    let made = session::service(config, session.clock.clone());
+    let service = match made {
+        Ok(Some(service)) => service,
+        Ok(None) => return vec![Check::ok("network", "not needed without a key")],
+        Err(SetupError::Client(error)) => return vec![no_client(error)],
+        Err(error) => {
+            return vec![Check::problem(
+                "network",
+                error.to_string(),
+                "stenod config check",
+            )];
+        }
+    };
+    match service.greet().await {
+        Ok(greeting) => greeted(session, base_url, &greeting),
+        Err(NoAnswer::Unreachable(text) | NoAnswer::Broken { text, .. }) => vec![Check::problem(
+            "network",
+            format!("{base_url}: {text}"),
+            format!("curl -sI {base_url}   # check service.base_url, the connection and the proxy"),
+        )],
+        Err(NoAnswer::Withheld(_) | NoAnswer::OtherForm | NoAnswer::Source(_)) => Vec::new(),
+    }
+}
+
+fn no_client(error: ClientError) -> Check {
+    let mend = match &error {
+        ClientError::Key => "stenod init --force --key-file FILE",
+        ClientError::Tls(_) => "sudo apt install ca-certificates   # Debian, Ubuntu",
+    };
+    Check::problem("network", format!("{:#}", anyhow::Error::new(error)), mend)
+}
+
+fn greeted(session: &Session, base_url: &str, greeting: &Greeting) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if greeting.refuses_key() {
+        let text = format!("{base_url} refused the key (status {})", greeting.status);
+        checks.push(Check::problem(
+            "key",
+            text,
+            "stenod init --force --key-file FILE   # with a key of your account",
+        ));
+    } else if greeting.status == 200 {
+        checks.push(Check::ok(
+            "network",
+            format!("{base_url} answers, and takes the key"),
+        ));
+    } else {
+        let text = format!(
+            "{base_url} answered the question for the balance with status {}",
+            greeting.status
+        );
+        checks.push(Check::problem(
+            "network",
+            text,
+            "check service.base_url; else try again later",
+        ));
+    }
+    checks.extend(greeting.balance.map(judge::balance));
+    checks.extend(
+        greeting
+            .date
+            .map(|date| judge::clock(session.clock.now(), date)),
+    );
+    checks
+}

@@ -1,0 +1,128 @@
+//! `stenod doctor`: checks each thing that has to work, and says how to mend what does not.
+//!
+//! What is looked at here is judged in [`judge`], by values alone.
+
+mod bucket;
+mod judge;
+mod look;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::clean;
+use super::{Failure, Session, exit};
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Check nothing that needs the network
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grade {
+    Ok,
+    Note,
+    Problem,
+}
+
+impl Grade {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// A check and how it ended.
+#[derive(Debug, Clone)]
+struct Check {
+    name: &'static str,
+    grade: Grade,
+    text: String,
+    mend: Option<String>,
+}
+
+/// Where the text of a check begins, in columns.
+const MARGIN: usize = 18;
+
+impl Check {
+    fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            grade: Grade::Ok,
+            text: text.into(),
+            mend: None,
+        }
+    }
+
+    fn note(name: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            grade: Grade::Note,
+            mend: Some(mend.into()),
+            ..Self::ok(name, text)
+        }
+    }
+
+    fn problem(name: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            grade: Grade::Problem,
+            mend: Some(mend.into()),
+            ..Self::ok(name, text)
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "check": self.name, "result": self.grade.name(), "message": self.text, "fix": self.mend,
+        })
+    }
+
+    fn line(&self) -> String {
+        let margin = format!("\n{}", " ".repeat(MARGIN));
+        let text: Vec<String> = self.text.lines().map(clean).collect();
+        let mut line = format!(
+            "{:<8} {:<8} {}",
+            self.grade.name(),
+            self.name,
+            text.join(&margin)
+        );
+        if let Some(mend) = &self.mend {
+            line.push_str(&format!("{margin}fix: {}", clean(mend)));
+        }
+        line
+    }
+}
+
+pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
+    let loaded = Config::load(
+        &session.environment,
+        session.config_file.as_deref(),
+        &session.overrides,
+    );
+    let checks = match loaded {
+        Ok(config) => look::at_everything(session, &config, arguments.offline).await?,
+        Err(errors) => {
+            let mend = "stenod config example   # shows every setting";
+            let mistakes = errors.mistakes().iter();
+            mistakes
+                .map(|mistake| Check::problem("config", mistake.to_string(), mend))
+                .collect()
+        }
+    };
+    let failed = checks.iter().any(|check| check.grade == Grade::Problem);
+    if session.output.json() {
+        let list: Vec<Value> = checks.iter().map(Check::json).collect();
+        session
+            .output
+            .document(&json!({"ok": !failed, "checks": list}))?;
+    } else {
+        let lines: String = checks.iter().map(|check| check.line() + "\n").collect();
+        session.output.data(&lines)?;
+    }
+    Ok(if failed { exit::UNEXPECTED } else { exit::DONE })
+}

@@ -1,0 +1,414 @@
+//! `stenod explain`: why this file is or is not transcribed.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::{clean, quoted, shown};
+use super::{Failure, Session, exit, view};
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::domain::job::{Job, JobId, Reason, State};
+use crate::domain::mend::{Mend, mend};
+use crate::domain::money::Amount;
+use crate::pipeline::Place;
+use crate::pipeline::explain::{Answer, Question};
+use crate::pipeline::plan::{Fate, Planned};
+use crate::queue::{Instance, Pause, Reader, running_instance};
+use crate::session::{self, Places};
+use crate::supervise;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A recording, a folder, or any other file
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+}
+
+/// What was found out, and what it takes to understand it.
+struct Explanation {
+    path: PathBuf,
+    /// The configured folder that the path lies in.
+    folder: Option<PathBuf>,
+    answer: Answer,
+    instance: Option<Instance>,
+    pauses: Vec<Pause>,
+}
+
+/// The same in words.
+struct Told {
+    answer: &'static str,
+    text: String,
+    code: Option<String>,
+    until: Option<jiff::Timestamp>,
+    fix: Option<Mend>,
+}
+
+pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+    let config = session.config()?;
+    let path = std::path::absolute(&arguments.path)?;
+    let path: PathBuf = path.components().collect();
+    let provider = session::provider(&config)?;
+    let configured = match config.folders.is_empty() {
+        true => None,
+        false => Some(session::places(&config, &[], provider)?),
+    };
+    let owner = configured.as_ref().and_then(|places| owner(places, &path));
+    let (path, folder, place) = match owner {
+        Some((path, place)) => (path, Some(place.root.path().to_owned()), Some(place)),
+        None if path.symlink_metadata().is_ok() => {
+            let given = session::places(&config, std::slice::from_ref(&path), provider)?;
+            (path, None, given.places.into_iter().next())
+        }
+        None => (path, None, None),
+    };
+    let explanation = ask(session, &config, path, folder, place).await?;
+    if session.output.json() {
+        session.output.document(&explanation.json())?;
+    } else {
+        session.output.data(&explanation.text())?;
+    }
+    Ok(exit::DONE)
+}
+
+/// The place that owns a path, and the path by which it does: as given, or with links resolved.
+fn owner(places: &Places, path: &Path) -> Option<(PathBuf, Place)> {
+    let real = path.canonicalize().ok();
+    [Some(path.to_owned()), real]
+        .into_iter()
+        .flatten()
+        .find_map(|path| {
+            let root = places.roots.owner(&path)?;
+            let place = places
+                .places
+                .iter()
+                .find(|place| place.root.path() == root.path())?;
+            Some((path, place.clone()))
+        })
+}
+
+async fn ask(
+    session: &Session,
+    config: &Config,
+    path: PathBuf,
+    folder: Option<PathBuf>,
+    place: Option<Place>,
+) -> Result<Explanation, Failure> {
+    let provider = session::provider(config)?;
+    let terms = super::plan::terms(session, config, provider, false, None).await?;
+    let (state_dir, now, asked) = (config.state_dir.clone(), session.clock.now(), path.clone());
+    let (answer, pauses) = supervise::blocking(move || {
+        let reader = Reader::open(&state_dir)?;
+        let pauses = match &reader {
+            Some(reader) => reader.pauses()?,
+            None => Vec::new(),
+        };
+        let answer = match (&place, &reader) {
+            (Some(place), reader) => Question {
+                place,
+                reader: reader.as_ref(),
+                terms,
+                now,
+            }
+            .ask(&asked)?,
+            (None, Some(reader)) => reader
+                .job_at(&asked)?
+                .map_or(Answer::Missing, |job| Answer::Gone(Box::new(job))),
+            (None, None) => Answer::Missing,
+        };
+        Ok::<_, crate::queue::QueueError>((answer, pauses))
+    })
+    .await??;
+    Ok(Explanation {
+        path,
+        folder,
+        answer,
+        instance: running_instance(&config.state_dir)?,
+        pauses,
+    })
+}
+
+impl Told {
+    fn new(answer: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            answer,
+            text: text.into(),
+            code: None,
+            until: None,
+            fix: None,
+        }
+    }
+
+    fn because(answer: &'static str, reason: &Reason, fix: Option<Mend>) -> Self {
+        Self {
+            code: Some(reason.code.clone()),
+            fix,
+            ..Self::new(answer, reason.text.clone())
+        }
+    }
+
+    fn fix(self, command: impl Into<String>, note: &'static str) -> Self {
+        let command = command.into();
+        Self {
+            fix: Some(Mend { command, note }),
+            ..self
+        }
+    }
+}
+
+impl Explanation {
+    fn told(&self) -> Told {
+        let source = quoted(&self.path);
+        match &self.answer {
+            Answer::Missing => Told::new("missing", "there is nothing at this path"),
+            Answer::Gone(job) => gone(job),
+            Answer::Unreadable(reason) | Answer::Skipped(reason) => {
+                Told::because("skipped", reason, mend(&reason.code, None, &source))
+            }
+            Answer::Output {
+                job,
+                edited,
+                output,
+            } => written(job.as_deref(), *edited, output.note.as_deref()),
+            Answer::Folder {
+                recordings,
+                folders,
+            } => self.told_of_folder(*recordings, *folders, &source),
+            Answer::LeftOut(rule) => Told {
+                code: Some(rule.code().to_owned()),
+                fix: mend(rule.code(), None, &source),
+                ..Told::new("left_out", rule.to_string())
+            },
+            Answer::Settling { reason, until } => Told {
+                until: Some(*until),
+                ..Told::because(
+                    "settling",
+                    &Reason::new(
+                        reason.code.clone(),
+                        format!("not complete yet: {}", reason.text),
+                    ),
+                    mend(&reason.code, None, &source),
+                )
+            },
+            Answer::Job(job) => self.told_of_job(job, &source),
+            Answer::Planned(planned) => self.told_of_plan(planned, &source),
+        }
+    }
+
+    fn told_of_folder(&self, recordings: u64, folders: u64, source: &str) -> Told {
+        let found = format!(
+            "a folder that is looked into: {recordings} files that may be recordings, in {folders} folders"
+        );
+        match &self.folder {
+            Some(_) => Told::new("folder", found),
+            None => Told::new("folder", format!("in no configured folder; {found}")),
+        }
+        .fix(format!("stenod plan {source}"), "tells of each of them")
+    }
+
+    fn told_of_job(&self, job: &Job, source: &str) -> Told {
+        let reason = job.stage.reason();
+        let fix = reason
+            .as_ref()
+            .and_then(|reason| mend(&reason.code, Some(job.id), source));
+        let told = match job.stage.state() {
+            State::Done => Told::new("done", format!("it was transcribed, as job {}", job.id))
+                .fix(format!("stenod show {}", job.id), "tells what was written"),
+            State::Active => Told::new(
+                "active",
+                format!(
+                    "it is on its way, as job {} ({})",
+                    job.id,
+                    job.stage.name().as_str()
+                ),
+            ),
+            State::Cancelled => {
+                Told::new("cancelled", format!("job {} was stopped by hand", job.id))
+                    .fix(format!("stenod retry {}", job.id), "queues it again")
+            }
+            State::Queued => {
+                self.told_of_queue(&format!("it is queued, as job {}", job.id), source)
+            }
+            State::Waiting | State::InDoubt | State::Failed => match &reason {
+                Some(reason) => Told::because(job.stage.state().as_str(), reason, fix),
+                None => Told::new(job.stage.state().as_str(), "it waits"),
+            },
+        };
+        let until = view::next_attempt(&job.stage).or(told.until);
+        Told { until, ..told }
+    }
+
+    /// What is to be sent waits for a free place, for a pause to end, or for somebody to start stenod.
+    fn told_of_queue(&self, text: &str, source: &str) -> Told {
+        if let Some(pause) = self.pauses.first() {
+            return Told {
+                code: Some(pause.reason.as_str().to_owned()),
+                until: pause.until,
+                fix: mend(pause.reason.as_str(), None, source),
+                ..Told::new(
+                    "queued",
+                    format!("{text}; everything is paused: {}", pause.text),
+                )
+            };
+        }
+        if self.instance.is_some() && self.folder.is_some() {
+            return Told::new(
+                "queued",
+                format!("{text}; stenod is running and takes it in its turn"),
+            );
+        }
+        Told::new(
+            "queued",
+            format!("{text}; nothing is running that would send it"),
+        )
+        .fix(format!("stenod run {source}"), "")
+    }
+
+    fn told_of_plan(&self, planned: &Planned, source: &str) -> Told {
+        match &planned.fate {
+            Fate::Send { cost, .. } => {
+                let cost = match cost {
+                    Some(cost) if cost.is_zero() => "free of charge".to_owned(),
+                    Some(cost) => format!("for about {}", Amount::usd(*cost)),
+                    None => "at a price that is not known".to_owned(),
+                };
+                let home = match &self.folder {
+                    Some(_) => "",
+                    None => " (it lies in no configured folder)",
+                };
+                let text = format!("it is a recording to be transcribed{home}, {cost}");
+                Told {
+                    answer: "send",
+                    ..self.told_of_queue(&text, source)
+                }
+            }
+            Fate::Done => Told::new("done", "its transcript lies beside it and is taken up"),
+            Fate::Duplicate { of } => Told {
+                code: Some("duplicate".to_owned()),
+                ..Told::new(
+                    "duplicate",
+                    format!(
+                        "the same recording as {}, whose transcript it takes free of charge",
+                        of.display()
+                    ),
+                )
+            }
+            .fix(format!("stenod run {source}"), ""),
+            Fate::UnderWay => Told::new("active", "it is on its way"),
+            Fate::Wait(reason) => {
+                Told::because("waiting", reason, mend(&reason.code, None, source))
+            }
+            Fate::Skip(reason) => {
+                Told::because("skipped", reason, mend(&reason.code, None, source))
+            }
+            Fate::Ended(reason) => {
+                Told::because("failed", reason, mend(&reason.code, None, source))
+            }
+        }
+    }
+
+    fn job(&self) -> Option<JobId> {
+        match &self.answer {
+            Answer::Gone(job) | Answer::Job(job) => Some(job.id),
+            Answer::Output { job, .. } => job.as_ref().map(|job| job.id),
+            Answer::Missing
+            | Answer::Unreadable(_)
+            | Answer::Folder { .. }
+            | Answer::LeftOut(_)
+            | Answer::Skipped(_)
+            | Answer::Settling { .. }
+            | Answer::Planned(_) => None,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let told = self.told();
+        let duplicate_of = if let Answer::Planned(planned) = &self.answer
+            && let Fate::Duplicate { of } = &planned.fate
+        {
+            Some(view::path(of))
+        } else {
+            None
+        };
+        json!({
+            "path": view::path(&self.path),
+            "answer": told.answer,
+            "code": told.code,
+            "message": told.text,
+            "until": told.until.map(rfc3339),
+            "folder": self.folder.as_deref().map(view::path),
+            "job": self.job().map(|id| id.0),
+            "duplicate_of": duplicate_of,
+            "running": self.instance.is_some(),
+            "fix": told.fix.as_ref().map(|fix| fix.command.clone()),
+            "fix_note": told.fix.as_ref().map(|fix| fix.note).filter(|note| !note.is_empty()),
+        })
+    }
+
+    fn text(&self) -> String {
+        let told = self.told();
+        let mut lines = vec![
+            field("path", &shown(&self.path)),
+            field(
+                "answer",
+                &format!("{}: {}", told.answer.replace('_', " "), clean(&told.text)),
+            ),
+        ];
+        if let Some(code) = &told.code {
+            lines.push(field("reason", code));
+        }
+        if let Some(until) = told.until {
+            lines.push(field("until", &rfc3339(until)));
+        }
+        match &self.folder {
+            Some(folder) => lines.push(field("folder", &shown(folder))),
+            None => lines.push(field("folder", "none of the configured ones")),
+        }
+        if let Some(fix) = &told.fix {
+            lines.push(field("fix", &view::fix(fix)));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("{name:<7} {value}")
+}
+
+fn gone(job: &Job) -> Told {
+    Told::new(
+        "gone",
+        format!(
+            "the recording is not there any more; it had job {}, which is {}",
+            job.id,
+            job.stage.state()
+        ),
+    )
+    .fix(format!("stenod show {}", job.id), "tells what became of it")
+}
+
+fn written(job: Option<&Job>, edited: bool, note: Option<&str>) -> Told {
+    let mut text = match job {
+        Some(job) => format!(
+            "stenod wrote it for job {}, from {}",
+            job.id,
+            job.source.display()
+        ),
+        None => "stenod wrote it".to_owned(),
+    };
+    if let Some(note) = note {
+        text.push_str(&format!(" ({note})"));
+    }
+    if edited {
+        text.push_str("; it was edited since, and is never replaced");
+    }
+    let told = Told::new("output", text);
+    match job {
+        Some(job) => told.fix(
+            format!("stenod show {}", job.id),
+            "tells everything about it",
+        ),
+        None => told,
+    }
+}

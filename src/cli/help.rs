@@ -1,0 +1,317 @@
+//! How help looks: examples first, and the short form on one screen.
+//!
+//! `-h` leaves out what is seldom asked for (`hide_short_help` at the flag) and the examples; `--help`
+//! shows everything.
+
+use clap::{Arg, ArgAction, Args, Command};
+
+use super::{Failure, Session, exit};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A command, and a command of that
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Examples before the usage; clap's own order would have them last.
+const TEMPLATE: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+/// The same for `-h`, without a line to spare for the program with its many commands.
+const PROGRAM: &str = "\
+{about-with-newline}{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+/// What `--help` begins with, by command.
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "stenod",
+        "\
+  stenod run ~/Recordings          transcribe what is there, then exit
+  stenod plan ~/Recordings         what that would do and cost; sends nothing
+  stenod watch ~/Recordings        transcribe what arrives, until stopped
+  stenod init                      write a first configuration
+  stenod status                    what is going on, and what was spent
+  stenod doctor                    what is wrong, and how to mend it",
+    ),
+    (
+        "run",
+        "\
+  stenod run                       the configured folders
+  stenod run ~/Podcasts talk.mp3   a folder and a file
+  stenod run -n ~/Podcasts         what that would do and cost; sends nothing
+  stenod run --max-cost 2.50       stop before this run has cost $2.50; asks nothing
+  stenod run -f txt,srt -l de      other formats, German speech
+  stenod run --provider local      recognised here: no key, no cost",
+    ),
+    (
+        "watch",
+        "\
+  stenod watch                     the configured folders
+  stenod watch ~/Inbox -f txt,srt  another folder, other formats",
+    ),
+    (
+        "plan",
+        "\
+  stenod plan                      the configured folders
+  stenod plan ~/Podcasts           another folder
+  stenod plan -m Elevenlabs-STT --diarize      what another model would cost
+  stenod plan --json | jq .to_send             the sum for a script",
+    ),
+    (
+        "init",
+        "\
+  stenod init                      asks for folders and a key
+  stenod init ~/Podcasts --key-file ~/nanogpt.key --yes
+  stenod init ~/Podcasts --provider local --yes      no key, no cost
+  sudo stenod -c /etc/stenod/config.toml init --systemd",
+    ),
+    (
+        "status",
+        "\
+  stenod status                    one screen
+  stenod status --json | jq .jobs  the counts for a script
+  watch -n 5 stenod status         over and over",
+    ),
+    (
+        "list",
+        "\
+  stenod list                      the newest 100
+  stenod list --state failed       what failed, each with its way out
+  stenod list --json | jq -r '.[] | select(.state==\"done\") | .outputs[]'",
+    ),
+    (
+        "show",
+        "\
+  stenod show 42                   a job by its number
+  stenod show talk.mp3             by its recording",
+    ),
+    (
+        "explain",
+        "\
+  stenod explain talk.mp3          the rule, the wait or the job behind it
+  stenod explain ~/Podcasts        a folder: whether it is looked into
+  stenod explain talk.mp3 --json | jq -r .answer",
+    ),
+    (
+        "retry",
+        "\
+  stenod retry 42                  one job
+  stenod retry --failed            everything that failed
+  stenod retry --reason format_refused
+  stenod retry --in-doubt          what may have been paid: may pay twice",
+    ),
+    (
+        "cancel",
+        "\
+  stenod cancel 42                 one job
+  stenod cancel talk.mp3           by its recording",
+    ),
+    (
+        "render",
+        "\
+  stenod render                    everything, as the configuration has it now
+  stenod render ~/Podcasts -f srt  captions of one folder",
+    ),
+    (
+        "speakers",
+        "\
+  stenod speakers talk.mp3         who speaks, how long, and how they begin
+  stenod speakers talk.mp3 'Speaker 1=Ada' SPEAKER_01=Bob
+  stenod speakers talk.mp3 'Speaker 3=Speaker 1'     the same person
+  stenod speakers talk.mp3 'Speaker 1='              take the name away",
+    ),
+    (
+        "usage",
+        "\
+  stenod usage                     the last 30 days by day, folder and model
+  stenod usage --since 2026-01-01 --by model
+  stenod usage --json | jq .total.cost.USD",
+    ),
+    (
+        "doctor",
+        "\
+  stenod doctor                    everything
+  stenod doctor --offline          nothing that needs the network
+  stenod doctor --json | jq '.checks[] | select(.result==\"problem\")'",
+    ),
+    (
+        "config",
+        "\
+  stenod config show               every value and where it came from
+  stenod config check              all mistakes at once
+  stenod config example > ~/.config/stenod/config.toml",
+    ),
+    (
+        "config show",
+        "\
+  stenod config show               every value in force
+  stenod config show --origin      and where it came from",
+    ),
+    (
+        "config check",
+        "  stenod config check              all mistakes at once",
+    ),
+    (
+        "config path",
+        "  stenod config path               the file that is read",
+    ),
+    (
+        "config example",
+        "  stenod config example > ~/.config/stenod/config.toml",
+    ),
+    (
+        "help",
+        "  stenod help run                  the same as `stenod run --help`",
+    ),
+    (
+        "completions",
+        "\
+  stenod completions bash > ~/.local/share/bash-completion/completions/stenod
+  stenod completions zsh > ~/.zfunc/_stenod
+  stenod completions fish > ~/.config/fish/completions/stenod.fish",
+    ),
+    (
+        "man",
+        "\
+  stenod man | man -l -            read it
+  stenod man > ~/.local/share/man/man1/stenod.1
+  stenod man run > ~/.local/share/man/man1/stenod-run.1",
+    ),
+];
+
+/// What `-h` of the program ends with; its flags and its rarest commands are left to `--help`.
+const MORE: &str = "`stenod COMMAND -h` tells more, `stenod --help` everything.";
+
+/// The program's own name.
+const PROGRAM_NAME: &str = "stenod";
+
+/// Gives the whole command line its looks.
+pub(super) fn dress(command: Command) -> Command {
+    let flag = |name, short, action, help| {
+        let flag = Arg::new(name).short(short).long(name).action(action);
+        flag.hide_short_help(true).help(help).global(true)
+    };
+    let command = with_examples(command, PROGRAM_NAME)
+        .help_template(PROGRAM)
+        .after_help(MORE)
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(flag(
+            "help",
+            'h',
+            ArgAction::Help,
+            "Print help, in short with `-h`",
+        ))
+        .arg(flag(
+            "version",
+            'V',
+            ArgAction::Version,
+            "Print the version",
+        ));
+    each_subcommand(command, "")
+}
+
+/// The same definition with nothing left out of it, for pages that are read at leisure.
+pub(super) fn whole(command: Command) -> Command {
+    let command = command.mut_args(|argument| argument.hide_short_help(false));
+    command.mut_subcommands(|sub| whole(sub).hide(false))
+}
+
+/// `stenod help COMMAND`: the same as `stenod COMMAND --help`.
+pub(super) fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
+    let mut definition = super::definition();
+    definition.build();
+    let mut command = &mut definition;
+    for name in &arguments.command {
+        let unknown = format!("there is no command `{}`", super::output::clean(name));
+        command = command.find_subcommand_mut(name).ok_or_else(|| {
+            Failure::new(exit::USAGE, anyhow::anyhow!(unknown))
+                .hint("`stenod --help` names them all")
+        })?;
+    }
+    let help = command.render_long_help();
+    session.output.data(&help.to_string())?;
+    Ok(exit::DONE)
+}
+
+fn each_subcommand(mut command: Command, above: &str) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    for name in names {
+        let path = format!("{above}{name}");
+        command = command.mut_subcommand(&name, |sub| {
+            let sub = with_examples(sub, &path).help_template(TEMPLATE);
+            each_subcommand(sub, &format!("{path} "))
+        });
+    }
+    command
+}
+
+fn with_examples(command: Command, path: &str) -> Command {
+    match EXAMPLES.iter().find(|(name, _)| *name == path) {
+        Some((_, examples)) => {
+            let apart = if path == PROGRAM_NAME { "\n" } else { "" };
+            let examples = examples.trim_start();
+            command.before_long_help(format!("{apart}Examples:\n  {examples}"))
+        }
+        None => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    fn commands() -> Vec<(String, Command)> {
+        fn walk(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
+            for sub in command.get_subcommands() {
+                let path = format!("{path}{}", sub.get_name());
+                found.push((path.clone(), sub.clone()));
+                walk(sub, &format!("{path} "), found);
+            }
+        }
+        let definition = cli::definition().term_width(80);
+        let mut found = vec![("stenod".to_owned(), definition.clone())];
+        walk(&definition, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_command_begins_its_help_with_examples() {
+        for (path, mut command) in commands() {
+            let help = command.render_long_help().to_string();
+            let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));
+            assert!(examples.is_some() && examples < usage, "{path}\n{help}");
+            assert!(help.contains(&format!("stenod {path}").replace("stenod stenod", "stenod")));
+        }
+    }
+
+    #[test]
+    fn no_example_is_of_a_command_that_is_not_there() {
+        let known: Vec<String> = commands().into_iter().map(|(path, _)| path).collect();
+        for (path, _) in EXAMPLES {
+            assert!(known.contains(&(*path).to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_short_help_fits_a_screen() {
+        for (path, command) in commands() {
+            let help = command.term_width(80).render_help().to_string();
+            let lines: Vec<&str> = help.trim_end().lines().collect();
+            let widest = lines.iter().map(|line| line.chars().count()).max();
+            assert!(lines.len() <= 24, "{path}: {} lines\n{help}", lines.len());
+            assert!(widest <= Some(80), "{path}: {widest:?} columns\n{help}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The way out of each failure: a stable code, and the command that mends it.
+//!
+//! One table for the whole program. `tests/mends.rs` reads the source and fails on a code without a row.
+
+use super::job::JobId;
+
+/// What a person can do about a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mend {
+    /// A command to copy.
+    pub command: String,
+    /// What to do before it, or what it brings.
+    pub note: &'static str,
+}
+
+/// Code, command (`{id}` and `{source}` stand for the job and its recording), and what to know about it.
+type Row = (&'static str, &'static str, &'static str);
+
+const SERVICE: &[Row] = &[
+    (
+        "key_refused",
+        "stenod doctor",
+        "the service refused the key: put a valid one where doctor finds it",
+    ),
+    (
+        "balance_empty",
+        "stenod run",
+        "top up the balance first; then this goes on where it stopped",
+    ),
+    (
+        "rate_limited",
+        "stenod status",
+        "it goes on by itself; a lower service.requests_per_second avoids it",
+    ),
+    (
+        "redirected",
+        "stenod doctor",
+        "something between here and the service answers: check service.base_url and the proxy",
+    ),
+    (
+        "offline",
+        "stenod doctor",
+        "it goes on by itself as soon as the service is reached",
+    ),
+    (
+        "service_unreachable",
+        "stenod doctor",
+        "it goes on by itself as soon as the service is reached",
+    ),
+    (
+        "service_overloaded",
+        "stenod status",
+        "it is tried again by itself",
+    ),
+    (
+        "service_error",
+        "stenod show {id}",
+        "when it is in doubt, `stenod retry {id}` sends it again, which may pay twice",
+    ),
+    (
+        "service_failed",
+        "stenod retry {id}",
+        "sends it once more, which may cost again; another --model may do better",
+    ),
+    (
+        "not_found",
+        "stenod doctor",
+        "check service.base_url and the model; then `stenod retry {id}`",
+    ),
+    (
+        "too_large_for_service",
+        "stenod retry {id}",
+        "set large.direct_limit lower, or set up a [bucket], first",
+    ),
+    (
+        "format_refused",
+        "stenod retry {id}",
+        "convert the recording to MP3, M4A, Ogg or WAV, or choose another model, first",
+    ),
+    (
+        "unprocessable",
+        "stenod retry {id}",
+        "check the model and the language first",
+    ),
+    (
+        "bad_request",
+        "stenod retry {id}",
+        "check the model and its settings first: `stenod show {id}`",
+    ),
+    (
+        "reply_unreadable",
+        "stenod retry {id}",
+        "sends it again, which may pay twice",
+    ),
+    (
+        "reply_lost",
+        "stenod retry {id}",
+        "sends it again, which may pay twice; the service's own list of runs tells",
+    ),
+    (
+        "reply_damaged",
+        "stenod retry {id}",
+        "sends it again, which costs again",
+    ),
+    (
+        "poll_deadline",
+        "stenod status",
+        "it is asked every hour; `stenod cancel {id}` gives it up",
+    ),
+    (
+        "run_unknown",
+        "stenod status",
+        "it is asked every hour; `stenod cancel {id}` gives it up",
+    ),
+    (
+        "upload_broken",
+        "stenod status",
+        "it is tried again by itself, free of charge",
+    ),
+    (
+        "interrupted",
+        "stenod retry {id}",
+        "sends it again, which may pay twice",
+    ),
+];
+
+const SOURCE: &[Row] = &[
+    (
+        "source_changed",
+        "stenod run {source}",
+        "it is sent as it is now, once it stays as it is",
+    ),
+    (
+        "source_vanished",
+        "stenod run {source}",
+        "put the recording back first",
+    ),
+    (
+        "source_unreadable",
+        "stenod retry {id}",
+        "give stenod's user the right to read it first: chmod or chown",
+    ),
+    (
+        "permission_denied",
+        "stenod run {source}",
+        "give stenod's user the right to read it first: chmod or chown",
+    ),
+    (
+        "unreadable",
+        "stenod run {source}",
+        "make it readable first: the disk or the mount fails",
+    ),
+    ("vanished", "stenod run {source}", "put it back first"),
+    (
+        "missing",
+        "stenod doctor",
+        "mount or make the folder, or mend its path in the configuration",
+    ),
+    (
+        "growing",
+        "stenod explain {source}",
+        "it is taken once it stays unchanged for the settle time",
+    ),
+    (
+        "too_young",
+        "stenod explain {source}",
+        "it is taken once it stays unchanged for the settle time",
+    ),
+    (
+        "temporary_name",
+        "stenod run {source}",
+        "rename it once it is complete",
+    ),
+    (
+        "empty",
+        "stenod explain {source}",
+        "it has no bytes: record or copy it again",
+    ),
+    (
+        "cut_short",
+        "stenod explain {source}",
+        "copy it again whole; a broken recording can be repaired with ffmpeg",
+    ),
+    (
+        "damaged",
+        "stenod run {source}",
+        "copy it again, or convert what is left of it with ffmpeg",
+    ),
+    (
+        "not_a_file",
+        "stenod run {source}",
+        "put a regular file there",
+    ),
+    (
+        "not_audio",
+        "stenod run {source}",
+        "nothing to do if it is no recording; else convert it to MP3 or WAV",
+    ),
+    (
+        "broken_link",
+        "stenod run {source}",
+        "mend or remove the link",
+    ),
+    (
+        "folder_link",
+        "stenod config show",
+        "name the folder that the link leads to as a [[folders]] of its own",
+    ),
+    (
+        "loop",
+        "stenod explain {source}",
+        "remove the link that leads back to itself",
+    ),
+    (
+        "existing",
+        "stenod run {source}",
+        "transcribes it although existing = false leaves it out",
+    ),
+    (
+        "unsupported",
+        "stenod run {source}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "no_audio_track",
+        "stenod explain {source}",
+        "there is no sound in it",
+    ),
+    (
+        "protected",
+        "stenod explain {source}",
+        "it is encrypted: only an unprotected copy can be read",
+    ),
+    (
+        "too_long",
+        "stenod run {source}",
+        "cut it into shorter recordings first",
+    ),
+    (
+        "decoder_failed",
+        "stenod run {source}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "no_decoder",
+        "stenod run {source}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "sample_rate",
+        "stenod run {source}",
+        "convert it first: ffmpeg -i IN -ar 16000 OUT.wav",
+    ),
+    (
+        "no_sound",
+        "stenod explain {source}",
+        "there is no sound in it",
+    ),
+    (
+        "shorter",
+        "stenod retry {id}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "encoder_failed",
+        "stenod retry {id}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+];
+
+const RULES: &[Row] = &[
+    (
+        "hidden",
+        "stenod run {source}",
+        "rename it without the dot, or name it like this",
+    ),
+    (
+        "pruned_folder",
+        "stenod run {source}",
+        "move it out of that folder, or name it like this",
+    ),
+    (
+        "excluded",
+        "stenod config show",
+        "take the glob out of `exclude`",
+    ),
+    (
+        "not_included",
+        "stenod config show",
+        "add a glob to `include`",
+    ),
+    (
+        "too_deep",
+        "stenod config show",
+        "set recursive = true for the folder",
+    ),
+    (
+        "other_root",
+        "stenod config show",
+        "the inner folder's own settings decide",
+    ),
+    (
+        "outside",
+        "stenod run {source}",
+        "or add a [[folders]] to the configuration",
+    ),
+];
+
+const HERE: &[Row] = &[
+    (
+        "too_large",
+        "stenod run --provider local {source}",
+        "or set large.shrink, or a [bucket], in the configuration",
+    ),
+    (
+        "foreign_format",
+        "stenod run --provider local {source}",
+        "or convert it to MP3, M4A, Ogg or WAV",
+    ),
+    (
+        "over_file_budget",
+        "stenod config show",
+        "raise budget.per_file and run again",
+    ),
+    (
+        "over_limit",
+        "stenod run",
+        "a run without --limit takes the rest",
+    ),
+    (
+        "duplicate",
+        "stenod status",
+        "it takes the transcript of the other job as soon as that is done",
+    ),
+    ("cancelled", "stenod retry {id}", "queues it again"),
+    (
+        "not_recorded",
+        "stenod doctor",
+        "the job table cannot be written: check the disk of the state directory",
+    ),
+    (
+        "not_written",
+        "stenod doctor",
+        "check the disk of the state directory",
+    ),
+    (
+        "reply_unwritable",
+        "stenod doctor",
+        "check the disk of the state directory",
+    ),
+    (
+        "output_unwritable",
+        "stenod doctor",
+        "give stenod's user the right to write there, or set output_dir",
+    ),
+    (
+        "disk_full",
+        "stenod doctor",
+        "make room; it goes on by itself",
+    ),
+    (
+        "no_recogniser",
+        "stenod doctor",
+        "use a stenod that was built with the recogniser, or the service",
+    ),
+    (
+        "model_unusable",
+        "stenod retry {id}",
+        "mend local.model_dir first: `stenod doctor` says what is wrong with it",
+    ),
+    (
+        "undecodable",
+        "stenod retry {id}",
+        "convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "language_unknown",
+        "stenod retry {id}",
+        "ask for a language that the model knows, or `auto`",
+    ),
+    (
+        "stopped",
+        "stenod run",
+        "it was stopped on the way; this goes on with it",
+    ),
+];
+
+const PAUSES: &[Row] = &[
+    (
+        "key",
+        "stenod doctor",
+        "the service refused the key: put a valid one where doctor finds it",
+    ),
+    (
+        "balance",
+        "stenod run",
+        "top up the balance first; then this goes on where it stopped",
+    ),
+    (
+        "budget",
+        "stenod usage",
+        "it goes on with the next day or month; a higher [budget] lets it go on now",
+    ),
+    (
+        "rate_limit",
+        "stenod status",
+        "it goes on by itself; a lower service.requests_per_second avoids it",
+    ),
+    ("disk", "stenod doctor", "make room; it goes on by itself"),
+    ("operator", "stenod resume", "a person paused it"),
+];
+
+/// Codes of a job's history that say what happened, and ask for nothing.
+pub const NOTHING_TO_MEND: &[&str] = &["accepted", "adopted", "repeated", "reused"];
+
+/// The way out of `code`; `source` is the recording as a word for a shell.
+pub fn mend(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {
+    let tables = [SERVICE, SOURCE, RULES, HERE, PAUSES];
+    let (_, command, note) = tables
+        .into_iter()
+        .flatten()
+        .find(|(name, ..)| *name == code)?;
+    let id = id.map_or_else(|| source.to_owned(), |id| id.to_string());
+    Some(Mend {
+        command: command.replace("{id}", &id).replace("{source}", source),
+        note,
+    })
+}

@@ -1,0 +1,260 @@
+//! Why a file is or is not transcribed, found out without sending or recording anything.
+//!
+//! Asks the code that decides: the rules and the scan of `discover`, the settling of the domain, the
+//! table, and the plan. Nothing is decided a second time here.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::Place;
+use super::intake::{consider_skip, unsettled_reason};
+use super::plan::{PlanTerms, Planned, plan_file};
+use crate::discover::{Found, LeftOut, RootState, Scope, SkipReason, scan};
+use crate::domain::job::{ContentHash, Job, Reason};
+use crate::domain::settle::{Fingerprint, SettleBook, Settling};
+use crate::queue::{Known, Output, QueueError, Reader};
+use crate::source;
+
+/// Why a path is treated as it is.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Nothing is there, and nothing ever was.
+    Missing,
+    /// Nothing is there any more; this became of it.
+    Gone(Box<Job>),
+    /// It cannot be looked at.
+    Unreadable(Reason),
+    /// It is a file that stenod wrote.
+    Output {
+        /// Which, and why under that name.
+        output: Output,
+        /// The job it was written for.
+        job: Option<Box<Job>>,
+        /// Whether somebody changed it since, so that it is never replaced.
+        edited: bool,
+    },
+    /// It is a folder.
+    Folder {
+        /// Files in it that may be recordings, by their names.
+        recordings: u64,
+        /// Folders in it that are looked into, itself among them.
+        folders: u64,
+    },
+    /// The rules leave it out.
+    LeftOut(LeftOut),
+    /// It is passed over, and a run says so.
+    Skipped(Reason),
+    /// It does not count as complete yet.
+    Settling {
+        /// Why not.
+        reason: Reason,
+        /// When it is looked at again.
+        until: Timestamp,
+    },
+    /// It has a job.
+    Job(Box<Job>),
+    /// It has none yet; this would become of it.
+    Planned(Box<Planned>),
+}
+
+/// What is asked of the place that a path belongs to.
+pub struct Question<'a> {
+    /// The place that owns the path.
+    pub place: &'a Place,
+    /// The table, if there is one yet.
+    pub reader: Option<&'a Reader<'static>>,
+    /// By which terms would be planned.
+    pub terms: PlanTerms,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Question<'_> {
+    /// Why the file or folder at `path`, which is absolute, is treated as it is; blocks for as long as
+    /// reading it takes.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn ask(&self, path: &Path) -> Result<Answer, QueueError> {
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.absent(path),
+            Err(error) => return Ok(unreadable(&error)),
+        };
+        if let Some(answer) = self.output(path)? {
+            return Ok(answer);
+        }
+        if metadata.is_dir() {
+            return Ok(self.folder(path));
+        }
+        if let Some(left_out) = self.place.root.left_out(path) {
+            return Ok(Answer::LeftOut(left_out));
+        }
+        match self.found(path) {
+            Some(Found::Recording { path, fingerprint }) => self.recording(&path, &fingerprint),
+            Some(Found::Skipped { reason, .. }) => Ok(skipped(&reason)),
+            None => self.absent(path),
+        }
+    }
+
+    fn absent(&self, path: &Path) -> Result<Answer, QueueError> {
+        let job = match self.reader {
+            Some(reader) => reader.job_at(path)?,
+            None => None,
+        };
+        Ok(job.map_or(Answer::Missing, |job| Answer::Gone(Box::new(job))))
+    }
+
+    fn output(&self, path: &Path) -> Result<Option<Answer>, QueueError> {
+        let Some(reader) = self.reader else {
+            return Ok(None);
+        };
+        let Some((id, output)) = reader.job_of_output(path)? else {
+            return Ok(None);
+        };
+        Ok(Some(Answer::Output {
+            edited: hash(path) != Some(output.hash),
+            job: reader.job(id)?.map(Box::new),
+            output,
+        }))
+    }
+
+    fn folder(&self, path: &Path) -> Answer {
+        let root = &self.place.root;
+        let scope = if path == root.path() {
+            Scope::Root
+        } else {
+            Scope::Tree(path.to_owned())
+        };
+        let rule = match path.strip_prefix(root.path()) {
+            Ok(within) => root.folders_left_out(within),
+            Err(_) => Some(LeftOut::Outside),
+        };
+        if let Some(rule) = rule {
+            return Answer::LeftOut(rule);
+        }
+        let report = scan(root, &scope, &mut |_| ControlFlow::Continue(()));
+        match report.root {
+            RootState::Unreadable(error) => unreadable(&error),
+            RootState::Missing => Answer::Missing,
+            RootState::Present | RootState::SameAs(_) => Answer::Folder {
+                recordings: report.recordings,
+                folders: report.folders,
+            },
+        }
+    }
+
+    /// What the scan says of the file: its folder is listed as always, and this one picked out.
+    fn found(&self, path: &Path) -> Option<Found> {
+        let root = &self.place.root;
+        let scope = match path.parent() {
+            Some(parent) if path != root.path() => Scope::Folder(parent.to_owned()),
+            _ => Scope::Root,
+        };
+        let mut this = None;
+        scan(root, &scope, &mut |found| {
+            let (Found::Recording { path: at, .. } | Found::Skipped { path: at, .. }) = &found;
+            if at == path {
+                this = Some(found);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        this
+    }
+
+    fn recording(&self, path: &Path, fingerprint: &Fingerprint) -> Result<Answer, QueueError> {
+        let known = match self.reader {
+            Some(reader) => reader.known(path, fingerprint)?,
+            None => None,
+        };
+        if let Some(Known::Skipped(reason)) = known {
+            return Ok(Answer::Skipped(reason));
+        }
+        if known.is_none() {
+            if self.is_left_as_existing()? {
+                let text = "it was there before the first start, and existing = false leaves such files alone";
+                return Ok(Answer::Skipped(Reason::new("existing", text)));
+            }
+            // As if it had been seen when it was touched last.
+            let mut book = SettleBook::default();
+            let touched = touched(fingerprint).map_or(self.now, |touched| touched.min(self.now));
+            book.observe(path, self.place.settle, *fingerprint, touched);
+            let settling = book.observe(path, self.place.settle, *fingerprint, self.now);
+            if let Settling::Wait { reason, until } = settling {
+                let reason = unsettled_reason(&reason);
+                return Ok(Answer::Settling { reason, until });
+            }
+        }
+        if let Some(Known::Recording { hash, .. }) = &known
+            && let Some(job) = self.own_job(path, *hash)?
+        {
+            return Ok(Answer::Job(Box::new(job)));
+        }
+        match plan_file(
+            self.place,
+            self.reader,
+            self.terms.clone(),
+            path.to_owned(),
+            fingerprint,
+        )? {
+            Some(planned) => Ok(Answer::Planned(Box::new(planned))),
+            None => self.absent(path),
+        }
+    }
+
+    /// The job of this very recording with the settings of its place.
+    fn own_job(&self, path: &Path, hash: ContentHash) -> Result<Option<Job>, QueueError> {
+        let Some(reader) = self.reader else {
+            return Ok(None);
+        };
+        let twins = reader.twins(hash, &self.place.settings)?;
+        Ok(twins.into_iter().rev().find(|twin| twin.source == path))
+    }
+
+    fn is_left_as_existing(&self) -> Result<bool, QueueError> {
+        if !self.place.leave_existing {
+            return Ok(false);
+        }
+        let Some(reader) = self.reader else {
+            return Ok(true);
+        };
+        let folders = reader.folders()?;
+        let known = folders
+            .iter()
+            .find(|folder| folder.path == self.place.root.path());
+        Ok(known.is_none_or(|folder| folder.scanned_at.is_none()))
+    }
+}
+
+fn touched(fingerprint: &Fingerprint) -> Option<Timestamp> {
+    let touched = fingerprint.modified_ns.max(fingerprint.changed_ns);
+    Timestamp::from_nanosecond(i128::from(touched)).ok()
+}
+
+fn skipped(reason: &SkipReason) -> Answer {
+    match reason {
+        SkipReason::Excluded { glob } => Answer::LeftOut(LeftOut::Excluded { glob: glob.clone() }),
+        SkipReason::NotIncluded => Answer::LeftOut(LeftOut::NotIncluded),
+        SkipReason::Unreadable(_)
+        | SkipReason::NotRegular { .. }
+        | SkipReason::BrokenLink
+        | SkipReason::FolderLink
+        | SkipReason::Loop => consider_skip(reason).map_or(Answer::Missing, Answer::Skipped),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Answer {
+    let code = super::intake::io_code(error);
+    Answer::Unreadable(Reason::new(code, format!("cannot be looked at: {error}")))
+}
+
+fn hash(path: &Path) -> Option<ContentHash> {
+    let file = source::open(path).ok()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(&file).ok()?;
+    Some(ContentHash(*hasher.finalize().as_bytes()))
+}

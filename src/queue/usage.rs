@@ -1,0 +1,92 @@
+//! What was transcribed and what that cost: one row for each submit that was paid for, each doubt, and
+//! each transcript that cost nothing.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use rust_decimal::Decimal;
+
+use super::QueueError;
+use super::row::{self, millis, time};
+use crate::domain::audio::AudioDuration;
+use crate::domain::money::{Amount, Currency, from_nanos};
+
+/// One transcript, or one payment in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// When it was paid for, or was there.
+    pub at: Timestamp,
+    /// The folder of its recording.
+    pub folder: PathBuf,
+    /// Who recognised.
+    pub provider: String,
+    /// With which model.
+    pub model: String,
+    /// The recording's length.
+    pub duration: AudioDuration,
+    /// What was paid; nothing for what is free, and for what is in doubt.
+    pub cost: Amount,
+    /// What may have been paid on top, by a submit whose reply was lost.
+    pub in_doubt: Decimal,
+}
+
+/// A transcript that nothing was charged for counts when its reply came; a copy counts not at all.
+const SQL: &str = "
+SELECT min(l.at_ms), j.root, json_extract(j.settings, '$.provider'),
+    json_extract(j.settings, '$.model'), ifnull(j.duration_us, 0), sum(l.nanos), l.currency, 0
+FROM ledger l JOIN jobs j ON j.id = l.job
+WHERE l.kind = 'charge' GROUP BY l.job, l.submit, l.currency HAVING min(l.at_ms) BETWEEN ?1 AND ?2
+UNION ALL
+SELECT l.at_ms, j.root, json_extract(j.settings, '$.provider'),
+    json_extract(j.settings, '$.model'), 0, 0, l.currency, l.nanos
+FROM ledger l JOIN jobs j ON j.id = l.job
+WHERE l.kind = 'doubt' AND l.at_ms BETWEEN ?1 AND ?2
+UNION ALL
+SELECT r.at_ms, j.root, json_extract(j.settings, '$.provider'),
+    json_extract(j.settings, '$.model'), ifnull(j.duration_us, 0), 0, 'USD', 0
+FROM jobs j JOIN replies r ON r.id = json_extract(j.data, '$.reply') AND r.job = j.id
+WHERE j.stage = 'done' AND r.kind = 'service' AND r.at_ms BETWEEN ?1 AND ?2
+    AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.job = j.id AND l.kind = 'charge')
+ORDER BY 1";
+
+/// What was used from `since` to `until`, the oldest first.
+pub(super) fn usage(
+    connection: &Connection,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Use>, QueueError> {
+    let mut statement = connection.prepare_cached(SQL)?;
+    let rows = statement.query_map(params![millis(since), millis(until)], |row| {
+        Ok(Use {
+            at: time(row.get(0)?),
+            folder: row::path(row.get(1)?),
+            provider: row.get(2)?,
+            model: row.get(3)?,
+            duration: AudioDuration::from_micros(row::unsigned(row.get(4)?)),
+            cost: Amount {
+                value: from_nanos(row.get(5)?),
+                currency: Currency::new(&row.get::<_, String>(6)?),
+            },
+            in_doubt: from_nanos(row.get(7)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The latest submits that a pace is measured by.
+const MEASURED: i64 = 100;
+
+/// Seconds that a second of audio took `model`, from claim to charge, by its latest submits.
+pub(super) fn pace(connection: &Connection, model: &str) -> Result<Option<f64>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sum(c.at_ms - (SELECT max(r.at_ms) FROM ledger r
+                 WHERE r.job = c.job AND r.kind = 'reserve' AND r.id < c.id)) * 1000.0 / sum(j.duration_us)
+         FROM (SELECT id, job, at_ms FROM ledger WHERE kind = 'charge' ORDER BY id DESC LIMIT ?2) c
+         JOIN jobs j ON j.id = c.job
+         WHERE json_extract(j.settings, '$.model') = ?1 AND j.duration_us > 0
+             AND EXISTS (SELECT 1 FROM ledger r WHERE r.job = c.job AND r.kind = 'reserve' AND r.id < c.id)",
+    )?;
+    let pace: Option<f64> = statement.query_row(params![model, MEASURED], |row| row.get(0))?;
+    Ok(pace.filter(|pace| pace.is_finite() && *pace > 0.0))
+}

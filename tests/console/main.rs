@@ -1,0 +1,22 @@
+//! The command line as people and scripts meet it.
+
+#![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests make and move files as users do"
+)]
+
+mod consent;
+mod doctor;
+mod explain;
+mod help;
+mod init;
+mod mends;
+mod page;
+mod usage;
+
+use stenod_support::stage::Stage;
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_stenod"))
+}
