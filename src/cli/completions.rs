@@ -38,9 +38,24 @@ pub(super) fn completions(
 
 pub(super) fn man(session: &Session, arguments: &ManArguments) -> Result<u8, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(page_of(arguments.command.as_deref())?).render(&mut page)?;
+    let command = examples_last(page_of(arguments.command.as_deref())?);
+    clap_mangen::Man::new(command).render(&mut page)?;
     session.output.data(&String::from_utf8_lossy(&page))?;
     Ok(exit::DONE)
+}
+
+/// A manual has no place before its first section.
+fn examples_last(command: Command) -> Command {
+    let Some(examples) = command.get_before_long_help().map(ToString::to_string) else {
+        return command;
+    };
+    let rest = command.get_after_long_help().map(ToString::to_string);
+    let text = [Some(examples.trim().to_owned()), rest]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n\n");
+    command.after_long_help(text)
 }
 
 fn page_of(command: Option<&str>) -> Result<Command, Failure> {

@@ -209,12 +209,7 @@ pub(super) fn dress(command: Command) -> Command {
             ArgAction::Help,
             "Print help, in short with `-h`",
         ))
-        .arg(flag(
-            "version",
-            'V',
-            ArgAction::Version,
-            "Print the version",
-        ));
+        .arg(flag("version", 'V', ArgAction::Version, "Print the version").global(false));
     each_subcommand(command, "")
 }
 

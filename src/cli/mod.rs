@@ -288,7 +288,7 @@ struct TranscribeArguments {
     /// With a model that can, such as Elevenlabs-STT.
     #[arg(long)]
     diarize: bool,
-    /// Who recognises: auto, nanogpt or local
+    /// Who recognises: auto, nanogpt, openai or local
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// Only files that match; may be repeated

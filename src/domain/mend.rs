@@ -18,6 +18,21 @@ type Row = (&'static str, &'static str, &'static str);
 
 const SERVICE: &[Row] = &[
     (
+        "not_the_service",
+        "stenod doctor",
+        "check service.base_url: what answers there looks like no speech service",
+    ),
+    (
+        "bucket_offline",
+        "stenod doctor",
+        "it goes on by itself as soon as the bucket is reached",
+    ),
+    (
+        "bucket_failed",
+        "stenod doctor",
+        "it is tried again by itself; doctor tries the bucket out",
+    ),
+    (
         "key_refused",
         "stenod doctor",
         "the service refused the key: put a valid one where doctor finds it",
@@ -125,6 +140,21 @@ const SERVICE: &[Row] = &[
 ];
 
 const SOURCE: &[Row] = &[
+    (
+        "piece_lost",
+        "stenod run --force {source}",
+        "cuts it anew, which pays for all of it again",
+    ),
+    (
+        "spool_changed",
+        "stenod retry {id}",
+        "makes the smaller file again; nothing was sent",
+    ),
+    (
+        "spool_unreadable",
+        "stenod doctor",
+        "look at the state directory; then `stenod retry {id}`",
+    ),
     (
         "source_changed",
         "stenod run {source}",

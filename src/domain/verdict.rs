@@ -115,15 +115,10 @@ pub fn submit_verdict(
     }
 }
 
-/// Whether an answer looks as if something else than the service answered: it knows no such address, or
-/// does not speak JSON where the service and the proxies before it do.
+/// Whether an answer looks as if something else than the service answered: a page, where the service
+/// speaks JSON, that says that there is no such address, or that says nothing of the kind at all.
 fn is_no_service(status: u16, shape: &Shape) -> bool {
-    let is_foreign = matches!(shape, Shape::Foreign(_));
-    match status {
-        404 | 405 | 501 => true,
-        200..=299 | 400 | 406 | 409..=412 | 415..=424 | 426..=428 => is_foreign,
-        _ => false,
-    }
+    matches!(shape, Shape::Foreign(_)) && matches!(status, 200..=299 | 404 | 405 | 501)
 }
 
 /// A success status: taken if the body says so; a success that cannot be read may have been billed.
@@ -371,19 +366,13 @@ mod tests {
         };
         for status in 100..=599 {
             assert!(!halts(status, &page, Standing::Proven), "{status}");
-            let by_page = matches!(status, 200..=299 | 400 | 404..=406 | 409..=412)
-                || matches!(status, 415..=424 | 426..=428 | 501);
+            let by_page = matches!(status, 200..=299 | 404 | 405 | 501);
             assert_eq!(
                 halts(status, &page, Standing::Unproven),
                 by_page,
                 "{status}"
             );
-            let by_words = matches!(status, 404 | 405 | 501);
-            assert_eq!(
-                halts(status, &words, Standing::Unproven),
-                by_words,
-                "{status}"
-            );
+            assert!(!halts(status, &words, Standing::Unproven), "{status}");
         }
     }
 

@@ -111,7 +111,10 @@ fn what_was_just_written_settles_and_says_until_when() {
 fn failures_come_with_their_code_and_a_command_to_copy() {
     let stage = stage();
     let path = stage.put("a.wav", &wav(1, 0.5));
-    let refusal = Reply::text(415, "text/plain", "what is this?");
+    let refusal = Reply::json(
+        415,
+        &serde_json::json!({"error": 415, "message": "what is this?"}),
+    );
     stage
         .service
         .script(Rule::on(Endpoint::Submit).answer(refusal));

@@ -7,7 +7,7 @@ use stenod::domain::job::JobId;
 use stenod::domain::mend::{NOTHING_TO_MEND, mend};
 
 /// Codes of rules that a person wrote or the program keeps: nothing is wrong with them.
-const RULES: [&str; 1] = ["not_audio"];
+const RULES: [&str; 2] = ["not_audio", "unknown"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
