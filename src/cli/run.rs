@@ -34,6 +34,13 @@ pub(super) struct RunEnd {
     pub(super) missing: usize,
 }
 
+/// What a first signal leads to.
+const STOPPING: &str =
+    "stopping: what is handed over is finished, the rest is kept; once more stops at once";
+
+/// What a second signal leaves behind.
+const STOPPED_AT_ONCE: &str = "stopped at once: what was being sent may have been paid for; the same command goes on, and `stenod status` tells what is in doubt";
+
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
     let choices = RunChoices {
         said: Said::by(&arguments),
@@ -70,12 +77,8 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         Err(error) => return Err(error.into()),
     };
     let asking = teller.clone();
-    let asked = || {
-        // Nobody may be reading any more; the stop goes on all the same.
-        drop(asking.say(
-            "stopping: what is handed over is finished, the rest is kept; once more stops at once",
-        ));
-    };
+    // Nobody may be reading any more; the stop goes on all the same.
+    let asked = || drop(asking.say(STOPPING));
     let options = IntakeOptions {
         one_shot: true,
         force: choices.force,
@@ -101,9 +104,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             Ok(code)
         }
         Worked::Abandoned(code) => {
-            session.output.say(
-                "stopped at once: what was being sent may have been paid for; the same command goes on, and `stenod status` tells what is in doubt",
-            )?;
+            session.output.say(STOPPED_AT_ONCE)?;
             Ok(code)
         }
     }

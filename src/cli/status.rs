@@ -161,25 +161,7 @@ impl Status {
                 lines.push(format!("          fix: {}", view::fix(&way)));
             }
         }
-        for spend in &self.spend {
-            let amount = |value| {
-                Amount {
-                    value,
-                    currency: spend.currency.clone(),
-                }
-                .to_string()
-            };
-            let mut line = format!(
-                "spent     {} today, {} this month, {} in all",
-                amount(spend.today),
-                amount(spend.month),
-                amount(spend.total)
-            );
-            if !spend.in_doubt.is_zero() {
-                line.push_str(&format!(", {} in doubt", amount(spend.in_doubt)));
-            }
-            lines.push(line);
-        }
+        lines.extend(self.spend.iter().map(spend_line));
         lines.extend(
             self.folders
                 .iter()
@@ -205,6 +187,26 @@ impl Status {
         }
         lines.join("\n") + "\n"
     }
+}
+
+fn spend_line(spend: &Spend) -> String {
+    let amount = |value| {
+        Amount {
+            value,
+            currency: spend.currency.clone(),
+        }
+        .to_string()
+    };
+    let mut line = format!(
+        "spent     {} today, {} this month, {} in all",
+        amount(spend.today),
+        amount(spend.month),
+        amount(spend.total)
+    );
+    if !spend.in_doubt.is_zero() {
+        line.push_str(&format!(", {} in doubt", amount(spend.in_doubt)));
+    }
+    line
 }
 
 fn leftover(leftover: &Leftover) -> Value {

@@ -28,6 +28,11 @@ const SERVICE: &[Row] = &[
         "it goes on by itself as soon as the bucket is reached",
     ),
     (
+        "bucket",
+        "stenod doctor",
+        "doctor tries the bucket out and says what to mend; then it is sent at the next start",
+    ),
+    (
         "bucket_failed",
         "stenod doctor",
         "it is tried again by itself; doctor tries the bucket out",
