@@ -53,6 +53,10 @@ mutate MUTATIONS='20000':
 standin:
     cargo test --test standin
 
+# Have every format read by a program that is not ours (needs python3 with venv)
+readers:
+    bash tests/readers/run
+
 # Write the expected outputs of the renderers anew; read the difference before committing it
 bless:
     STENOD_BLESS=1 cargo test --test render

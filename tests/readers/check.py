@@ -1,0 +1,144 @@
+"""Reads each of the eleven files of a conversation with a reader that is not stenod's.
+
+    check.py FOLDER SCHEMAS
+
+FOLDER holds talk.txt, talk.json and so on; SCHEMAS holds the schemas of the two JSON formats. Fails on
+the first file that its reader does not take, or that does not hold what the text holds.
+"""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import pylrc
+import pysubs2
+import srt
+import webvtt
+import yaml
+from pyannote.database.util import load_rttm
+
+FOLDER, SCHEMAS = Path(sys.argv[1]), Path(sys.argv[2])
+SPEAKERS = 2
+
+
+def text_of(suffix):
+    return (FOLDER / f"talk.{suffix}").read_text(encoding="utf-8")
+
+
+def words(text):
+    """The words in small letters, without the labels that a text names its speakers by."""
+    return re.findall(r"[\w']+", re.sub(r"Speaker \d+:", "", text).lower())
+
+
+def in_order(spans):
+    """Spans as (start, end): none is empty, none begins before the one before has ended."""
+    assert spans, "no spans"
+    assert all(start < end for start, end in spans), spans
+    assert all(one[1] <= next[0] for one, next in zip(spans, spans[1:])), spans
+
+
+SPOKEN = words(text_of("txt"))
+assert len(SPOKEN) > 20, SPOKEN
+
+
+def says_all(text):
+    said = words(text)
+    assert said == SPOKEN, f"{said}\nis not\n{SPOKEN}"
+
+
+def read_json():
+    document = json.loads(text_of("json"))
+    schema = json.loads((SCHEMAS / "transcript.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+    says_all(" ".join(segment["text"] for segment in document["segments"]))
+    # What reads WhisperX' output looks for these.
+    assert {"language", "segments"} <= document.keys()
+    for segment in document["segments"]:
+        assert {"start", "end", "text", "speaker", "words"} <= segment.keys(), segment
+        assert all({"word", "start", "end"} <= word.keys() for word in segment["words"])
+
+
+def read_diarization():
+    document = json.loads(text_of("diarization.json"))
+    schema = json.loads((SCHEMAS / "diarization.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+    assert len(document["speakers"]) == SPEAKERS
+
+
+def read_srt():
+    cues = list(srt.parse(text_of("srt"), ignore_errors=False))
+    in_order([(cue.start.total_seconds(), cue.end.total_seconds()) for cue in cues])
+    again = pysubs2.load(str(FOLDER / "talk.srt"))
+    assert len(again) == len(cues)
+    says_all("\n".join(cue.content for cue in cues))
+
+
+def read_vtt():
+    cues = list(webvtt.read(str(FOLDER / "talk.vtt")))
+    in_order([(cue.start_in_seconds * 1000 + cue.start_time.milliseconds,
+               cue.end_in_seconds * 1000 + cue.end_time.milliseconds) for cue in cues])
+    assert len({cue.voice for cue in cues if cue.voice}) == SPEAKERS
+    says_all(" ".join(cue.text for cue in cues))
+
+
+def read_rttm():
+    annotations = load_rttm(str(FOLDER / "talk.rttm"))
+    assert len(annotations) == 1, annotations
+    (annotation,) = annotations.values()
+    assert len(annotation.labels()) == SPEAKERS
+
+
+def read_md():
+    _, front, body = text_of("md").split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert isinstance(fields, dict) and fields, fields
+    assert set(SPOKEN) <= set(words(body))
+
+
+def read_tsv():
+    rows = list(csv.DictReader(text_of("tsv").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert all(int(row["start"]) < int(row["end"]) for row in rows), rows
+    says_all(" ".join(row["text"] for row in rows))
+
+
+def read_podcast():
+    document = json.loads(text_of("podcast.json"))
+    assert document["version"] == "1.0.0", document["version"]
+    for segment in document["segments"]:
+        assert segment["startTime"] < segment["endTime"] and segment["speaker"], segment
+    says_all(" ".join(segment["body"] for segment in document["segments"]))
+
+
+def read_lrc():
+    lines = pylrc.parse(text_of("lrc"))
+    times = [line.time for line in lines]
+    assert times and times == sorted(times), times
+    assert set(SPOKEN) <= set(words(" ".join(line.text for line in lines)))
+
+
+def read_raw():
+    assert "transcription" in json.loads(text_of("raw.json"))
+
+
+READERS = {
+    "json": read_json,
+    "diarization": read_diarization,
+    "srt": read_srt,
+    "vtt": read_vtt,
+    "rttm": read_rttm,
+    "md": read_md,
+    "tsv": read_tsv,
+    "podcast": read_podcast,
+    "lrc": read_lrc,
+    "raw": read_raw,
+}
+
+for name, read in READERS.items():
+    try:
+        read()
+    except Exception as error:
+        sys.exit(f"{name} was not accepted: {type(error).__name__}: {error}")
+print(f"{1 + len(READERS)} formats read: txt {' '.join(READERS)}")
