@@ -113,6 +113,21 @@ const EXAMPLES: &[(&str, &str)] = &[
   stenod cancel talk.mp3           by its recording",
     ),
     (
+        "pause",
+        "\
+  stenod pause                     until `stenod resume`
+  stenod pause --for 2h            goes on by itself
+  stenod pause --until 18:30",
+    ),
+    (
+        "resume",
+        "  stenod resume                    goes on, and tries at once",
+    ),
+    (
+        "reload",
+        "  stenod reload                    after the configuration was changed",
+    ),
+    (
         "render",
         "\
   stenod render                    everything, as the configuration has it now

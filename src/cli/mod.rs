@@ -193,9 +193,9 @@ enum Command {
     Cancel(CancelArguments),
     /// Write the output files again from stored replies, free of charge
     Render(RenderArguments),
-    /// List the speakers of a recording, or name them and write its files again
+    /// List or name a recording's speakers, and write its files again
     Speakers(SpeakersArguments),
-    /// Send and recognise nothing more, until `resume`; what is paid for is still collected
+    /// Send and recognise nothing more until `resume`; collect what is paid
     Pause(PauseArguments),
     /// Go on after a pause, and try at once what the service had refused
     Resume,
