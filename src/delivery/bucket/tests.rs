@@ -250,7 +250,8 @@ async fn after_a_crash_only_what_is_missing_is_sent() {
         "{broken:?}"
     );
     let done: Vec<u32> = notes.kept().parts.into_keys().collect();
-    assert_eq!(done.first(), Some(&0));
+    // Two parts are on their way at once: the third begins when either of the first two is there.
+    assert!(!done.is_empty() && !done.contains(&2), "{done:?}");
     storage.behave();
     let before = parts_asked(&storage).len();
     let again = put(&bucket, &name, &content, &notes).await;
