@@ -14,6 +14,12 @@ const SILENT: f32 = 3.2e-8;
 const SILENT_BESIDE: f32 = 1e-5;
 /// What stays before the first sound, in beats: 0.3 s.
 const LEAD_IN: usize = 30;
+/// Mean power over which a beat is as loud as speech beside the louder beats of speech: −12 dB.
+const LOUD_BESIDE: f32 = 0.063;
+/// Which of the beats of speech, from the loudest on, stands for its loudness: the one at a quarter.
+const LOUDER: usize = 4;
+/// How many beats as loud as speech cannot be the end of a last word or a noise: 1 s.
+const LOUD_LEAST: usize = 100;
 
 /// Gives samples into a buffer and tells how many; none means the end.
 pub(crate) type Samples<'a, E> = &'a mut dyn FnMut(&mut [f32]) -> Result<usize, E>;
@@ -93,13 +99,26 @@ impl<'a, E> Audio<'a, E> {
 
 /// How many samples of silence a window begins with, all of them if it is silent.
 pub(crate) fn leading_silence(window: &[f32]) -> usize {
-    let power = |beat: &[f32]| {
-        beat.iter().map(|sample| sample * sample).sum::<f32>() / beat.len().max(1) as f32
-    };
     let loudest = window.chunks(BEAT).map(power).fold(0.0, f32::max);
     let threshold = SILENT.max(loudest * SILENT_BESIDE);
     let first = window.chunks(BEAT).position(|beat| power(beat) > threshold);
     first.map_or(window.len(), |first| first.saturating_sub(LEAD_IN) * BEAT)
+}
+
+/// Whether a window goes on as loud as before after its first `heard` samples, in which there was speech.
+pub(crate) fn goes_on_as_loud(window: &[f32], heard: usize) -> bool {
+    let (before, rest) = window.split_at(heard.min(window.len()));
+    let mut powers: Vec<f32> = before.chunks(BEAT).map(power).collect();
+    let place = powers.len() / LOUDER;
+    powers.sort_unstable_by(|one, other| other.total_cmp(one));
+    let speech = powers.get(place).copied().unwrap_or_default();
+    let threshold = SILENT.max(speech * LOUD_BESIDE);
+    let loud = rest.chunks(BEAT).filter(|beat| power(beat) > threshold);
+    loud.count() >= LOUD_LEAST
+}
+
+fn power(beat: &[f32]) -> f32 {
+    beat.iter().map(|sample| sample * sample).sum::<f32>() / beat.len().max(1) as f32
 }
 
 #[cfg(test)]
@@ -164,6 +183,18 @@ mod tests {
         assert_eq!(leading_silence(&[0.0; 100]), 100);
         assert_eq!(leading_silence(&[]), 0);
         assert_eq!(leading_silence(&[0.3; RATE]), 0);
+    }
+
+    #[test]
+    fn a_rest_as_loud_as_what_was_heard_is_told_from_a_fading_one_and_from_noise() {
+        let mut window = vec![0.2; 10 * RATE];
+        assert!(goes_on_as_loud(&window, 3 * RATE));
+        assert!(!goes_on_as_loud(&window, 9 * RATE + RATE / 10));
+        window[3 * RATE + RATE / 2..].fill(0.02);
+        assert!(!goes_on_as_loud(&window, 3 * RATE));
+        assert!(!goes_on_as_loud(&window, 11 * RATE));
+        assert!(!goes_on_as_loud(&[0.0; 5 * RATE], RATE));
+        assert!(!goes_on_as_loud(&[], 0));
     }
 
     #[test]

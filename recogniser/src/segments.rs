@@ -1,7 +1,8 @@
 //! Cutting the tokens of a window into segments with times, and telling where the next window begins.
 //!
 //! As in OpenAI's `whisper/transcribe.py`: a segment ends where a timestamp is followed by the next one's
-//! start; what comes after the last closed segment is listened to again in the next window.
+//! start; what comes after the last closed segment is listened to again in the next window. A window whose
+//! last segment is closed holds no more speech, says the model; that is not always true.
 
 use crate::mel::{HOP, RATE};
 use crate::tokenizer::{Specials, Token};
@@ -26,6 +27,8 @@ pub(crate) struct Piece {
 pub(crate) struct Cut {
     pub(crate) segments: Vec<Piece>,
     pub(crate) advance: usize,
+    /// Where the last segment ends, if after it there is no more speech to the end.
+    pub(crate) silent_from: Option<usize>,
 }
 
 /// Cuts the tokens of a window that holds `content` samples; `advance` is never 0.
@@ -43,6 +46,8 @@ pub(crate) fn cut(tokens: &[Token], specials: &Specials, content: usize) -> Cut 
     }
     let rest = tokens.get(open..).unwrap_or_default();
     let ends_closed = rest.last().is_some_and(is_timestamp) && rest.len() > 1;
+    let last = rest.last().and_then(|&token| specials.steps(token));
+    let silent_from = last.filter(|_| ends_closed).map(|steps| steps * STEP);
     let advance = match closed.map(|steps| steps * STEP) {
         Some(advance) if !ends_closed && advance >= ADVANCE_LEAST => advance.min(content),
         _ => {
@@ -53,6 +58,7 @@ pub(crate) fn cut(tokens: &[Token], specials: &Specials, content: usize) -> Cut 
     Cut {
         segments,
         advance: advance.max(STEP),
+        silent_from: silent_from.filter(|&from| from >= ADVANCE_LEAST && from < content),
     }
 }
 
@@ -119,7 +125,8 @@ mod tests {
             cut,
             Cut {
                 segments,
-                advance: 250 * STEP
+                advance: 250 * STEP,
+                silent_from: None,
             }
         );
     }
@@ -132,7 +139,8 @@ mod tests {
             cut,
             Cut {
                 segments,
-                advance: WINDOW
+                advance: WINDOW,
+                silent_from: Some(300 * STEP),
             }
         );
     }
@@ -144,7 +152,8 @@ mod tests {
             cut,
             Cut {
                 segments: vec![piece(0, 100, &[1])],
-                advance: 100 * STEP
+                advance: 100 * STEP,
+                silent_from: None,
             }
         );
     }
@@ -156,7 +165,8 @@ mod tests {
             cut,
             Cut {
                 segments: vec![piece(10, 200, &[1, 2])],
-                advance: 4 * RATE
+                advance: 4 * RATE,
+                silent_from: None,
             }
         );
     }
@@ -182,9 +192,20 @@ mod tests {
             cut_window(&[T]),
             Cut {
                 segments: Vec::new(),
-                advance: WINDOW
+                advance: WINDOW,
+                silent_from: None,
             }
         );
+    }
+
+    #[test]
+    fn a_last_segment_that_is_closed_early_says_where() {
+        let from = |tokens: &[Token], content| cut(tokens, &specials(), content).silent_from;
+        assert_eq!(from(&[T, 1, T + 150], WINDOW), Some(150 * STEP));
+        assert_eq!(from(&[T, 1, T + 150], 150 * STEP), None);
+        assert_eq!(from(&[T, 1, T + 20], WINDOW), None, "it must go on");
+        assert_eq!(from(&[T, 1], WINDOW), None);
+        assert_eq!(from(&[T + 150], WINDOW), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::audio::{Audio, Samples, leading_silence};
+use crate::audio::{Audio, Samples, goes_on_as_loud, leading_silence};
 use crate::decode::{Said, Speaker};
 use crate::decoder::{Decoder, Memory};
 use crate::encoder::encode;
@@ -84,7 +84,11 @@ impl<'a, E> Run<'a, E> {
             return Ok(content);
         }
         let specials = &self.recogniser.vocabulary.specials;
-        let Cut { segments, advance } = segments::cut(&said.tokens, specials, content);
+        let Cut {
+            segments,
+            advance,
+            silent_from,
+        } = segments::cut(&said.tokens, specials, content);
         for piece in segments {
             let text = self.recogniser.vocabulary.text(&piece.tokens);
             let text = text.trim();
@@ -99,7 +103,10 @@ impl<'a, E> Run<'a, E> {
                 });
             }
         }
-        Ok(advance)
+        // After a short sentence the model may close the window although others follow.
+        Ok(silent_from
+            .filter(|&from| goes_on_as_loud(self.audio.window(at), from))
+            .unwrap_or(advance))
     }
 
     /// Encodes the window at sample `at`.
