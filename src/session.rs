@@ -20,7 +20,7 @@ use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
 use crate::domain::price::Catalogue;
-use crate::domain::route::{LINK_LIMIT_BYTES, Preference, RouteTerms};
+use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
 use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter, Spool};
@@ -468,7 +468,7 @@ fn cores() -> usize {
 pub fn route_terms(config: &Config) -> RouteTerms {
     RouteTerms {
         direct_limit: config.large.direct_limit,
-        link_limit: LINK_LIMIT_BYTES,
+        link_limit: config.large.link_limit,
         shrink: config.large.shrink,
         has_bucket: config.bucket.is_some(),
         preference: match config.large.route {

@@ -10,8 +10,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use stenod::delivery::bucket::{Bucket, Secret, Settings};
+use stenod::domain::object::Installation;
 use stenod::durable::{self, Existing};
 use stenod_support::audio::wav;
 use stenod_support::s3::{self, Asked, Deviation, S3};
@@ -195,6 +196,106 @@ fn a_recording_that_changes_while_it_is_uploaded_is_not_submitted_and_leaves_not
     assert_eq!((storage.unfinished(), storage.objects()), (0, Vec::new()));
 }
 
+/// What was given to the service by a link, in a bucket that is empty afterwards.
+#[track_caller]
+fn assert_sent_as_opus_by_link(stage: &Stage, storage: &S3, most_bytes: usize) {
+    let job = job(stage);
+    assert_eq!(
+        (&job["route"], &job["state"]),
+        (&"bucket".into(), &"done".into()),
+        "{job}"
+    );
+    let [(bytes, _)] = given(stage)[..] else {
+        panic!("{:?}", given(stage));
+    };
+    assert!(bytes < most_bytes, "{bytes} bytes");
+    let asked = storage.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| { asked.path.ends_with(".ogg") || asked.method == "GET" })
+    );
+    assert_eq!((storage.unfinished(), storage.objects()), (0, Vec::new()));
+    let spool = fs::read_dir(stage.state().join("spool")).unwrap();
+    assert_eq!(spool.count(), 0);
+    stage.check();
+}
+
+#[test]
+fn what_the_service_does_not_read_goes_to_the_bucket_as_opus() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.set("large.route", "auto");
+    stage.set("large.direct_limit", "16 KiB");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/recordings");
+    let flac = fs::read(folder.join("jfk.flac")).unwrap();
+    stage.put("a.flac", &flac);
+    let why = stage.json(&["plan"])["items"][0]["why"].to_string();
+    assert!(why.contains("FLAC") && why.contains("bucket"), "{why}");
+    stage.stenod(["run"]).success();
+    assert_sent_as_opus_by_link(&stage, &storage, 60_000);
+}
+
+#[test]
+fn what_is_too_large_for_a_link_goes_to_the_bucket_as_opus() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.set("large.direct_limit", "64 KiB");
+    stage.set("large.link_limit", "1 MB");
+    let recording = wav(1, 60.0);
+    assert!(recording.len() > 1_000_000);
+    stage.put("a.wav", &recording);
+    stage.stenod(["run"]).success();
+    assert_sent_as_opus_by_link(&stage, &storage, 300_000);
+}
+
+#[test]
+fn what_is_larger_than_its_length_promised_takes_another_route() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.set("large.route", "auto");
+    stage.set("large.direct_limit", "8 KiB");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/recordings");
+    let mut recording = fs::read(folder.join("librivox-0920.m4a")).unwrap();
+    // Its table of times says that 95 packets of 64 ms are packets of 2 ms.
+    let times = recording.windows(4).position(|name| name == b"stts");
+    let times = &mut recording[times.unwrap() + 12..][..8];
+    assert_eq!(times, [0, 0, 0, 95, 0, 0, 4, 0]);
+    times[4..].copy_from_slice(&32_u32.to_be_bytes());
+    stage.put("a.m4a", &recording);
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["routes"]["shrink"], 1, "{plan}");
+    stage.stenod(["run"]).success();
+    assert_eq!(given(&stage), [expected(&recording)]);
+    let show = stage.json(&["show", "1"]);
+    assert_eq!(show["route"], "bucket", "{show}");
+    assert!(show["why"].to_string().contains("promised"), "{show}");
+    assert_eq!(
+        fs::read_dir(stage.state().join("spool")).unwrap().count(),
+        0
+    );
+    stage.check();
+}
+
+#[test]
+fn a_storage_elsewhere_is_reached_through_the_proxy_of_the_environment() {
+    let storage = S3::start();
+    let stage = stage("http://storage.test:9000", s3::SECRET_KEY);
+    let doctor = |proxy: &str| {
+        let call = stage.call(["doctor"]).env("HTTP_PROXY", proxy);
+        call.env("NO_PROXY", "127.0.0.1").output()
+    };
+    doctor(&storage.endpoint())
+        .success()
+        .says("can be written, fetched and deleted");
+    assert!(storage.asked().iter().any(|asked| asked.method == "PUT"));
+    assert_eq!(storage.objects(), []);
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", unused.local_addr().unwrap());
+    drop(unused);
+    doctor(&nobody).code(1).says("cannot be reached");
+}
+
 #[test]
 fn credentials_that_are_refused_keep_the_recording_waiting_until_they_are_right() {
     let storage = S3::start();
@@ -298,6 +399,73 @@ fn seaweedfs_takes_a_recording_gives_it_to_the_service_and_is_empty_afterwards()
     assert_eq!(given(&stage), [expected(&recording)]);
     assert_eq!(objects(&storage), 0);
     stage.check();
+}
+
+async fn status_of(link: &str) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(link).send().await.unwrap().status().as_u16()
+}
+
+#[test]
+fn seaweedfs_gives_nothing_by_a_link_that_was_tampered_with_or_has_expired() {
+    let Some(storage) = Seaweed::start() else {
+        return;
+    };
+    let bucket = library(&storage, Duration::from_secs(3600));
+    let installation = Installation::nobody();
+    let trial = blocking(bucket.try_out(&installation)).unwrap();
+    assert!(matches!(trial.fetch, Some(Ok(()))), "{trial:?}");
+    let name = Bucket::new_name(&installation, "wav").unwrap();
+    let sign = |bucket: &Bucket| blocking(bucket.link(&name)).unwrap();
+    let link = sign(&bucket);
+    // What is not there may be asked for, what is signed wrongly may not.
+    assert_eq!(blocking(status_of(link.expose_secret())), 404);
+    let forged = [
+        link.expose_secret()
+            .replace("Expires=3600", "Expires=36000"),
+        link.expose_secret().replace(".wav", ".mp3"),
+        format!("{}0", link.expose_secret()),
+        sign(&library(&storage, Duration::ZERO))
+            .expose_secret()
+            .to_owned(),
+    ];
+    for forged in forged {
+        assert_ne!(&forged, link.expose_secret());
+        let mut status = blocking(status_of(&forged));
+        // The last one ends with the second in which it was made.
+        while status == 404 {
+            status = blocking(status_of(&forged));
+        }
+        assert!(matches!(status, 400 | 403), "{status}: {forged}");
+    }
+}
+
+/// Runs one of these tests where SeaweedFS cannot be had, and tells whether it passed.
+fn passes_without_seaweedfs(ci: Option<&str>) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    for tool in ["bash", "dirname", "sha256sum", "cut"] {
+        let paths = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
+        let found = paths.into_iter().find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, folder.path().join(tool)).unwrap();
+    }
+    let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+    test.args([
+        "--exact",
+        "seaweedfs_takes_a_recording_gives_it_to_the_service_and_is_empty_afterwards",
+    ])
+    .env("PATH", folder.path())
+    .env("CI_TOOLS", folder.path())
+    .env_remove("CI");
+    if let Some(ci) = ci {
+        test.env("CI", ci);
+    }
+    test.output().unwrap().status.success()
+}
+
+#[test]
+fn seaweedfs_may_be_missing_but_not_where_it_has_to_be_tried() {
+    assert!(passes_without_seaweedfs(None));
+    assert!(!passes_without_seaweedfs(Some("true")));
 }
 
 #[test]

@@ -207,6 +207,77 @@ fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
 }
 
 #[test]
+fn a_piece_that_fails_five_times_leaves_a_hole_and_the_others_go_on() {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    let gate = Gate::closed();
+    let first = Rule::on(Endpoint::Submit).at(Moment::Complete);
+    stage.service.script(first.behind(&gate));
+    let watch = stage.call(["watch"]).start();
+    let held = |log: &Log| log.submits().any(|submit| submit.held);
+    stage.service.wait("the first piece", held);
+    // Where its file was, none can be made again.
+    let third = stage.state().join("spool/1-3.ogg");
+    std::fs::remove_file(&third).unwrap();
+    std::fs::create_dir_all(third.join("in the way")).unwrap();
+    gate.open();
+    eventually("the end of the recording", || {
+        job(&stage, "long.wav")["state"] == "failed"
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    let whole = job(&stage, "long.wav");
+    assert_eq!(whole["reason"], "incomplete");
+    let piece = stage.json(&["show", "4"]);
+    assert_eq!(
+        (&piece["reason"], &piece["failures"]),
+        (&"not_written".into(), &5.into()),
+        "{piece}"
+    );
+    let pieces = whole["pieces"].as_array().unwrap().len();
+    assert_eq!(charges(&stage), pieces - 1);
+    assert!(stage.read("long.txt").contains("[missing from"));
+    std::fs::remove_dir_all(&third).unwrap();
+    let path = stage.at("long.wav");
+    stage.stenod(["retry".as_ref(), path.as_os_str()]).success();
+    stage.stenod(["run"]).success();
+    let paid = stage.service.look(|log| log.ledger().counts());
+    assert!(paid.values().all(|count| *count == 1), "{paid:?}");
+    assert_whole(&stage, "long.json", pieces);
+}
+
+#[test]
+fn cancel_stops_a_recording_while_it_is_cut_and_leaves_nothing_of_it() {
+    let stage = stage();
+    stage.set("large.route", "pieces");
+    stage.put("long.wav", &wav(1, 1800.0));
+    let _watch = stage.call(["watch"]).start();
+    eventually("the first piece in the making", || spooled(&stage) > 0);
+    let path = stage.at("long.wav");
+    let outcome = stage.stenod(["cancel".as_ref(), path.as_os_str()]);
+    outcome.success().says("1 cancelled");
+    eventually("an empty spool", || spooled(&stage) == 0);
+    assert_eq!(job(&stage, "long.wav")["state"], "cancelled");
+    assert_eq!(stage.service.look(|log| log.submits().count()), 0);
+}
+
+#[test]
+fn encoding_tells_how_far_it_is() {
+    let stage = stage_of_pieces();
+    let outcome = stage.stenod(["--json", "run"]).success();
+    let encoded: Vec<f64> = outcome
+        .lines()
+        .iter()
+        .filter_map(|line| line["encoded_seconds"].as_f64())
+        .collect();
+    assert!(encoded.len() >= 3 && encoded.is_sorted(), "{encoded:?}");
+    assert!(
+        encoded.iter().all(|seconds| *seconds <= LONG),
+        "{encoded:?}"
+    );
+}
+
+#[test]
 fn a_recording_in_pieces_is_stopped_but_for_what_is_handed_over_and_can_be_gone_on_with() {
     let stage = stage_of_pieces();
     stage.set("service.jobs", 1);

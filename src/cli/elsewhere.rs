@@ -165,6 +165,9 @@ impl Elsewhere<'_> {
             News::Progress { job, seconds } => {
                 self.teller.report(&Event::Progress { id: job, seconds });
             }
+            News::Encoded { job, seconds } => {
+                self.teller.report(&Event::Encoded { id: job, seconds });
+            }
             News::Uploaded { job, sent, size } => self.teller.report(&Event::Uploaded {
                 id: job,
                 sent,

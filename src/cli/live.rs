@@ -44,9 +44,12 @@ struct Row {
     name: String,
     audio: AudioDuration,
     is_paid: bool,
+    /// Bytes that are to be sent; 0 while that is not known.
     size: u64,
     sent: u64,
     heard: f64,
+    /// Seconds of audio that were encoded again, if it is not sent as it is.
+    encoded: Option<f64>,
     waits: bool,
 }
 
@@ -140,9 +143,19 @@ impl Live {
             return;
         };
         row.sent += bytes;
-        if row.sent >= row.size {
+        if row.size > 0 && row.sent >= row.size {
             self.wait(id);
         } else {
+            row.draw(None);
+        }
+    }
+
+    /// So much of a recording has been encoded again, in seconds of audio.
+    pub(super) fn encoded(&mut self, id: JobId, seconds: f64) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.encoded = Some(seconds);
+            // What comes of it is smaller by an amount that nobody knows yet.
+            row.size = 0;
             row.draw(None);
         }
     }
@@ -181,6 +194,7 @@ impl Live {
             size: job.size,
             sent: 0,
             heard: 0.0,
+            encoded: None,
             waits: false,
         };
         row.draw(None);
@@ -269,16 +283,22 @@ impl Row {
                 }
                 None => "waiting for the service".to_owned(),
             }
+        } else if let (Some(seconds), 0) = (self.encoded, self.sent) {
+            format!("encoding, {seconds:.0} s of {}", self.audio)
         } else {
-            let elapsed = self.bar.elapsed().as_secs().max(1);
-            format!(
-                "uploading, {} of {}, {}/s",
-                route::bytes(self.sent),
-                route::bytes(self.size),
-                route::bytes(self.sent / elapsed)
-            )
+            self.uploading()
         };
         self.bar.set_message(format!("{phase}  {}", self.name));
+    }
+
+    fn uploading(&self) -> String {
+        let sent = route::bytes(self.sent);
+        if self.size == 0 {
+            return format!("uploading, {sent}");
+        }
+        let elapsed = self.bar.elapsed().as_secs().max(1);
+        let (size, pace) = (route::bytes(self.size), route::bytes(self.sent / elapsed));
+        format!("uploading, {sent} of {size}, {pace}/s")
     }
 }
 

@@ -84,6 +84,7 @@ impl Teller {
         match event {
             Event::Job { job, outputs } => self.job(told, job, outputs),
             Event::Progress { id, seconds } => self.progress(told, *id, *seconds),
+            Event::Encoded { id, seconds } => self.encoded(*id, *seconds),
             Event::Uploaded { id, sent, size } => self.uploaded(*id, *sent, *size),
             Event::Sent { id, bytes } => {
                 self.with_live(|live| live.sent(*id, *bytes));
@@ -136,6 +137,15 @@ impl Teller {
             return self.output.line(&line);
         }
         self.with_live(|live| live.heard(id, seconds));
+        Ok(())
+    }
+
+    fn encoded(&self, id: JobId, seconds: f64) -> io::Result<()> {
+        if self.output.json() {
+            let line = json!({"type": "progress", "id": id.0, "encoded_seconds": seconds});
+            return self.output.line(&line);
+        }
+        self.with_live(|live| live.encoded(id, seconds));
         Ok(())
     }
 

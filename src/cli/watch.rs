@@ -112,6 +112,9 @@ impl Reporter for Log {
             Event::Progress { id, seconds } => {
                 tracing::trace!(job = id.0, "{seconds:.0} s of audio done");
             }
+            Event::Encoded { id, seconds } => {
+                tracing::trace!(job = id.0, "{seconds:.0} s of audio encoded");
+            }
             Event::Uploaded { id, sent, size } => {
                 tracing::trace!(job = id.0, "{sent} of {size} bytes uploaded");
             }

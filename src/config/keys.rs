@@ -54,6 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     key("budget", "per_month", Some(r#""0""#)),
     key("budget", "per_file", Some(r#""0""#)),
     key("large", "direct_limit", Some(r#""3 MiB""#)),
+    key("large", "link_limit", Some(r#""500 MB""#)),
     key("large", "shrink", Some("true")),
     key("large", "route", Some(r#""auto""#)),
     key("large", "piece_minutes", Some("10")),

@@ -50,6 +50,8 @@ pub const MAX_THREADS: u32 = 1024;
 
 /// Bytes of a direct body, at most.
 pub const MAX_DIRECT_LIMIT_BYTES: u64 = 1 << 30;
+/// The highest `large.link_limit` in bytes, 80 GB: what the 10,000 parts of an upload hold.
+pub const MAX_LINK_LIMIT_BYTES: u64 = 80_000_000_000;
 
 /// The length of a piece, at most.
 pub const MAX_PIECE: Duration = Duration::from_mins(240);

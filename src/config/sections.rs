@@ -15,8 +15,8 @@ use super::settings::{
 };
 use super::values::{self, Given};
 use super::{
-    Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_PIECE,
-    MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
+    Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_LINK_LIMIT_BYTES,
+    MAX_PIECE, MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
 };
 
 /// The shortest first wait before a poll, and the longest.
@@ -190,6 +190,8 @@ pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
     let is_unset = !table.is_written("direct_limit");
     let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_DIRECT_LIMIT_BYTES;
     let direct_limit = table.read("direct_limit", |given| quantities::size(given, limits));
+    let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_LINK_LIMIT_BYTES;
+    let link_limit = table.read("link_limit", |given| quantities::size(given, limits));
     let shrink = table.read("shrink", values::boolean);
     let route = table.read("route", values::choice);
     let piece = table.read("piece_minutes", |given| quantities::minutes(given, PIECE));
@@ -198,6 +200,7 @@ pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
             _ if is_unset && is_openai => OPENAI_DIRECT_LIMIT_BYTES,
             limit => limit,
         },
+        link_limit: link_limit?,
         shrink: shrink?,
         route: route?,
         piece: piece?,

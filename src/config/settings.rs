@@ -209,6 +209,8 @@ pub struct Budget {
 pub struct Large {
     /// Bytes that a request's body may hold.
     pub direct_limit: u64,
+    /// Bytes that the service fetches by a link.
+    pub link_limit: u64,
     /// Whether speech is encoded again to fit.
     pub shrink: bool,
     /// The way of what does not fit.

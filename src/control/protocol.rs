@@ -150,6 +150,13 @@ pub enum News {
         /// Seconds of audio that are done.
         seconds: f64,
     },
+    /// A recording is being encoded again, or cut.
+    Encoded {
+        /// Which job.
+        job: JobId,
+        /// Seconds of audio that are done.
+        seconds: f64,
+    },
     /// A recording is on its way into the bucket.
     Uploaded {
         /// Which job.

@@ -40,6 +40,7 @@ impl Reporter for Aside {
             }),
             Event::Job { .. }
             | Event::Progress { .. }
+            | Event::Encoded { .. }
             | Event::Uploaded { .. }
             | Event::Sent { .. }
             | Event::Paused(_)
@@ -205,6 +206,9 @@ impl Follower {
             Event::Progress { id, seconds } if self.about.has(id) => {
                 self.told.tell(News::Progress { job: id, seconds });
             }
+            Event::Encoded { id, seconds } if self.about.has(id) => {
+                self.told.tell(News::Encoded { job: id, seconds });
+            }
             Event::Uploaded { id, sent, size } if self.about.has(id) => {
                 self.told.tell(News::Uploaded {
                     job: id,
@@ -220,6 +224,7 @@ impl Follower {
             Event::Sent { .. } => {}
             Event::Job { .. }
             | Event::Progress { .. }
+            | Event::Encoded { .. }
             | Event::Uploaded { .. }
             | Event::Skipped { .. } => {}
         }

@@ -11,9 +11,6 @@ use super::audio::{AudioDuration, AudioFormat, Bitrate, best_bitrate};
 use super::cut::Cutting;
 use super::job::{Obstacle, Provider, Reason, Stage};
 
-/// The most bytes that the service fetches by a link: 500 MB.
-pub const LINK_LIMIT_BYTES: u64 = 500_000_000;
-
 /// How a recording's bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "route", rename_all = "snake_case")]
@@ -372,7 +369,8 @@ pub fn still_leads(route: Route, shape: &Shape, terms: &RouteTerms) -> bool {
         Route::Local => shape.provider == Provider::Local,
         Route::Direct => obstacle(shape, terms).is_none(),
         Route::Shrink { .. } => terms.shrink && shrunk_to(shape, terms.direct_limit).is_some(),
-        Route::Bucket { shrink } => terms.has_bucket && (shrink.is_none() || terms.shrink),
+        Route::Bucket { shrink: None } => terms.has_bucket && links_as_it_is(shape, terms),
+        Route::Bucket { shrink: Some(_) } => terms.has_bucket && terms.shrink,
         Route::Pieces(cut) => terms.shrink && cut.most_bytes <= terms.direct_limit,
     }
 }
@@ -402,12 +400,13 @@ mod tests {
     use super::*;
 
     const LIMIT: u64 = 3 << 20;
+    const LINK_LIMIT: u64 = 500_000_000;
     const MINUTE: u64 = 60_000_000;
 
     fn terms() -> RouteTerms {
         RouteTerms {
             direct_limit: LIMIT,
-            link_limit: LINK_LIMIT_BYTES,
+            link_limit: LINK_LIMIT,
             shrink: true,
             preference: Preference::Auto,
             has_bucket: false,

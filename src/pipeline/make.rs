@@ -10,8 +10,8 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
 use super::spool::{Hashed, Made, Spool};
+use super::{Event, Pipeline};
 use crate::delivery::Stamp;
 use crate::domain::audio::{AudioDuration, Bitrate};
 use crate::domain::cut::{Cutting, Stretch};
@@ -22,6 +22,9 @@ use crate::media::shrink::{ShrinkError, shrink};
 use crate::media::split::{Piece, copy_stretch, split};
 use crate::queue::NewPiece;
 use crate::source;
+
+/// How much sound is encoded between two reports of progress: 15 s.
+const PROGRESS_STEP: AudioDuration = AudioDuration::from_micros(15_000_000);
 
 /// Why nothing was made.
 #[derive(Debug, thiserror::Error)]
@@ -132,9 +135,16 @@ impl Maker<'_> {
         }
     }
 
-    /// Goes on until stenod or the job is being stopped.
+    /// Tells how far it is, and goes on until stenod or the job is being stopped.
     fn heed(&self) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
-        |_| {
+        let mut told = AudioDuration::default();
+        move |done| {
+            if done.micros().saturating_sub(told.micros()) >= PROGRESS_STEP.micros() {
+                told = done;
+                let (id, seconds) = (self.job.id, done.seconds());
+                let event = Event::Encoded { id, seconds };
+                self.pipeline.reporter.report(&event);
+            }
             if self.pipeline.stop.is_cancelled() || self.called_off.is_cancelled() {
                 ControlFlow::Break(())
             } else {

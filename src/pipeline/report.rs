@@ -26,6 +26,13 @@ pub enum Event {
         /// Seconds of audio that are done.
         seconds: f64,
     },
+    /// A recording is being encoded again, or cut.
+    Encoded {
+        /// Which.
+        id: JobId,
+        /// Seconds of audio that are done.
+        seconds: f64,
+    },
     /// A recording is on its way into the bucket.
     Uploaded {
         /// Whose.

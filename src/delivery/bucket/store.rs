@@ -287,10 +287,7 @@ fn connect(endpoint: &str) -> Result<(Client, Connector), OpenError> {
             .parse()
             .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
     let client = client(is_loopback).map_err(OpenError::Tls)?;
-    let connector = Connector {
-        client: client.clone(),
-        storage_host: host.to_owned(),
-    };
+    let connector = Connector::new(client.clone(), host);
     Ok((client, connector))
 }
 

@@ -94,8 +94,17 @@ impl Progress {
 /// Gives the crate our client, whatever it asks for.
 #[derive(Debug)]
 pub(super) struct Connector {
-    pub(super) client: Client,
-    pub(super) storage_host: String,
+    client: Client,
+    storage_host: String,
+}
+
+impl Connector {
+    pub(super) fn new(client: Client, storage_host: &str) -> Self {
+        Self {
+            client,
+            storage_host: storage_host.to_owned(),
+        }
+    }
 }
 
 impl HttpConnector for Connector {
@@ -103,6 +112,7 @@ impl HttpConnector for Connector {
         Ok(HttpClient::new(Wire {
             client: self.client.clone(),
             storage_host: self.storage_host.clone(),
+            stall: STALL,
         }))
     }
 }
@@ -138,6 +148,8 @@ fn install_tls() {
 struct Wire {
     client: Client,
     storage_host: String,
+    /// A connection that takes no byte for this long is given up.
+    stall: Duration,
 }
 
 #[async_trait]
@@ -185,7 +197,7 @@ impl Wire {
         }
         tokio::select! {
             answer = answer_to(&self.client, request) => answer,
-            stalled = stalled(watched) => Err(stalled),
+            stalled = stalled(watched, self.stall) => Err(stalled),
             () = tokio::time::sleep(limit) => Err(BucketError::Stalled(limit)),
         }
     }
@@ -227,13 +239,13 @@ fn counted(
 }
 
 /// Comes back when the body has not moved for too long; never once it has left whole.
-async fn stalled(mut watched: watch::Receiver<u64>) -> BucketError {
+async fn stalled(mut watched: watch::Receiver<u64>, stall: Duration) -> BucketError {
     loop {
-        match tokio::time::timeout(STALL, watched.changed()).await {
+        match tokio::time::timeout(stall, watched.changed()).await {
             Ok(Ok(())) => {}
             // The body is gone whole, or there is none; the deadline watches over the answer.
             Ok(Err(_)) => std::future::pending().await,
-            Err(_) => return BucketError::Stalled(STALL),
+            Err(_) => return BucketError::Stalled(stall),
         }
     }
 }
@@ -320,5 +332,73 @@ fn no_answer(error: reqwest::Error) -> BucketError {
         BucketError::Unreachable(text)
     } else {
         BucketError::Broken(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::client::HttpRequestBody;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn put(address: std::net::SocketAddr, body: Bytes) -> Result<HttpResponse, HttpError> {
+        let wire = Wire {
+            client: client(true).unwrap(),
+            storage_host: "127.0.0.1".to_owned(),
+            stall: Duration::from_millis(200),
+        };
+        let mut request = HttpRequest::new(HttpRequestBody::from(body));
+        *request.method_mut() = Method::PUT;
+        *request.uri_mut() = format!("http://{address}/part").parse().unwrap();
+        wire.call(request).await
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_takes_no_more_bytes_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let held = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 1 << 16]).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        // More than the buffers of a connection hold.
+        let body = Bytes::from(vec![0; 64 << 20]);
+        let answer = tokio::select! {
+            answer = put(address, body) => answer,
+            () = held => unreachable!(),
+        };
+        let error = answer.unwrap_err();
+        let error = error.source().unwrap().downcast_ref::<BucketError>();
+        assert!(matches!(error, Some(BucketError::Stalled(_))), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_byte_that_moves_begins_the_wait_anew() {
+        let (moved, watched) = watch::channel(0);
+        let begun = tokio::time::Instant::now();
+        let almost = STALL - Duration::from_secs(1);
+        let mover = async {
+            for bytes in 1..=5 {
+                tokio::time::sleep(almost).await;
+                moved.send_replace(bytes);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            error = stalled(watched, STALL) => assert!(matches!(error, BucketError::Stalled(STALL))),
+            () = mover => unreachable!(),
+        }
+        assert_eq!(begun.elapsed(), almost * 5 + STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_left_whole_is_not_watched_any_more() {
+        let (moved, watched) = watch::channel(0);
+        drop(moved);
+        let waited = tokio::time::timeout(STALL * 3, stalled(watched, STALL)).await;
+        assert!(waited.is_err());
     }
 }
