@@ -40,7 +40,8 @@ impl Said {
         self.no_speech_probability > NO_SPEECH && self.mean_log_probability < PLAUSIBLE
     }
 
-    fn is_plausible(&self) -> bool {
+    /// Whether it can be taken for what was said.
+    pub(crate) fn is_plausible(&self) -> bool {
         !self.looped && self.mean_log_probability >= PLAUSIBLE
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Run<'a, E> {
     progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     rules: Rules,
     segments: Vec<Segment>,
+    /// By the model there is no more speech here, but something is as loud.
+    in_doubt: bool,
 }
 
 impl<'a, E> Run<'a, E> {
@@ -47,6 +49,7 @@ impl<'a, E> Run<'a, E> {
             progress,
             rules: Rules::new(&recogniser.config, &recogniser.vocabulary),
             segments: Vec::new(),
+            in_doubt: false,
         })
     }
 
@@ -80,7 +83,8 @@ impl<'a, E> Run<'a, E> {
         let memory = self.hear(at)?;
         let language = self.find_language(&memory);
         let said = self.say(at, &memory, language)?;
-        if said.is_silence() {
+        let is_doubted = std::mem::take(&mut self.in_doubt);
+        if said.is_silence() || (is_doubted && !said.is_plausible()) {
             return Ok(content);
         }
         let specials = &self.recogniser.vocabulary.specials;
@@ -104,9 +108,9 @@ impl<'a, E> Run<'a, E> {
             }
         }
         // After a short sentence the model may close the window although others follow.
-        Ok(silent_from
-            .filter(|&from| goes_on_as_loud(self.audio.window(at), from))
-            .unwrap_or(advance))
+        let unheard = silent_from.filter(|&from| goes_on_as_loud(self.audio.window(at), from));
+        self.in_doubt = unheard.is_some();
+        Ok(unheard.unwrap_or(advance))
     }
 
     /// Encodes the window at sample `at`.

@@ -147,6 +147,24 @@ fn speech_after_a_long_silence_is_found_with_its_time() {
 }
 
 #[test]
+fn nothing_is_heard_in_a_rumble_as_loud_as_the_speech_before_it() {
+    let mut samples = speech("librivox-0870.wav");
+    let (mut state, mut level) = (1_u64, 0.0_f32);
+    let rumble = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let random = (state >> 40) as f32 / (1 << 23) as f32 - 1.0;
+        level = 0.95 * level + 0.02 * random;
+        level
+    });
+    samples.extend(rumble.take(20 * RATE));
+    let recognition = transcribe(&samples, 2);
+    let errors = word_error_rate(DASHWOOD, &text(&recognition));
+    assert!(errors <= 4.0, "{errors} %: {recognition:?}");
+}
+
+#[test]
 fn silence_and_nothing_at_all_give_an_empty_recognition() {
     for seconds in [0, 1, 65] {
         let recognition = transcribe(&vec![0.0; seconds * RATE], 1);
