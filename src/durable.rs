@@ -11,6 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags};
 
@@ -48,12 +49,17 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     sync_folder(target)
 }
 
-/// Files that are written together: two syncs of a file system instead of two for each file.
+/// Files that are written together, by any number of threads: two syncs of a file system instead of two
+/// for each file.
 ///
 /// As with [`write()`], none appears before its bytes are on the disk, and after success all survive a
 /// power cut.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Batch(Mutex<Together>);
+
+/// What a batch holds by now.
+#[derive(Debug, Default)]
+struct Together {
     drafts: Vec<Drafted>,
     targets: HashSet<PathBuf>,
     /// A folder of each file system, by its device.
@@ -68,28 +74,22 @@ struct Drafted {
 }
 
 impl Batch {
-    /// Whether a file is to be written to `target` already.
-    pub fn holds(&self, target: &Path) -> bool {
-        self.targets.contains(target)
+    fn together(&self) -> MutexGuard<'_, Together> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the draft of one file.
     ///
     /// # Errors
     /// Any error of the file system; [`io::ErrorKind::AlreadyExists`] for a second file of one name.
-    pub fn add(&mut self, target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
-        if self.holds(target) {
-            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-        }
-        let folder = folder_of(target);
-        // Opened before anything is written: the system tells of a failed write who had it open then.
-        if let Entry::Vacant(free) = self.systems.entry(folder.metadata()?.dev()) {
-            free.insert(File::open(folder)?);
-        }
+    pub fn add(&self, target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+        self.claim(target)?;
         let draft = draft_path(target);
-        fill_draft(&draft, bytes, USUAL_MODE).map_err(|error| remove_after(&draft, error))?;
-        self.targets.insert(target.to_owned());
-        self.drafts.push(Drafted {
+        if let Err(error) = fill_draft(&draft, bytes, USUAL_MODE) {
+            self.together().targets.remove(target);
+            return Err(remove_after(&draft, error));
+        }
+        self.together().drafts.push(Drafted {
             target: target.to_owned(),
             draft,
             existing,
@@ -97,9 +97,26 @@ impl Batch {
         Ok(())
     }
 
-    /// Puts every file in its place; says of each whether it is there, in the order in which they came.
-    pub fn finish(self) -> Vec<(PathBuf, io::Result<()>)> {
-        let drafted = self.sync();
+    /// Takes a name for whoever asks first, and opens its file system.
+    fn claim(&self, target: &Path) -> io::Result<()> {
+        let folder = folder_of(target);
+        let device = folder.metadata()?.dev();
+        let mut together = self.together();
+        // Opened before anything is written: the system tells of a failed write who had it open then.
+        if let Entry::Vacant(free) = together.systems.entry(device) {
+            free.insert(File::open(folder)?);
+        }
+        if together.targets.insert(target.to_owned()) {
+            Ok(())
+        } else {
+            Err(io::Error::from(io::ErrorKind::AlreadyExists))
+        }
+    }
+
+    /// Puts every file in its place, after which the batch is empty; says of each whether it is there.
+    pub fn finish(&self) -> HashMap<PathBuf, io::Result<()>> {
+        let together = std::mem::take(&mut *self.together());
+        let drafted = together.sync();
         let put_one = |one: &Drafted| {
             let made = match &drafted {
                 Ok(()) => put(&one.draft, &one.target, one.existing),
@@ -107,16 +124,18 @@ impl Batch {
             };
             made.map_err(|error| remove_after(&one.draft, error))
         };
-        let mut results: Vec<_> = self.drafts.iter().map(put_one).collect();
-        if let Err(error) = self.sync() {
+        let mut results: Vec<_> = together.drafts.iter().map(put_one).collect();
+        if let Err(error) = together.sync() {
             for result in results.iter_mut().filter(|result| result.is_ok()) {
                 *result = Err(again(&error));
             }
         }
-        let targets = self.drafts.into_iter().map(|one| one.target);
+        let targets = together.drafts.into_iter().map(|one| one.target);
         targets.zip(results).collect()
     }
+}
 
+impl Together {
     fn sync(&self) -> io::Result<()> {
         for system in self.systems.values() {
             rustix::fs::syncfs(system)?;
@@ -368,7 +387,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         write(&at("theirs"), b"theirs", Existing::Keep).unwrap();
         write(&at("ours"), b"old", Existing::Keep).unwrap();
-        let mut batch = Batch::default();
+        let batch = Batch::default();
         batch.add(&at("theirs"), b"new", Existing::Keep).unwrap();
         batch.add(&at("ours"), b"new", Existing::Replace).unwrap();
         batch.add(&at("free"), b"new", Existing::Keep).unwrap();
@@ -378,23 +397,44 @@ mod tests {
         assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
         assert!(batch.add(&at("no/where"), b"", Existing::Keep).is_err());
         assert_eq!(std::fs::read(at("ours")).unwrap(), b"old");
-        let kinds: Vec<_> = batch
+        let kinds: HashMap<_, _> = batch
             .finish()
             .into_iter()
             .map(|(path, result)| (path, result.map_err(|error| error.kind())))
             .collect();
         let taken = io::ErrorKind::AlreadyExists;
-        assert_eq!(
-            kinds,
-            [
-                (at("theirs"), Err(taken)),
-                (at("ours"), Ok(())),
-                (at("free"), Ok(()))
-            ]
-        );
+        let expected = [
+            (at("theirs"), Err(taken)),
+            (at("ours"), Ok(())),
+            (at("free"), Ok(())),
+        ];
+        assert_eq!(kinds, HashMap::from(expected));
         assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
         assert_eq!(std::fs::read(at("free")).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["free", "ours", "theirs"]);
+    }
+
+    #[test]
+    fn of_threads_that_want_one_name_one_gets_it_and_its_bytes_stand_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("talk.txt");
+        let batch = Batch::default();
+        let wins: Vec<String> = std::thread::scope(|scope| {
+            let add = |number: usize| {
+                let bytes = format!("by thread {number}");
+                let added = batch.add(&target, bytes.as_bytes(), Existing::Keep);
+                added.is_ok().then_some(bytes)
+            };
+            let threads: Vec<_> = (0..8)
+                .map(|number| scope.spawn(move || add(number)))
+                .collect();
+            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+            ended.flatten().collect()
+        });
+        assert_eq!(wins.len(), 1);
+        assert!(batch.finish().into_values().all(|result| result.is_ok()));
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), wins[0]);
+        assert_eq!(names(folder.path()), ["talk.txt"]);
     }
 
     #[test]

@@ -342,6 +342,7 @@ pub async fn open(
         pauses: Arc::new(Pauses::default()),
         prices: Arc::default(),
         in_flight: Arc::default(),
+        pen: Arc::default(),
         pulse: Arc::default(),
         reporter,
         bell: Arc::new(Notify::new()),

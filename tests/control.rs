@@ -309,6 +309,8 @@ fn orders_say_the_same_whether_somebody_is_at_work_or_not() {
 #[test]
 fn a_run_takes_orders_but_neither_more_recordings_nor_other_settings() {
     let stage = stage();
+    stage.put("first.wav", &wav(3, 0.3));
+    stage.stenod(["run", "--yes"]).success();
     let gate = Gate::closed();
     stage.set("service.jobs", 1);
     stage
@@ -330,9 +332,13 @@ fn a_run_takes_orders_but_neither_more_recordings_nor_other_settings() {
         .says("1 cancelled");
     stage.stenod(["run", "--yes"]).code(11).says("run");
     stage.stenod(["reload"]).code(11).says("run");
+    stage
+        .stenod(["render", "-f", "srt"])
+        .success()
+        .says("first.srt");
     gate.open();
     run.outcome().code(0);
-    assert_eq!(charges(&stage), 1);
+    assert_eq!(charges(&stage), 2);
     assert_eq!(job(&stage, waiting)["state"], "cancelled");
 }
 

@@ -300,15 +300,39 @@ fn a_folder_that_cannot_be_written_is_said_and_the_others_are_written() {
 }
 
 #[test]
-fn while_a_daemon_holds_the_table_names_are_listed_and_nothing_else_is_done() {
+fn a_daemon_writes_formats_and_names_for_whoever_asks_and_keeps_them() {
     let stage = transcribed("txt,json");
-    let mut watch = stage.call(["watch"]).start();
+    let mut watch = stage.call(["watch", "-f", "txt,json"]).start();
     watch.until("the daemon", || stage.json(&["status"])["running"] == true);
-    render(&stage, &[]).code(11).says("holds");
-    speakers(&stage, &[]).success().says("Speaker 1");
-    speakers(&stage, &["Speaker 1=Ada"]).code(11);
+    let before = requests(&stage);
+    render(&stage, &["-f", "srt,vtt"])
+        .success()
+        .says("talk.srt")
+        .says("2 files written");
+    speakers(&stage, &["Speaker 1=Ada", "Speaker 2=Charles"])
+        .success()
+        .says("Ada");
+    for suffix in ["txt", "json", "diarization.json"] {
+        assert!(stage.read(format!("talk.{suffix}")).contains("Charles"));
+    }
+    render(&stage, &[]).success().says("0 files written");
+    // Elsewhere, and what is wrong, are answered as they are without a daemon.
+    let tree = stage.root().join("tree");
+    render(&stage, &["-f", "md", "-o", tree.to_str().unwrap()]).success();
+    assert!(tree.join("talk.md").exists() && !stage.at("talk.md").exists());
+    render(&stage, &["/nowhere"]).code(1).says("no job");
+    fs::write(stage.at("talk.srt"), "edited").unwrap();
+    render(&stage, &["-f", "srt"]).success().says("talk.2.srt");
+    assert_eq!(stage.read("talk.srt"), "edited");
+    let names = speakers(&stage, &["--json"]).success().stdout;
+    assert!(names.contains("Charles"), "{names}");
     watch.terminate();
     watch.outcome().no_panic();
+    assert_eq!(requests(&stage), before, "it went over the network");
+    // The table knows what the daemon wrote: nothing of it counts as edited.
+    speakers(&stage, &["Speaker 1=", "Speaker 2="]).success();
+    assert!(!stage.at("talk.2.txt").exists());
+    assert!(!stage.read("talk.json").contains("Charles"));
 }
 
 #[test]

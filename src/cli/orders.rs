@@ -115,9 +115,12 @@ pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
     let notes = if is_running {
         match carry_out(session, &config, &Order::Reload).await? {
             Answer::Reloaded(notes) => notes,
-            Answer::Changed { .. } | Answer::Paused(_) | Answer::Resumed(_) | Answer::Ran(_) => {
-                return Err(unexpected());
-            }
+            Answer::Changed { .. }
+            | Answer::Paused(_)
+            | Answer::Resumed(_)
+            | Answer::Ran(_)
+            | Answer::Speakers
+            | Answer::Rendered(_) => return Err(unexpected()),
         }
     } else {
         Vec::new()

@@ -3,21 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
-use super::{Failure, RenderArguments, Session, exit, show, view};
+use super::{Failure, RenderArguments, Session, exit, orders, show, view};
 use crate::config::Config;
+use crate::control::{Answer, LeftFile, Order, RenderGroup, RenderOrder, Rendered};
+use crate::domain::format::Format;
 use crate::domain::job::{Job, Publication, State};
-use crate::notes::Notes;
-use crate::pipeline::{Left, RenderOptions, RenderReport, ToRender, render_again};
-use crate::queue::{Queue, Reader};
+use crate::queue::Reader;
 use crate::session;
 
 /// The most lines of one kind that are said one by one.
 const MOST_LINES: usize = 5;
+/// The most recordings that are ordered at once, so that whoever is at work is not held up for long.
+const LARGEST_ORDER: usize = 512;
+
+/// How outputs are written again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct How {
+    /// These formats alone, instead of all that are published.
+    only: Option<Vec<Format>>,
+    /// A tree that they are written into, instead of where they were.
+    output_dir: Option<PathBuf>,
+}
 
 pub(super) async fn execute(
     session: &mut Session,
@@ -27,7 +37,7 @@ pub(super) async fn execute(
     session.overrides.formats = arguments.formats;
     session.overrides.output_dir = arguments.output_dir.clone();
     let config = session.config()?;
-    let options = RenderOptions {
+    let how = How {
         only: chosen.then(|| config.transcribe.formats.clone()),
         output_dir: arguments
             .output_dir
@@ -41,30 +51,44 @@ pub(super) async fn execute(
     if jobs.is_empty() && unfinished == 0 {
         return nothing(session);
     }
-    let queue = Arc::new(Queue::open(&config.state_dir, session.clock.now())?);
-    let report = render(session, &queue, &config, jobs, &options).await?;
+    let report = render(session, &config, jobs, &how).await?;
     say(session, &report, unfinished)?;
     Ok(code(&report))
 }
 
-/// Writes the outputs of these jobs again, as the configuration has them by now.
+/// Has the outputs of these jobs written again, as the configuration has them by now, by whoever holds the
+/// state.
 ///
 /// # Errors
-/// Any error of the table.
+/// [`Failure`] where whoever holds the state refuses or does not listen, or the table fails.
 pub(super) async fn render(
     session: &Session,
-    queue: &Arc<Queue>,
     config: &Config,
     jobs: Vec<Job>,
-    options: &RenderOptions,
-) -> Result<RenderReport, Failure> {
-    let jobs = to_render(config, jobs);
-    let notes = Arc::new(Notes::default());
-    Ok(render_again(queue, &notes, &session.clock, jobs, options).await?)
+    how: &How,
+) -> Result<Rendered, Failure> {
+    let mut report = Rendered::default();
+    for some in jobs.chunks(LARGEST_ORDER) {
+        let order = Order::Render(RenderOrder {
+            groups: groups(config, some),
+            only: how.only.clone(),
+            output_dir: how.output_dir.as_deref().map(Into::into),
+        });
+        match orders::carry_out(session, config, &order).await? {
+            Answer::Rendered(more) => report.add(more),
+            Answer::Changed { .. }
+            | Answer::Paused(_)
+            | Answer::Resumed(_)
+            | Answer::Reloaded(_)
+            | Answer::Ran(_)
+            | Answer::Speakers => return Err(orders::unexpected()),
+        }
+    }
+    Ok(report)
 }
 
 /// The exit code of what was written again.
-pub(super) fn code(report: &RenderReport) -> u8 {
+pub(super) fn code(report: &Rendered) -> u8 {
     if report.failed.is_empty() {
         exit::DONE
     } else {
@@ -76,7 +100,7 @@ fn nothing(session: &Session) -> Result<u8, Failure> {
     if session.output.json() {
         session
             .output
-            .document(&document(&RenderReport::default(), 0))?;
+            .document(&document(&Rendered::default(), 0))?;
     } else {
         session
             .output
@@ -125,31 +149,39 @@ fn named(reader: &Reader<'_>, path: &Path) -> Result<(Vec<Job>, usize), Failure>
     }
 }
 
-fn to_render(config: &Config, jobs: Vec<Job>) -> Vec<ToRender> {
-    let mut by_folder: HashMap<PathBuf, Publication> = HashMap::new();
-    let with_publication = |job: Job| {
-        let folder = job.source.parent().unwrap_or(&job.source).to_owned();
-        let wanted = by_folder.entry(folder).or_insert_with(|| {
-            let folder = config.for_path(&job.source);
-            session::publication(&folder.transcribe)
+/// The jobs, those together of which the same is to be published.
+fn groups(config: &Config, jobs: &[Job]) -> Vec<RenderGroup> {
+    let mut by_folder: HashMap<&Path, usize> = HashMap::new();
+    let mut groups: Vec<RenderGroup> = Vec::new();
+    for job in jobs {
+        let folder = job.source.parent().unwrap_or(&job.source);
+        let place = *by_folder.entry(folder).or_insert_with(|| {
+            let wanted = session::publication(&config.for_path(&job.source).transcribe);
+            place_of(&mut groups, wanted)
         });
-        ToRender {
-            publication: job.publication.brought_up_to(wanted),
-            job,
+        if let Some(group) = groups.get_mut(place) {
+            group.jobs.push(job.id);
         }
-    };
-    jobs.into_iter().map(with_publication).collect()
+    }
+    groups
+}
+
+fn place_of(groups: &mut Vec<RenderGroup>, wanted: Publication) -> usize {
+    let found = groups.iter().position(|group| group.wanted == wanted);
+    found.unwrap_or_else(|| {
+        groups.push(RenderGroup {
+            wanted,
+            jobs: Vec::new(),
+        });
+        groups.len() - 1
+    })
 }
 
 /// Says what was written and what was left.
 ///
 /// # Errors
 /// Where nobody reads any more.
-pub(super) fn say(
-    session: &Session,
-    report: &RenderReport,
-    unfinished: usize,
-) -> Result<(), Failure> {
+pub(super) fn say(session: &Session, report: &Rendered, unfinished: usize) -> Result<(), Failure> {
     if session.output.json() {
         session.output.document(&document(report, unfinished))?;
         return Ok(());
@@ -157,12 +189,12 @@ pub(super) fn say(
     let lines: String = report
         .written
         .iter()
-        .map(|(_, written)| shown(&written.path) + "\n")
+        .map(|written| shown(&PathBuf::from(written.path.clone())) + "\n")
         .collect();
     session.output.data(&lines)?;
-    for (_, written) in &report.written {
+    for written in &report.written {
         if let Some(note) = &written.note {
-            let path = shown(&written.path);
+            let path = shown(&PathBuf::from(written.path.clone()));
             session.output.say(&format!("{path}: {}", clean(note)))?;
         }
     }
@@ -184,8 +216,8 @@ pub(super) fn say(
 }
 
 /// What was left, alike things together.
-fn say_left(session: &Session, what: &str, left: &[Left]) -> io::Result<()> {
-    let mut alike: BTreeMap<(String, &str), Vec<&Left>> = BTreeMap::new();
+fn say_left(session: &Session, what: &str, left: &[LeftFile]) -> io::Result<()> {
+    let mut alike: BTreeMap<(String, &str), Vec<&LeftFile>> = BTreeMap::new();
     for one in left {
         let format = one.format.map(|format| format.to_string());
         let kind = (format.unwrap_or_default(), one.why.as_str());
@@ -199,7 +231,7 @@ fn say_left(session: &Session, what: &str, left: &[Left]) -> io::Result<()> {
         };
         let why = clean(why);
         for one in ones.iter().take(MOST_LINES) {
-            let path = shown(&one.path);
+            let path = shown(&PathBuf::from(one.path.clone()));
             session
                 .output
                 .say(&format!("{what}{format} {path}: {why}"))?;
@@ -214,12 +246,12 @@ fn say_left(session: &Session, what: &str, left: &[Left]) -> io::Result<()> {
     Ok(())
 }
 
-fn document(report: &RenderReport, unfinished: usize) -> Value {
-    let left = |left: &Vec<Left>| -> Value {
+fn document(report: &Rendered, unfinished: usize) -> Value {
+    let left = |left: &[LeftFile]| -> Value {
         left.iter()
             .map(|one| {
                 json!({
-                    "path": view::path(&one.path), "format": one.format,
+                    "path": view::path(&PathBuf::from(one.path.clone())), "format": one.format,
                     "reason": one.code, "message": one.why,
                 })
             })
@@ -228,8 +260,9 @@ fn document(report: &RenderReport, unfinished: usize) -> Value {
     let written: Value = report
         .written
         .iter()
-        .map(|(format, written)| {
-            json!({"path": view::path(&written.path), "format": format, "note": written.note})
+        .map(|written| {
+            let path = PathBuf::from(written.path.clone());
+            json!({"path": view::path(&path), "format": written.format, "note": written.note})
         })
         .collect();
     json!({

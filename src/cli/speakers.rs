@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
-use super::{Failure, Session, SpeakersArguments, exit, render, show, view};
+use super::{Failure, Session, SpeakersArguments, exit, orders, render, show, view};
+use crate::control::{Answer, Order};
 use crate::domain::audio::AudioDuration;
 use crate::domain::cast::{self, Cast, Person};
 use crate::domain::job::{Job, Stage};
 use crate::domain::style::Style;
 use crate::domain::transcript::{Span, Transcript};
 use crate::notes::Notes;
-use crate::pipeline::{RenderOptions, plain};
-use crate::queue::{Queue, Reader};
+use crate::pipeline::plain;
+use crate::queue::Reader;
 
 /// How much of a first sentence is shown, in characters.
 const SHOWN_OF_A_SENTENCE: usize = 60;
@@ -49,13 +49,15 @@ pub(super) async fn execute(
         changes.extend(given.iter().cloned());
         talk.own.extend(given);
     }
-    let queue = Arc::new(Queue::open(&config.state_dir, session.clock.now())?);
-    queue
-        .set_names(talk.job.id, changes.into_iter().collect())
-        .await?;
-    let options = RenderOptions::default();
+    let order = Order::Speakers {
+        job: talk.job.id,
+        names: changes.into_iter().collect(),
+    };
+    let Answer::Speakers = orders::carry_out(session, &config, &order).await? else {
+        return Err(orders::unexpected());
+    };
     let jobs = vec![talk.job.clone()];
-    let report = render::render(session, &queue, &config, jobs, &options).await?;
+    let report = render::render(session, &config, jobs, &render::How::default()).await?;
     if session.output.json() {
         talk.say(session)?;
     } else {

@@ -7,6 +7,7 @@ mod address;
 mod client;
 mod lines;
 mod protocol;
+mod rendering;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ pub use protocol::{
     Answer, Ended, Held, Left, Message, Named, News, Order, Refusal, RefusalKind, Request,
     RunFlags, RunOrder, Taken, VERSION,
 };
+pub use rendering::{LeftFile, RenderGroup, RenderOrder, Rendered, WrittenFile};
 pub use server::{Desk, Server, Told, told};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rendering::{RenderOrder, Rendered};
 use crate::domain::job::JobId;
 
 /// The version of this protocol; another one is refused, never guessed at.
@@ -55,6 +56,15 @@ pub enum Order {
     Reload,
     /// Take recordings in, work on them, and tell what becomes of them.
     Run(RunOrder),
+    /// Give labels of a job's speakers names; an empty one takes the name away.
+    Speakers {
+        /// Which job.
+        job: JobId,
+        /// Labels and names.
+        names: Vec<(String, String)>,
+    },
+    /// Write outputs of done jobs again.
+    Render(RenderOrder),
 }
 
 /// What a run is to take in.
@@ -216,6 +226,10 @@ pub enum Answer {
     Reloaded(Vec<String>),
     /// A run is over.
     Ran(Taken),
+    /// The speakers have these names.
+    Speakers,
+    /// Outputs were written again.
+    Rendered(Rendered),
 }
 
 /// A job that an order leaves as it is.

@@ -34,7 +34,12 @@ impl Desk for Echo {
                         left: Vec::new(),
                     })
                 }
-                Order::Reload | Order::Retry { .. } | Order::Pause { .. } | Order::Run(_) => {
+                Order::Reload
+                | Order::Retry { .. }
+                | Order::Pause { .. }
+                | Order::Run(_)
+                | Order::Speakers { .. }
+                | Order::Render(_) => {
                     Err(Refusal::new(RefusalKind::Impossible, "not here").hint("elsewhere"))
                 }
             }

@@ -21,7 +21,7 @@ use crate::control::{self, Answer, Order, Refusal, RefusalKind, Server, Told};
 use crate::pipeline::{Chosen, Event, Pipeline, PipelineError, Reporter, Table};
 use crate::queue::{PauseReason, Queue};
 use crate::supervise::TaskPanicked;
-use words::{changed, failed, held};
+use words::{changed, failed, held, rendered, to_render};
 
 /// Events that wait for whoever follows a run; who is too slow looks at the table instead.
 const EVENTS_AHEAD: usize = 1024;
@@ -109,7 +109,9 @@ impl Desk {
             order @ (Order::Retry { .. }
             | Order::Cancel { .. }
             | Order::Pause { .. }
-            | Order::Resume) => {
+            | Order::Resume
+            | Order::Speakers { .. }
+            | Order::Render(_)) => {
                 let pipeline = self.pipeline();
                 at_table(Table::at_work(&pipeline), order).await
             }
@@ -166,6 +168,14 @@ async fn at_table(table: Table<'_>, order: Order) -> Result<Answer, Refusal> {
             let reasons = table.release().await.map_err(failed)?;
             let names = reasons.into_iter().map(PauseReason::as_str);
             Ok(Answer::Resumed(names.map(str::to_owned).collect()))
+        }
+        Order::Speakers { job, names } => {
+            table.name_speakers(job, names).await.map_err(failed)?;
+            Ok(Answer::Speakers)
+        }
+        Order::Render(order) => {
+            let (jobs, options) = to_render(order);
+            Ok(rendered(table.render(jobs, options).await.map_err(failed)?))
         }
         Order::Reload | Order::Run(_) => Err(Refusal::new(
             RefusalKind::Impossible,

@@ -1,8 +1,12 @@
 //! From what the pipeline says to what goes over the wire, and back.
 
+use std::path::PathBuf;
+
 use crate::config::{ConfigErrors, Mistake, Place};
-use crate::control::{Answer, Held, Left, Refusal, RefusalKind};
-use crate::pipeline::{Changed, PipelineError};
+use crate::control::{
+    Answer, Held, Left, LeftFile, Refusal, RefusalKind, RenderOrder, Rendered, WrittenFile,
+};
+use crate::pipeline::{Changed, NotWritten, PipelineError, RenderOptions, RenderReport, ToRender};
 use crate::queue::{Pause, PauseReason, QueueError};
 use crate::session::{OpenError, SetupError};
 
@@ -15,6 +19,49 @@ pub(super) fn changed(changed: Changed) -> Answer {
         left: left.collect(),
         changed: changed.changed,
     }
+}
+
+/// The jobs that an order names, and how they are to be written.
+pub(super) fn to_render(order: RenderOrder) -> (Vec<ToRender>, RenderOptions) {
+    let jobs = order.groups.into_iter().flat_map(|group| {
+        let wanted = group.wanted;
+        group.jobs.into_iter().map(move |job| ToRender {
+            job,
+            wanted: wanted.clone(),
+        })
+    });
+    let options = RenderOptions {
+        only: order.only,
+        output_dir: order.output_dir.map(PathBuf::from),
+    };
+    (jobs.collect(), options)
+}
+
+pub(super) fn rendered(report: RenderReport) -> Answer {
+    let written = report
+        .written
+        .into_iter()
+        .map(|(format, written)| WrittenFile {
+            path: written.path.as_path().into(),
+            format,
+            note: written.note,
+        });
+    let left = |left: Vec<NotWritten>| {
+        let left = left.into_iter().map(|one| LeftFile {
+            path: one.path.as_path().into(),
+            format: one.format,
+            code: one.code.to_owned(),
+            why: one.why,
+        });
+        left.collect()
+    };
+    Answer::Rendered(Rendered {
+        recordings: report.recordings,
+        written: written.collect(),
+        unchanged: report.unchanged,
+        left: left(report.left),
+        failed: left(report.failed),
+    })
 }
 
 pub(super) fn held(pause: &Pause) -> Held {

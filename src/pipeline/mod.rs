@@ -43,7 +43,7 @@ pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use prices::Prices;
 pub use pulse::Pulse;
-pub use render::{Left, RenderOptions, RenderReport, ToRender, render_again};
+pub use render::{NotWritten, Pen, RenderOptions, RenderReport, ToRender};
 pub use report::{Event, Reporter, Silent};
 pub use spool::Spool;
 
@@ -147,6 +147,8 @@ pub struct Pipeline {
     pub prices: Arc<Prices>,
     /// The submits that a person may stop.
     pub in_flight: Arc<InFlight>,
+    /// Who writes outputs just now.
+    pub pen: Arc<Pen>,
     /// Signs of life.
     pub pulse: Arc<Pulse>,
     /// Who is told.

@@ -112,9 +112,9 @@ pub struct Changed {
 /// A table, and whoever is at work on it in this process.
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
-    queue: &'a Queue,
-    at_work: Option<&'a Pipeline>,
-    now: Timestamp,
+    pub(super) queue: &'a Queue,
+    pub(super) at_work: Option<&'a Pipeline>,
+    pub(super) now: Timestamp,
 }
 
 impl<'a> Table<'a> {
@@ -290,10 +290,11 @@ fn choose(reader: &Reader<'_>, chosen: &Chosen) -> Result<Vec<JobId>, QueueError
 mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
+    use std::task::Poll;
     use std::time::Duration;
 
     use super::super::simulation::ROUTES;
-    use super::super::{Limiter, Pace, Silent, Spool};
+    use super::super::{Limiter, Pace, RenderOptions, Silent, Spool, ToRender};
     use super::*;
     use crate::clock::{Chance, SystemClock};
     use crate::domain::audio::{AudioDuration, AudioFormat};
@@ -386,11 +387,32 @@ mod tests {
             pauses: Arc::default(),
             prices: Arc::default(),
             in_flight: Arc::default(),
+            pen: Arc::default(),
             pulse: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),
             stop: CancellationToken::new(),
         }
+    }
+
+    #[tokio::test]
+    async fn outputs_are_not_written_again_while_one_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = pipeline(folder.path());
+        let jobs = vec![ToRender {
+            job: in_pieces(&pipeline.queue).await.0,
+            wanted: Publication::default(),
+        }];
+        let published = pipeline.pen.publishing().await;
+        let rendering = Table::at_work(&pipeline).render(jobs, RenderOptions::default());
+        tokio::pin!(rendering);
+        let waits = std::future::poll_fn(|context| {
+            Poll::Ready(rendering.as_mut().poll(context).is_pending())
+        });
+        assert!(waits.await);
+        drop(published);
+        let report = rendering.await.unwrap();
+        assert_eq!(report.left.first().map(|left| left.code), Some("not_done"));
     }
 
     #[tokio::test]

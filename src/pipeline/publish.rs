@@ -91,6 +91,7 @@ impl Pipeline {
         reply: ReplyId,
         stored: StoredReply,
     ) -> Result<(), PipelineError> {
+        let _turn = self.pen.publishing().await;
         if self.queue.is_superseded(job.id).await? {
             tracing::info!(
                 job = job.id.0,

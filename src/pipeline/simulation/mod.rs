@@ -353,6 +353,7 @@ impl Simulation {
             pauses: Arc::default(),
             prices: Arc::default(),
             in_flight: Arc::default(),
+            pen: Arc::default(),
             pulse: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
