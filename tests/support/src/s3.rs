@@ -4,7 +4,7 @@
 //! multipart uploads are checked and kept by the `s3s` crates, not by anything of ours.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -54,11 +54,13 @@ impl Asked {
     /// The number of the part that it puts, if it does.
     pub fn part(&self) -> Option<u32> {
         let is_put = self.method == "PUT";
-        let number = self
-            .query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("partNumber="))?;
+        let number = self.value("partNumber=")?;
         number.parse().ok().filter(|_| is_put)
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        let mut pairs = self.query.split('&');
+        pairs.find_map(|pair| pair.strip_prefix(key))
     }
 }
 
@@ -68,6 +70,23 @@ type Rule = Box<dyn FnMut(&Asked) -> Option<Deviation> + Send>;
 struct Shared {
     asked: Vec<Asked>,
     rule: Option<Rule>,
+    folder: PathBuf,
+}
+
+impl Shared {
+    /// What `s3s-fs` answers wrongly: to it an upload that is completed or aborted is somebody else's.
+    fn unknown_upload(&self, asked: &Asked) -> Option<Deviation> {
+        let id = asked.value("uploadId=")?;
+        let is_there = self.folder.join(format!(".upload-{id}.json")).exists();
+        (!is_there).then_some(Deviation::Refuse(404, "NoSuchUpload"))
+    }
+}
+
+fn unfinished(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).expect("the folder of the storage");
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(".upload"))
 }
 
 /// The storage; it ends with the value.
@@ -88,7 +107,10 @@ impl S3 {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Mutex::new(Shared {
+            folder: folder.path().to_owned(),
+            ..Shared::default()
+        }));
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let seen = shared.clone();
@@ -153,11 +175,7 @@ impl S3 {
 
     /// How many files of uploads that are not completed lie about.
     pub fn unfinished(&self) -> usize {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the folder of the storage");
-        entries
-            .map(|entry| entry.expect("an entry of the storage").file_name())
-            .filter(|name| name.to_string_lossy().starts_with(".upload"))
-            .count()
+        unfinished(self.folder.path()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -220,7 +238,8 @@ async fn answer(
     let deviation = {
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.asked.push(asked.clone());
-        shared.rule.as_mut().and_then(|rule| rule(&asked))
+        let deviation = shared.rule.as_mut().and_then(|rule| rule(&asked));
+        deviation.or_else(|| shared.unknown_upload(&asked))
     };
     match deviation {
         Some(Deviation::Refuse(status, code)) => {
