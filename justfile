@@ -43,7 +43,7 @@ measure FOLDER THREADS='1' *MODEL:
 
 # Kill the program at random, so many times, and count what was paid twice
 crash KILLS='200':
-    STENOD_CRASHES={{KILLS}} cargo test --test crash -- --nocapture
+    STENOD_CRASHES={{KILLS}} cargo test --test crash random -- --nocapture
 
 # Damage recordings at random, so many times: probe, decode, shrink and split have to give an answer
 mutate MUTATIONS='20000':

@@ -17,6 +17,7 @@ use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
+use crate::domain::fall;
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
 use crate::domain::price::Catalogue;
@@ -327,6 +328,10 @@ pub async fn open(
             "stenod ended before its answer was stored: nobody knows whether it was billed"
         );
     }
+    for id in &recovered.poison {
+        let reason = fall::poison();
+        tracing::error!(job = id.0, code = reason.code, "{}", reason.text);
+    }
     let pipeline = Pipeline {
         queue: Arc::new(queue),
         service: service(config, clock.clone())?,
@@ -343,6 +348,7 @@ pub async fn open(
         prices: Arc::default(),
         in_flight: Arc::default(),
         pen: Arc::default(),
+        quarantine: Arc::default(),
         pulse: Arc::default(),
         reporter,
         bell: Arc::new(Notify::new()),

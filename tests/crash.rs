@@ -155,6 +155,51 @@ fn a_kill_right_after_the_reply_is_done_or_in_doubt_but_never_paid_again() {
     }
 }
 
+#[test]
+fn a_recording_that_was_alone_in_hand_at_two_kills_is_set_aside_and_can_be_tried_again() {
+    let stage = stage();
+    stage.set("large.direct_limit", "32 MiB");
+    stage
+        .service
+        .behave(|behaviour| behaviour.largest = 32 * 1024 * 1024);
+    stage.put("bad.wav", &wav(1, 400.0));
+    for _ in 0..2 {
+        let gate = Gate::closed();
+        stage.service.script(
+            Rule::on(Endpoint::Submit)
+                .at(Moment::After(1000))
+                .behind(&gate),
+        );
+        let stalled = |log: &Log| log.exchanges.iter().filter(|one| one.held).count();
+        let before = stage.service.look(stalled);
+        let running = stage.call(["run"]).start();
+        stage
+            .service
+            .wait("the stalled body", |log| stalled(log) > before);
+        running.kill();
+        gate.open();
+    }
+    stage.put("good.wav", &wav(2, 0.5));
+    stage.stenod(["run"]).no_panic().says("went down twice");
+    let states = states(&stage);
+    assert_eq!(
+        (&*states["bad.wav"], &*states["good.wav"]),
+        ("failed", "done")
+    );
+    let bad = stage.at("bad.wav");
+    let shown = stage.json(&["show", bad.to_str().unwrap()]);
+    assert_eq!(shown["reason"], "poison", "{shown}");
+    let told = stage.stenod(["show", bad.to_str().unwrap()]).success();
+    assert!(told.stdout.contains("stenod retry"), "{}", told.tell());
+    assert_eq!(charges(&stage), 1);
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), 1, "it stays set aside");
+    stage.stenod(["retry", bad.to_str().unwrap()]).success();
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 2);
+    stage.check();
+}
+
 /// xorshift64 (Marsaglia 2003), so that a seed repeats a series.
 struct Random(u64);
 
@@ -385,7 +430,11 @@ fn has_transcript(stage: &Stage, name: &str) -> bool {
     let (Ok(text), Some(json)) = (text, json) else {
         return false;
     };
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     json["text"].as_str().map(words) == Some(words(&text)) && !text.contains("[missing from")
 }
 

@@ -146,6 +146,16 @@ const SERVICE: &[Row] = &[
 
 const SOURCE: &[Row] = &[
     (
+        "poison",
+        "stenod retry {id}",
+        "tries it alone once more; convert it first: ffmpeg -i IN OUT.mp3",
+    ),
+    (
+        "suspect",
+        "stenod status",
+        "it is tried by itself when nothing else is in hand",
+    ),
+    (
         "piece_lost",
         "stenod run --force {source}",
         "cuts it anew, which pays for all of it again",

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::bucket::LISTING_INTERVAL;
+use super::quarantine::Turn;
 use super::room::Disk;
 use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineError, SLOW_TICK};
 use crate::domain::job::{Job, JobId, Provider, StageName};
@@ -120,19 +121,22 @@ impl Driver {
             let pipeline = self.pipeline.clone();
             let bell = pipeline.bell.notified();
             if pipeline.stop.is_cancelled() {
+                pipeline.queue.stopping();
                 return Ok(Ended::Stopped);
             }
+            // What falls due while this turn looks around is the next one's, and not that of the slow tick.
+            let turn = pipeline.now();
             if let Err(error) = self.start_what_is_due().await {
                 pipeline.unless_full(error).await?;
             }
             let outlook = pipeline
                 .queue
-                .outlook(self.terms(&Provider::ALL), pipeline.now())
+                .outlook(self.terms(&Provider::ALL), turn)
                 .await?;
             if let Some(ended) = self.ended(&outlook).await? {
                 return Ok(ended);
             }
-            let wait = self.wait(&outlook);
+            let wait = self.wait(&outlook, turn);
             tokio::select! {
                 biased;
                 finished = self.tasks.next() => self.take_in(finished?)?,
@@ -353,32 +357,67 @@ impl Driver {
             }
             let pipeline = self.pipeline.clone();
             self.load_prices(&providers).await?;
-            match pipeline
-                .queue
-                .claim(self.terms(&providers), pipeline.now())
-                .await?
-            {
-                Claimed::Submit(job) => {
-                    pipeline.room_again(Disk::State).await?;
-                    let work = if job.settings.provider.is_paid() {
-                        Work::Paid
-                    } else {
-                        Work::Local
-                    };
-                    self.start(job.id, work, async move { pipeline.submit(*job).await });
-                }
-                Claimed::Moved(id) => {
-                    // It may have a reply by now, and replies were looked at already in this turn.
-                    pipeline.bell.notify_one();
-                    pipeline.tell(id).await?;
-                }
-                // What is in flight ends as a task or by a poll, and then the table is looked at again.
-                Claimed::Nothing | Claimed::Later => return Ok(()),
-                Claimed::OverBudget { text, until } => {
-                    pipeline.pause(PauseReason::Budget, until, &text).await?;
-                }
+            let Some(turn) = pipeline.quarantine.try_shared() else {
+                return Ok(());
+            };
+            let terms = self.terms(&providers);
+            let claimed = pipeline.queue.claim(terms, pipeline.now()).await?;
+            // What is in flight ends as a task or by a poll, and then the table is looked at again.
+            if !self.take_up(claimed, turn).await? {
+                return self.submit_suspect(&providers).await;
             }
         }
+    }
+
+    /// Claims and starts what was in hand when the process went down: alone, when nothing else is to do.
+    async fn submit_suspect(&mut self, providers: &[Provider]) -> Result<(), PipelineError> {
+        if !self.tasks.is_empty() {
+            return Ok(());
+        }
+        let pipeline = self.pipeline.clone();
+        let Some(turn) = pipeline.quarantine.try_alone() else {
+            return Ok(());
+        };
+        let terms = Terms {
+            suspects: true,
+            ..self.terms(providers)
+        };
+        let claimed = pipeline.queue.claim(terms, pipeline.now()).await?;
+        self.take_up(claimed, turn).await?;
+        Ok(())
+    }
+
+    /// Acts on a claim; says whether there may be more to claim.
+    async fn take_up(&mut self, claimed: Claimed, turn: Turn) -> Result<bool, PipelineError> {
+        let pipeline = self.pipeline.clone();
+        match claimed {
+            Claimed::Submit(job) => {
+                pipeline.room_again(Disk::State).await?;
+                let work = if job.settings.provider.is_paid() {
+                    Work::Paid
+                } else {
+                    Work::Local
+                };
+                self.start(job.id, work, async move {
+                    let submitted = match &turn {
+                        Turn::Shared { .. } => pipeline.submit(*job).await,
+                        Turn::Alone { .. } => pipeline.submit_alone(*job).await,
+                    };
+                    drop(turn);
+                    submitted
+                });
+            }
+            Claimed::Moved(id) => {
+                // It may have a reply by now, and replies were looked at already in this turn.
+                pipeline.bell.notify_one();
+                pipeline.tell(id).await?;
+            }
+            Claimed::Nothing | Claimed::Later => return Ok(false),
+            Claimed::OverBudget { text, until } => {
+                pipeline.pause(PauseReason::Budget, until, &text).await?;
+            }
+        }
+        Ok(true)
     }
 
     async fn providers_with_room(&mut self) -> Result<Vec<Provider>, PipelineError> {
@@ -498,6 +537,7 @@ impl Driver {
         Terms {
             providers: providers.to_vec(),
             scoped: self.pipeline.pace.scoped,
+            suspects: false,
             prices: self.pipeline.prices.catalogue(),
             limits: self.pipeline.pace.limits,
         }
@@ -566,8 +606,9 @@ impl Driver {
         let _unused: &Outlook = outlook;
     }
 
-    /// How long nothing needs to be looked at: until the next job is due or a pause ends.
-    fn wait(&self, outlook: &Outlook) -> Duration {
+    /// How long nothing needs to be looked at: until the next job is due or a pause ends after `turn`, when
+    /// the table was last looked at.
+    fn wait(&self, outlook: &Outlook, turn: Timestamp) -> Duration {
         let now = self.pipeline.now();
         let pauses = self.pipeline.pauses.all();
         let pause_ends = pauses.iter().filter_map(|pause| pause.until);
@@ -575,7 +616,7 @@ impl Driver {
             .next_due
             .into_iter()
             .chain(pause_ends)
-            .filter(|at| *at > now);
+            .filter(|at| *at > turn);
         let next = times.min().unwrap_or(Timestamp::MAX);
         age(now, next.min(after(now, SLOW_TICK)))
     }

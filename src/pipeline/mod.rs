@@ -19,6 +19,7 @@ mod poll;
 mod prices;
 mod publish;
 mod pulse;
+mod quarantine;
 mod render;
 mod report;
 mod room;
@@ -43,6 +44,7 @@ pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use prices::Prices;
 pub use pulse::Pulse;
+pub use quarantine::Quarantine;
 pub use render::{NotWritten, Pen, RenderOptions, RenderReport, ToRender};
 pub use report::{Event, Reporter, Silent};
 pub use spool::Spool;
@@ -149,6 +151,8 @@ pub struct Pipeline {
     pub in_flight: Arc<InFlight>,
     /// Who writes outputs just now.
     pub pen: Arc<Pen>,
+    /// Who has recordings in hand.
+    pub quarantine: Arc<Quarantine>,
     /// Signs of life.
     pub pulse: Arc<Pulse>,
     /// Who is told.

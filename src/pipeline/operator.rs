@@ -388,6 +388,7 @@ mod tests {
             prices: Arc::default(),
             in_flight: Arc::default(),
             pen: Arc::default(),
+            quarantine: Arc::default(),
             pulse: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),

@@ -33,6 +33,8 @@ pub struct Terms {
     pub providers: Vec<Provider>,
     /// Whether only jobs of the scope are claimed, see `Queue::enter_scope`.
     pub scoped: bool,
+    /// Whether only suspects are claimed, see `domain::fall`; otherwise none of them is.
+    pub suspects: bool,
     /// Dollars a minute by model, as the service lists them today.
     pub prices: Arc<Catalogue>,
     /// The limits.
@@ -77,10 +79,15 @@ pub(super) fn claim(
         return submitting(connection, job.id, now);
     }
     let estimate = estimate(connection, terms, &job)?;
-    if let Some(estimate) = estimate
-        && let Some(limit) = terms.limits.per_file.filter(|limit| estimate > *limit)
+    let of_file = match job.piece {
+        None => estimate,
+        // The limit is that of the recording, whose price may be known since its first piece was paid.
+        Some(piece) => self::estimate(connection, terms, &jobs::get(connection, piece.parent)?)?,
+    };
+    if let Some(of_file) = of_file
+        && let Some(limit) = terms.limits.per_file.filter(|limit| of_file > *limit)
     {
-        return over_file_budget(connection, &job, estimate, limit, now);
+        return over_file_budget(connection, &job, of_file, limit, now);
     }
     if job.route.as_ref().is_some_and(Chosen::cuts) {
         // Each of its pieces is reserved for when it is claimed.
@@ -128,9 +135,14 @@ fn next_of(
         } else {
             ""
         };
+        let suspects = if terms.suspects {
+            "AND source IN (SELECT path FROM suspects)"
+        } else {
+            "AND (parent IS NOT NULL OR source NOT IN (SELECT path FROM suspects))"
+        };
         let sql = format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE {which} AND stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
-             AND json_extract(settings, '$.provider') = ?2 {scope} ORDER BY due_ms, id LIMIT 1"
+             AND json_extract(settings, '$.provider') = ?2 {suspects} {scope} ORDER BY due_ms, id LIMIT 1"
         );
         let found = find_job(
             connection,

@@ -80,16 +80,22 @@ pub enum QueueError {
     Closed,
 }
 
+/// Without room for the index of its log, SQLite says this and not that the disk is full.
+const NO_ROOM_FOR_THE_INDEX: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
 impl QueueError {
     /// Whether the reason is that there is no room on the disk.
     pub fn is_disk_full(&self) -> bool {
-        let code = if let Self::Sqlite(error) = self {
-            error.sqlite_error_code()
+        let error = if let Self::Sqlite(error) = self {
+            error.sqlite_error()
         } else if let Self::Commit(error) = self {
-            error.sqlite_error_code()
+            error.sqlite_error()
         } else {
             None
         };
-        code == Some(rusqlite::ErrorCode::DiskFull)
+        error.is_some_and(|error| {
+            error.code == rusqlite::ErrorCode::DiskFull
+                || error.extended_code == NO_ROOM_FOR_THE_INDEX
+        })
     }
 }

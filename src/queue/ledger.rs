@@ -215,20 +215,24 @@ pub(super) fn price(
     match Price::of(provider, model, catalogue, None) {
         Some(price) => Ok(Some(price)),
         None => {
-            let learnt = learnt_price(connection, model)?;
+            let learnt = learnt_price(connection, settings)?;
             Ok(Price::of(provider, model, catalogue, learnt))
         }
     }
 }
 
-/// Dollars a minute that a model was last charged at, learnt from the ledger.
-fn learnt_price(connection: &Connection, model: &str) -> Result<Option<Decimal>, QueueError> {
+/// Dollars a minute that a model of this provider was last charged at, learnt from the ledger.
+fn learnt_price(
+    connection: &Connection,
+    settings: &Settings,
+) -> Result<Option<Decimal>, QueueError> {
     let mut statement = connection.prepare_cached(
         "SELECT l.nanos, j.duration_us FROM ledger l JOIN jobs j ON j.id = l.job
          WHERE l.kind = 'charge' AND l.currency = 'USD' AND l.nanos > 0 AND j.duration_us > 0
-         AND json_extract(j.settings, '$.model') = ?1 ORDER BY l.id DESC LIMIT 1",
+         AND json_extract(j.settings, '$.model') = ?1
+         AND json_extract(j.settings, '$.provider') = ?2 ORDER BY l.id DESC LIMIT 1",
     )?;
-    let mut rows = statement.query([model])?;
+    let mut rows = statement.query([settings.model.as_str(), settings.provider.name()])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };

@@ -11,6 +11,7 @@ mod claim;
 mod connection;
 mod damage;
 mod error;
+mod hands;
 #[cfg(test)]
 pub(crate) mod inspect;
 mod intake;
@@ -30,6 +31,7 @@ mod schema;
 mod sources;
 mod style;
 mod submits;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -45,6 +47,7 @@ pub use budget::Limits;
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;
 pub use error::QueueError;
+pub use hands::InHand;
 pub use jobs::Enqueued;
 pub use ledger::Spend;
 pub use lock::{Instance, running_instance};
@@ -62,6 +65,9 @@ use crate::domain::job::{Job, JobId, StageName};
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use damage::Guarded;
+#[cfg(test)]
+pub(crate) use hands::HANDS_FILE;
+use hands::Hands;
 use lock::Lock;
 use writer::Writer;
 
@@ -75,6 +81,7 @@ pub const DATABASE: &str = "stenod.db";
 pub struct Queue {
     writer: Guarded,
     state_dir: PathBuf,
+    hands: Arc<Hands>,
     _lock: Lock,
 }
 
@@ -91,6 +98,14 @@ impl Queue {
         let connection = connection::connect(&path).map_err(|error| {
             if error.is_damage() {
                 QueueError::Corrupt(Arc::new(damage::set_aside(state_dir, &error, now)))
+            } else if error.is_disk_full() {
+                QueueError::StateDir {
+                    path: state_dir.to_owned(),
+                    error: std::io::Error::new(
+                        std::io::ErrorKind::StorageFull,
+                        "there is no room on its disk: nothing is sent that could not be recorded",
+                    ),
+                }
             } else {
                 error
             }
@@ -102,6 +117,7 @@ impl Queue {
         Ok(Self {
             writer: Guarded::new(writer, state_dir),
             state_dir: state_dir.to_owned(),
+            hands: Arc::default(),
             _lock: lock,
         })
     }
@@ -111,7 +127,8 @@ impl Queue {
         &self.state_dir
     }
 
-    /// Finds what was in hand when the last run ended, and puts it where the policy says.
+    /// Finds what was in hand when the last run ended, and puts it where the policy says. What is in hand
+    /// from now on is told to whoever comes after.
     ///
     /// # Errors
     /// Any error of the table.
@@ -120,9 +137,13 @@ impl Queue {
         policy: DoubtPolicy,
         now: Timestamp,
     ) -> Result<Recovered, QueueError> {
-        self.writer
-            .run(move |connection| recover::recover(connection, policy, now))
-            .await
+        let last = hands::last(&self.state_dir);
+        let recovered = self
+            .writer
+            .run(move |connection| recover::recover(connection, &last, policy, now))
+            .await?;
+        self.hands.begin(&self.state_dir);
+        Ok(recovered)
     }
 
     /// Lets in again what waited for a route or a limit that the configuration may allow by now, or for

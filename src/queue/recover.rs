@@ -1,10 +1,14 @@
 //! What a dead process left in hand, and what becomes of a submit that nobody can know of.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{IN_HAND, QueueError, jobs, ledger, read};
-use crate::domain::job::{JobId, Reason, Stage, StageName};
+use super::hands::Last;
+use super::{IN_HAND, QueueError, jobs, ledger, read, suspects};
+use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::domain::step::{self, DoubtPolicy};
 
 /// What was found in hand after the last run.
@@ -14,11 +18,14 @@ pub struct Recovered {
     pub queued: Vec<JobId>,
     /// Nobody knows whether they were billed.
     pub in_doubt: Vec<JobId>,
+    /// Set aside: the process went down twice while they were in hand.
+    pub poison: Vec<JobId>,
 }
 
 /// Puts what was in hand where the policy says.
 pub(super) fn recover(
     connection: &Connection,
+    last: &Last,
     policy: DoubtPolicy,
     now: Timestamp,
 ) -> Result<Recovered, QueueError> {
@@ -26,8 +33,20 @@ pub(super) fn recover(
     if policy == DoubtPolicy::Hold {
         hold_doubtful(connection, now)?;
     }
-    for job in read::in_stages(connection, IN_HAND)? {
-        let recovered_to = step::recover(&job.stage, job.doubts, policy, now);
+    let jobs = read::in_stages(connection, IN_HAND)?;
+    let alone = were_alone(last, &jobs);
+    if last.fell {
+        for path in &last.paths {
+            suspects::count(connection, path, alone, now)?;
+        }
+    }
+    for job in jobs {
+        let falls = if last.fell && is_suspect(&job) {
+            Some(suspects::count(connection, &job.source, alone, now)?)
+        } else {
+            None
+        };
+        let recovered_to = step::recover(&job.stage, falls, job.doubts, policy, now);
         #[cfg(test)]
         let recovered_to = recovered_to.map(|stage| {
             if crate::faults::planted(crate::faults::Bug::RequeueCommitting) {
@@ -41,8 +60,19 @@ pub(super) fn recover(
                 doubt(connection, job.id, &reason, policy, now, now)?;
                 recovered.in_doubt.push(job.id);
             }
+            Some(Stage::Failed { reason }) => {
+                // Whoever has it tried again begins anew.
+                suspects::acquit(connection, &job.source)?;
+                ledger::release(connection, job.id, &reason.code, now)?;
+                jobs::note(connection, job.id, &reason, None, now)?;
+                jobs::advance(connection, job.id, IN_HAND, &Stage::Failed { reason }, now)?;
+                recovered.poison.push(job.id);
+            }
             Some(stage) => {
                 ledger::release(connection, job.id, "nothing was sent", now)?;
+                if let Some(reason) = stage.reason() {
+                    jobs::note(connection, job.id, &reason, None, now)?;
+                }
                 jobs::advance(connection, job.id, IN_HAND, &stage, now)?;
                 recovered.queued.push(job.id);
             }
@@ -50,6 +80,24 @@ pub(super) fn recover(
         }
     }
     Ok(recovered)
+}
+
+/// Whether a job that was in hand may have taken the process down: not one that was sent and waited for
+/// an answer, nor a piece, which has been made already.
+fn is_suspect(job: &Job) -> bool {
+    job.stage == Stage::Submitting && job.piece.is_none()
+}
+
+/// Whether all that was in hand was one recording.
+fn were_alone(last: &Last, jobs: &[Job]) -> bool {
+    let jobs = jobs.iter().map(|job| job.source.as_path());
+    let all: BTreeSet<&Path> = last
+        .paths
+        .iter()
+        .map(|path| path.as_path())
+        .chain(jobs)
+        .collect();
+    all.len() == 1
 }
 
 /// A repeat that an earlier policy had planned is left to a person where the policy is to hold.

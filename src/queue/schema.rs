@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     SERVICES,
     NAMES_AND_STYLES,
     OBJECTS,
+    SUSPECTS,
 ];
 
 const VERSION_1: &str = "
@@ -261,6 +262,15 @@ CREATE TABLE parts (
     part        TEXT NOT NULL,
     hash        BLOB NOT NULL CHECK (length(hash) = 32),
     PRIMARY KEY (object, number)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Recordings that were in hand when the process went down.
+const SUSPECTS: &str = "
+CREATE TABLE suspects (
+    path        BLOB PRIMARY KEY,
+    falls       INTEGER NOT NULL CHECK (falls >= 0),
+    at_ms       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 

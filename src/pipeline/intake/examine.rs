@@ -56,7 +56,7 @@ pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
     }
 }
 
-pub(super) async fn examine_soon(
+pub(in crate::pipeline) async fn examine_soon(
     path: PathBuf,
     fingerprint: Fingerprint,
 ) -> Result<Examined, TaskPanicked> {

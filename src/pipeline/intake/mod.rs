@@ -22,6 +22,7 @@ use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
 
+pub(super) use examine::examine_soon;
 pub use examine::{Examined, examine};
 pub use reasons::consider_skip;
 pub(super) use reasons::{io_code, unsettled_reason};

@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::examine::examine_soon;
 use super::reasons::{io_code, mode_name};
 use super::{Examined, Intake, consider_skip};
 use crate::discover::{Found, RootState, ScanReport, Scope, scan};
@@ -16,7 +15,7 @@ use crate::domain::job::Reason;
 use crate::domain::settle::{Fingerprint, Settling, one_shot};
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::{FolderRow, Known};
-use crate::supervise::{TaskPanicked, blocking};
+use crate::supervise::blocking;
 
 /// Files that are probed and hashed at once.
 const EXAMINERS: usize = 2;
@@ -29,7 +28,7 @@ type Examining = BoxFuture<
         Arc<Place>,
         PathBuf,
         Fingerprint,
-        Result<Examined, TaskPanicked>,
+        Result<Examined, PipelineError>,
     ),
 >;
 
@@ -189,9 +188,9 @@ impl Intake {
                 None
             }
             Settling::Complete => {
-                let place = place.clone();
+                let (place, pipeline) = (place.clone(), self.pipeline.clone());
                 Some(Box::pin(async move {
-                    let examined = examine_soon(path.clone(), fingerprint).await;
+                    let examined = pipeline.examine_in_turn(path.clone(), fingerprint).await;
                     (place, path, fingerprint, examined)
                 }))
             }

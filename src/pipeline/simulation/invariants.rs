@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::scene::{Content, FOREIGN};
 use super::world::{Inner, World};
+use crate::domain::fall::MOST_FALLS;
 use crate::domain::job::{ContentHash, Stage};
 use crate::queue::Output;
 use crate::queue::inspect::Sheet;
@@ -34,7 +35,7 @@ pub(super) struct View<'a> {
 /// Checks everything, and keeps what is wrong.
 pub(super) fn check(world: &World, view: &View<'_>) {
     let found = {
-        let inner = world.inner();
+        let mut inner = world.inner();
         let mut found = Vec::new();
         found.extend(inner.scene.touched());
         files(&inner, view, &mut found);
@@ -44,6 +45,7 @@ pub(super) fn check(world: &World, view: &View<'_>) {
         identities(&inner, view, &mut found);
         if view.moment == Moment::Finally {
             finally(&inner, view, &mut found);
+            poison(&mut inner, view, &mut found);
         }
         found
     };
@@ -227,12 +229,28 @@ fn holds_words(inner: &Inner, path: &Path, text: &str, content: Content) -> bool
     text == format!("{words}\n")
 }
 
+/// Notes what was set aside, and says what was so for nothing.
+fn poison(inner: &mut Inner, view: &View<'_>, found: &mut Vec<String>) {
+    for sheet in view.sheets {
+        if let Stage::Failed { reason } = &sheet.job.stage
+            && reason.code == "poison"
+        {
+            let content = inner.scene.content_of(sheet.job.hash);
+            inner.set_aside.extend(content);
+            if inner.deaths < MOST_FALLS {
+                found.push(format!("job {} was set aside for nothing", sheet.job.id));
+            }
+        }
+    }
+}
+
 fn finally(inner: &Inner, view: &View<'_>, found: &mut Vec<String>) {
     let mut charged: HashMap<Content, (Decimal, Decimal)> = HashMap::new();
     for sheet in view.sheets {
         let (id, stage) = (sheet.job.id, &sheet.job.stage);
         if let Stage::Failed { reason } = stage
             && !inner.may_fail
+            && reason.code != "poison"
         {
             found.push(format!("job {id} failed for nothing: {reason:?}"));
         }

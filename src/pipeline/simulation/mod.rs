@@ -9,6 +9,8 @@
 mod bugs;
 mod fault;
 mod invariants;
+mod overdue;
+mod poison;
 mod scene;
 mod schedules;
 mod service;
@@ -37,10 +39,10 @@ use super::{
 use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
 use crate::domain::format::Format;
-use crate::domain::job::{ContentHash, Job, Stage};
+use crate::domain::job::{ContentHash, Job, Overdue, Stage};
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
-use crate::domain::timing::after;
+use crate::domain::timing::{after, age};
 use crate::domain::verdict::Shape;
 use crate::faults::{Bug, Installed, planted};
 use crate::queue::{DATABASE, Limits, Queue, ReplyKind, StoredReply};
@@ -66,8 +68,10 @@ const PIECES: RouteTerms = RouteTerms {
 const MOST_PROCESSES: u32 = 60;
 /// The longest that a process may last; it is that of a run, which waits for nothing that long.
 const LONGEST_PROCESS: Duration = Duration::from_secs(8 * 3600);
-/// How long a watching process lasts before it is stopped.
+/// The longest that a watching process lasts before it is stopped.
 const WATCH: Duration = Duration::from_secs(900);
+/// How often it is looked whether it has nothing left to do, and is stopped for that.
+const WATCH_LOOK: Duration = Duration::from_secs(45);
 
 /// Everything that tells one case from another.
 #[derive(Debug, Clone)]
@@ -86,6 +90,14 @@ struct Case {
     pieces: bool,
     /// Whether processes watch until they are stopped, while the plan has faults left.
     watches: bool,
+    /// How long it takes to ask for the time, where it does.
+    tick: Duration,
+    /// How often a run is asked about before it has ended.
+    polls: u32,
+    /// How often it is not known before that.
+    unknown: u32,
+    /// The content with which the process goes down whenever it is sent.
+    guilty: Option<u64>,
     /// At which calls what goes wrong.
     plan: Vec<(u64, usize)>,
     turns: Turns,
@@ -101,6 +113,16 @@ struct Outcome {
     calls: u64,
     /// Where the first planned fault struck, and how many faults that port has.
     met: Option<(Port, usize)>,
+    /// How often the process died.
+    deaths: u32,
+    /// Why tickets were found overdue.
+    overdue: Vec<Overdue>,
+    /// How long the whole took by the clock on the wall.
+    took: Duration,
+    /// How often a recording was billed.
+    billed: usize,
+    /// The recordings that were set aside as poison.
+    set_aside: Vec<Content>,
 }
 
 /// How a process ended.
@@ -129,6 +151,8 @@ impl Case {
         let mut scene = Scene::new(&recordings, &self.contents, self.length);
         scene.cuts = self.pieces;
         let world = World::new(scene, self.plan.clone(), self.turns.clone());
+        let began = world.now();
+        world.inner().tick = self.tick;
         let _installed = Installed::new(world.clone(), self.bug);
         let mut simulation = Simulation {
             case: self.clone(),
@@ -144,6 +168,11 @@ impl Case {
             story: std::mem::take(&mut inner.story),
             calls: inner.calls,
             met: inner.met,
+            deaths: inner.deaths,
+            overdue: std::mem::take(&mut inner.overdue),
+            took: age(began, inner.now()),
+            billed: inner.bill.taken.len(),
+            set_aside: std::mem::take(&mut inner.set_aside),
         }
     }
 }
@@ -166,8 +195,11 @@ impl Simulation {
     fn play(&mut self) {
         let mut last = Moment::AfterEnd;
         for _ in 0..MOST_PROCESSES {
-            let end = self.process(last, true);
+            let end = self.process(last);
             if !self.world.inner().violations.is_empty() {
+                return;
+            }
+            if end == End::Checked {
                 return;
             }
             last = match end {
@@ -184,7 +216,7 @@ impl Simulation {
                 End::Ended(Ended::Finished | Ended::Stopped) | End::Checked => Moment::AfterEnd,
             };
             if last == Moment::AfterEnd && self.is_settled() {
-                self.process(Moment::Finally, false);
+                self.process(Moment::Finally);
                 return;
             }
         }
@@ -197,8 +229,13 @@ impl Simulation {
         self.world.sleep_until(after(now, time));
     }
 
+    /// Whether the last look is that of a process of its own; mostly it is the last one's, which is quicker.
+    fn looks_anew(&self) -> bool {
+        matches!(self.case.turns, Turns::Always(_)) || self.case.seed.is_multiple_of(4)
+    }
+
     /// Runs a process on the table, from its start until it ends or dies.
-    fn process(&mut self, found: Moment, works: bool) -> End {
+    fn process(&mut self, found: Moment) -> End {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -212,7 +249,7 @@ impl Simulation {
                 tokio::select! {
                     biased;
                     () = world.died() => End::Died,
-                    end = self.life(found, works, stop) => end,
+                    end = self.life(found, stop) => end,
                     () = tokio::time::sleep(LONGEST_PROCESS) => {
                         world.violation("a process waits without end".to_owned());
                         End::Died
@@ -227,6 +264,7 @@ impl Simulation {
             Err(payload) => resume_unwind(payload),
         };
         if end == End::Died {
+            world.inner().deaths += 1;
             self.keep_what_is_on_disk();
         }
         world.inner().tell(&format!("the process ends: {end:?}"));
@@ -240,15 +278,20 @@ impl Simulation {
         self.state += 1;
         let to = self.state_dir();
         std::fs::create_dir(&to).expect("a folder can be made");
-        for name in [DATABASE.to_owned(), format!("{DATABASE}-wal")] {
+        let hands = crate::queue::HANDS_FILE;
+        for name in [
+            DATABASE.to_owned(),
+            format!("{DATABASE}-wal"),
+            hands.to_owned(),
+        ] {
             if let Ok(bytes) = std::fs::read(from.join(&name)) {
                 scene::put(&to.join(&name), &bytes);
             }
         }
     }
 
-    async fn life(&self, found: Moment, works: bool, stop: CancellationToken) -> End {
-        match self.live(found, works, stop).await {
+    async fn life(&self, found: Moment, stop: CancellationToken) -> End {
+        match self.live(found, stop).await {
             Ok(end) => end,
             Err(PipelineError::Queue(error)) if error.is_disk_full() => End::NoRoom,
             Err(error) => {
@@ -260,22 +303,14 @@ impl Simulation {
     }
 
     /// What `session::open` and the commands do, with a scan that finds every recording.
-    async fn live(
-        &self,
-        found: Moment,
-        works: bool,
-        stop: CancellationToken,
-    ) -> Result<End, PipelineError> {
+    async fn live(&self, found: Moment, stop: CancellationToken) -> Result<End, PipelineError> {
         let now = self.world.now();
         let queue = Queue::open(&self.state_dir(), now)?;
-        self.look(&queue, found).await?;
-        if !works {
-            let says = queue.integrity().await?;
-            if says != "ok" {
-                self.world
-                    .violation(format!("the table is damaged: {says}"));
-            }
-            return Ok(End::Checked);
+        match found {
+            Moment::Finally => return self.check_in_the_end(&queue).await,
+            // The last process has looked already.
+            Moment::AfterEnd => {}
+            Moment::AfterCrash | Moment::Recovered => self.look(&queue, found).await?,
         }
         queue.recover(self.case.policy, now).await?;
         self.look(&queue, Moment::Recovered).await?;
@@ -303,7 +338,20 @@ impl Simulation {
             drive(pipeline.clone(), Mode::Run { looked }).await?
         };
         self.look(&pipeline.queue, Moment::AfterEnd).await?;
+        if self.world.inner().settled && !self.looks_anew() {
+            return self.check_in_the_end(&pipeline.queue).await;
+        }
         Ok(End::Ended(ended))
+    }
+
+    async fn check_in_the_end(&self, queue: &Queue) -> Result<End, PipelineError> {
+        self.look(queue, Moment::Finally).await?;
+        let says = queue.integrity().await?;
+        if says != "ok" {
+            self.world
+                .violation(format!("the table is damaged: {says}"));
+        }
+        Ok(End::Checked)
     }
 
     fn routes(&self) -> RouteTerms {
@@ -316,9 +364,22 @@ impl Simulation {
         tokio::select! {
             biased;
             ended = &mut driven => return ended,
-            () = tokio::time::sleep(WATCH) => pipeline.stop.cancel(),
+            idle = self.idle(pipeline) => idle?,
         }
+        pipeline.stop.cancel();
         driven.await
+    }
+
+    /// Comes back when nothing moves any more, or after [`WATCH`].
+    async fn idle(&self, pipeline: &Pipeline) -> Result<(), PipelineError> {
+        for _ in 0..WATCH.as_secs() / WATCH_LOOK.as_secs() {
+            tokio::time::sleep(WATCH_LOOK).await;
+            let jobs = pipeline.queue.sheets().await?;
+            if jobs.iter().all(|sheet| is_settled(&sheet.job.stage)) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn pipeline(&self, queue: Queue, stop: CancellationToken) -> Pipeline {
@@ -327,6 +388,9 @@ impl Simulation {
             service: Some(Arc::new(FakeService {
                 world: self.world.clone(),
                 tickets: self.case.tickets,
+                polls: self.case.polls,
+                unknown: self.case.unknown,
+                guilty: self.case.guilty.map(Content),
                 policy: self.case.policy,
             })),
             #[cfg(feature = "local")]
@@ -354,6 +418,7 @@ impl Simulation {
             prices: Arc::default(),
             in_flight: Arc::default(),
             pen: Arc::default(),
+            quarantine: Arc::default(),
             pulse: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
@@ -368,6 +433,15 @@ impl Simulation {
         if moment == Moment::Finally {
             for sheet in &sheets {
                 outputs.extend(queue.outputs(sheet.job.id).await?);
+            }
+        }
+        for sheet in &sheets {
+            if let Stage::Awaiting {
+                overdue: Some(overdue),
+                ..
+            } = sheet.job.stage
+            {
+                self.world.inner().overdue.push(overdue);
             }
         }
         let view = View {

@@ -1,15 +1,18 @@
 //! Several faults in one case, as chance has it: the seed of a case that goes wrong is printed and
 //! kept, and the case is made as small as it can be.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
+use super::service::POLLS;
 use super::world::Turns;
 use super::{Case, DoubtPolicy, Format};
 
 /// Random cases of each of the four tests, which run beside each other; `STENOD_SIMULATION_CASES` asks for
 /// another number.
-const CASES_OF_A_PART: u32 = 1_500;
+const CASES_OF_A_PART: u32 = 2_500;
 /// The most faults of a case.
 const MOST_FAULTS: usize = 3;
 /// The most calls between two faults.
@@ -51,6 +54,10 @@ fn case() -> impl Strategy<Value = Case> {
             jobs,
             pieces,
             watches,
+            tick: Duration::ZERO,
+            polls: POLLS,
+            unknown: 0,
+            guilty: None,
             plan,
             turns: Turns::Chance(fastrand::Rng::with_seed(seed)),
             seed,

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// How long an answer to a question is waited for.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 /// How often a run is asked about before it has ended.
-const POLLS: u32 = 2;
+pub(super) const POLLS: u32 = 2;
 
 /// What the service has taken and billed.
 #[derive(Debug, Default)]
@@ -64,6 +64,7 @@ pub(super) struct Run {
     /// Whether it ended badly, and that was told.
     pub(super) failed: bool,
     polls_left: u32,
+    unknown_left: u32,
     fails: bool,
     dearer: bool,
 }
@@ -73,6 +74,12 @@ pub(super) struct FakeService {
     pub(super) world: Arc<World>,
     /// Which contents are answered with a ticket: a bit each.
     pub(super) tickets: u64,
+    /// How often a run is asked about before it has ended.
+    pub(super) polls: u32,
+    /// How often it is not known before that.
+    pub(super) unknown: u32,
+    /// The recording with which the process goes down whenever it is sent.
+    pub(super) guilty: Option<Content>,
     pub(super) policy: DoubtPolicy,
 }
 
@@ -97,6 +104,10 @@ impl FakeService {
         else {
             panic!("no case has a bucket");
         };
+        if self.is_guilty(submission.recording) {
+            crate::faults::interleave().await;
+            self.world.crash();
+        }
         let length = usize::try_from(length).unwrap_or(usize::MAX) + 2;
         let (body, watch) = upload::body(Parts {
             before: Bytes::from_static(b"<"),
@@ -109,6 +120,12 @@ impl FakeService {
             answer = self.exchange(body, length, fault, &watch) => answer,
             text = watch.stalled(PATIENCE) => Err(NoAnswer::Broken { phase: watch.close(), text }),
         }
+    }
+
+    fn is_guilty(&self, recording: ContentHash) -> bool {
+        let inner = self.world.inner();
+        self.guilty
+            .is_some_and(|guilty| inner.scene.hash(guilty) == recording)
     }
 
     async fn exchange(
@@ -243,7 +260,8 @@ impl FakeService {
             taken,
             polled: false,
             failed: false,
-            polls_left: POLLS,
+            polls_left: self.polls,
+            unknown_left: self.unknown,
             fails: fault == Some(Fault::RunFails),
             dearer: fault == Some(Fault::DearerRun),
         });
@@ -305,6 +323,10 @@ impl FakeService {
         let taken = bill.taken.get_mut(run.taken)?;
         run.polled = true;
         run.fails |= fails;
+        if run.unknown_left > 0 {
+            run.unknown_left -= 1;
+            return Some(other(404, Body::Error, None, Phase::BeforeCommit));
+        }
         if run.polls_left > 0 {
             run.polls_left -= 1;
             let body = json!({"status": "processing"});

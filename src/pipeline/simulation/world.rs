@@ -8,15 +8,17 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Port};
-use super::scene::Scene;
+use super::scene::{Content, Scene};
 use super::service::Bill;
 use crate::clock::Clock;
+use crate::domain::job::Overdue;
 use crate::domain::timing::after;
 use crate::faults::{Point, Points};
 
@@ -51,9 +53,17 @@ pub(super) struct Inner {
     full_until: Option<Timestamp>,
     after_commit: Option<Fault>,
     began: Option<Instant>,
+    /// How long it takes to ask for the time.
+    pub(super) tick: Duration,
     wall: Timestamp,
     stop: CancellationToken,
     processes: u32,
+    /// How often a process died.
+    pub(super) deaths: u32,
+    /// Why tickets were found overdue.
+    pub(super) overdue: Vec<Overdue>,
+    /// The recordings that were set aside as poison in the end.
+    pub(super) set_aside: Vec<Content>,
     /// Whether nothing will move any more by itself, as the last look found.
     pub(super) settled: bool,
     /// When something is due next, as the last look found.
@@ -88,9 +98,13 @@ impl World {
                 full_until: None,
                 after_commit: None,
                 began: None,
+                tick: Duration::ZERO,
                 wall,
                 stop: CancellationToken::new(),
                 processes: 0,
+                deaths: 0,
+                overdue: Vec::new(),
+                set_aside: Vec::new(),
                 settled: false,
                 next: None,
             }),
@@ -104,6 +118,8 @@ impl World {
 
     /// A new process begins; called where its time runs.
     pub(super) fn begin(&self, stop: CancellationToken) {
+        // A death that unwound by itself has left word that nobody heard.
+        let _heard = self.died.notified().now_or_never();
         let mut inner = self.inner();
         inner.dead = false;
         inner.after_commit = None;
@@ -236,7 +252,9 @@ impl Points for World {
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        self.inner().now()
+        let mut inner = self.inner();
+        inner.wall = after(inner.wall, inner.tick);
+        inner.now()
     }
 }
 

@@ -3,6 +3,8 @@
 use rust_decimal::Decimal;
 
 use super::*;
+use crate::domain::cut::Stretch;
+use crate::domain::price::Catalogue;
 
 fn dollars(text: &str) -> Decimal {
     text.parse().unwrap()
@@ -183,4 +185,51 @@ async fn a_reply_without_a_cost_at_a_price_that_nobody_knows_counts_as_all_that_
     assert_eq!(sheets[0].doubts, [dollars("3")], "once, and as a doubt");
     let over = table.claim(terms).await;
     assert!(matches!(over, Claimed::OverBudget { .. }), "{over:?}");
+}
+
+#[tokio::test]
+async fn the_limit_of_a_file_is_held_against_the_whole_of_which_a_piece_is_claimed() {
+    let table = table();
+    let whole = table.add_unlisted(1).await;
+    let mut terms = terms();
+    terms.limits.per_file = Some(dollars("0.0015"));
+    assert_eq!(table.submits(&terms).await, Some(whole));
+    let half = |number: u64| NewPiece {
+        stretch: Stretch {
+            start: number * 480_000,
+            end: (number + 1) * 480_000,
+        },
+        size: 10,
+        hash: ContentHash([100 + u8::try_from(number).unwrap(); 32]),
+    };
+    let pieces = vec![half(0), half(1)];
+    table.queue.split(whole, pieces, at(3)).await.unwrap();
+    let first = table.submits(&terms).await.unwrap();
+    // Half a minute for 0.001: by now it is known that the whole is over the limit.
+    table.finish_at(first, "0.001").await;
+    let Claimed::Moved(second) = table.claim(terms).await else {
+        panic!("the second piece went over the limit");
+    };
+    assert_eq!(table.state(second).await, State::Waiting);
+    let reason = table.queue.job(second).await.unwrap().stage.reason();
+    assert_eq!(reason.unwrap().code, "over_file_budget");
+}
+
+#[tokio::test]
+async fn a_price_that_one_provider_charged_tells_nothing_of_another() {
+    let table = table();
+    let paid = table.add_unlisted(1).await;
+    assert_eq!(table.submits(&terms()).await, Some(paid));
+    table.finish_at(paid, "0.5").await;
+    let mut settings = settings();
+    settings.model = "Unlisted-STT".into();
+    let price = |settings: Settings| async {
+        let asked = table
+            .queue
+            .read(move |reader| reader.price(&settings, &Catalogue::default()));
+        asked.await.unwrap()
+    };
+    assert!(price(settings.clone()).await.is_some());
+    settings.provider = Provider::OpenAi;
+    assert!(price(settings).await.is_none());
 }

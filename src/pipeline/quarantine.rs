@@ -1,0 +1,101 @@
+//! Handling alone what was in hand when the process went down.
+//!
+//! Recordings in hand share the quarantine; a suspect has it alone, so that another fall has one cause.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use super::intake::examine_soon;
+use super::{Examined, Pipeline, PipelineError};
+use crate::domain::fall;
+use crate::domain::job::Job;
+use crate::domain::settle::Fingerprint;
+
+/// Who has recordings in hand: many share it, or one suspect has it alone.
+#[derive(Debug, Default)]
+pub struct Quarantine(Arc<RwLock<()>>);
+
+/// The right to have a recording in hand.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Beside others.
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    /// With nothing else in hand.
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+}
+
+impl Quarantine {
+    /// A turn beside others, unless a suspect has its turn or waits for it.
+    pub(super) fn try_shared(&self) -> Option<Turn> {
+        let guard = self.0.clone().try_read_owned().ok()?;
+        Some(Turn::Shared { _guard: guard })
+    }
+
+    /// A turn alone, unless anything is in hand.
+    pub(super) fn try_alone(&self) -> Option<Turn> {
+        let guard = self.0.clone().try_write_owned().ok()?;
+        Some(Turn::Alone { _guard: guard })
+    }
+
+    async fn turn(&self, is_suspect: bool) -> Turn {
+        if is_suspect {
+            let guard = self.0.clone().write_owned().await;
+            Turn::Alone { _guard: guard }
+        } else {
+            let guard = self.0.clone().read_owned().await;
+            Turn::Shared { _guard: guard }
+        }
+    }
+}
+
+impl Pipeline {
+    /// Acts on a claimed suspect, which nothing counts against any more when the process lives on.
+    pub(super) async fn submit_alone(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
+        let source = job.source.clone();
+        tracing::warn!(
+            job = job.id.0,
+            source = %source.display(),
+            "stenod went down while it was in hand: it is tried alone"
+        );
+        self.submit(job).await?;
+        if !self.stop.is_cancelled() {
+            self.kept(|| self.queue.acquit(source.clone())).await?;
+        }
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Examines a file when it is its turn; one with which the process went down too often is passed over.
+    pub(super) async fn examine_in_turn(
+        &self,
+        path: PathBuf,
+        fingerprint: Fingerprint,
+    ) -> Result<Examined, PipelineError> {
+        let falls = self.queue.falls(path.clone()).await?;
+        if falls.is_some_and(fall::is_poison) {
+            self.kept(|| self.queue.acquit(path.clone())).await?;
+            return Ok(Examined::Skipped {
+                reason: fall::poison(),
+                lasting: true,
+            });
+        }
+        let _turn = self.quarantine.turn(falls.is_some()).await;
+        let in_hand = self.queue.look_into(path.clone());
+        match examine_soon(path.clone(), fingerprint).await {
+            Ok(examined) => {
+                drop(in_hand);
+                if falls.is_some() {
+                    self.kept(|| self.queue.acquit(path.clone())).await?;
+                    self.bell.notify_one();
+                }
+                Ok(examined)
+            }
+            Err(panicked) => {
+                in_hand.keep();
+                Err(panicked.into())
+            }
+        }
+    }
+}

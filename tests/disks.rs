@@ -1,0 +1,155 @@
+//! Disks that are full or may not be written: nothing is sent without its record, and nothing is paid twice.
+//!
+//! A small disk is a tmpfs, which takes the right to mount one; without it those tests say so and are passed
+//! over, except with `CI=true`.
+
+#![cfg(test)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use stenod_support::audio::wav;
+use stenod_support::stage::{NOBODY, Stage, is_root, tree};
+
+/// A disk of one MiB; it goes with the value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one at `path`, if that may be done here.
+    fn at(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(path)
+            .output()
+            .unwrap();
+        if mounted.status.success() {
+            return Some(Self(path.to_owned()));
+        }
+        let text = String::from_utf8_lossy(&mounted.stderr).into_owned();
+        assert!(std::env::var_os("CI").is_none(), "no small disk: {text}");
+        println!(
+            "passed over: no small disk can be mounted here: {}",
+            text.trim()
+        );
+        None
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// Leaves not a byte.
+    fn fill(&self) {
+        let mut size = 1 << 20;
+        let mut all = Vec::new();
+        while size > 0 {
+            let mut more = all.clone();
+            more.resize(all.len() + size, b'.');
+            if fs::write(self.ballast(), &more).is_ok() {
+                all = more;
+            } else {
+                size /= 2;
+            }
+        }
+        fs::write(self.ballast(), &all).unwrap();
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_stenod"))
+}
+
+fn submits(stage: &Stage) -> usize {
+    stage.service.look(|log| log.submits().count())
+}
+
+#[test]
+fn without_room_for_the_record_nothing_is_sent_and_with_room_it_goes_on() {
+    let stage = stage();
+    let Some(disk) = SmallDisk::at(&stage.state()) else {
+        return;
+    };
+    // The table is there, and the recording was never seen.
+    stage.stenod(["run"]).success();
+    stage.put("a.wav", &wav(1, 0.5));
+    disk.fill();
+    let outcome = stage.stenod(["run"]).no_panic();
+    assert_ne!(outcome.code, Some(0), "{}", outcome.tell());
+    outcome.says("room");
+    assert_eq!(submits(&stage), 0, "{}", stage.service.story());
+    disk.make_room();
+    stage.stenod(["run"]).success();
+    assert!(stage.at("a.json").exists());
+    assert_eq!(submits(&stage), 1);
+    stage.check();
+}
+
+#[test]
+fn a_transcript_that_finds_no_room_is_kept_and_written_when_there_is_some() {
+    let stage = stage();
+    let outputs = stage.root().join("outputs");
+    let Some(disk) = SmallDisk::at(&outputs) else {
+        return;
+    };
+    stage.set("transcribe.output_dir", outputs.to_str().unwrap());
+    stage.set("service.jobs", 1);
+    for seed in 1..=3 {
+        stage.put(format!("{seed}.wav"), &wav(seed, 0.5));
+    }
+    disk.fill();
+    let outcome = stage.stenod(["run"]).no_panic();
+    assert_ne!(outcome.code, Some(0), "{}", outcome.tell());
+    outcome.says("disk");
+    let sent = submits(&stage);
+    assert!(sent < 3, "the queue was held: {}", stage.service.story());
+    disk.make_room();
+    stage.stenod(["run"]).success();
+    for seed in 1..=3 {
+        assert!(outputs.join(format!("{seed}.json")).exists());
+    }
+    assert_eq!(submits(&stage), 3);
+    stage.check();
+}
+
+#[test]
+fn recordings_that_may_only_be_read_get_their_transcripts_into_the_output_folder() {
+    let stage = stage();
+    let outputs = stage.root().join("outputs");
+    fs::create_dir(&outputs).unwrap();
+    stage.put("inside/a.wav", &wav(1, 0.5));
+    stage.set("transcribe.output_dir", outputs.to_str().unwrap());
+    stage.give_away();
+    let closed = [stage.at("inside"), stage.recordings()];
+    let set = |mode| {
+        for folder in &closed {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    set(0o555);
+    let before = tree(&stage.recordings());
+    let mut call = stage.call(["run"]);
+    if is_root() {
+        call = call.user(NOBODY);
+    }
+    call.output().success();
+    assert_eq!(tree(&stage.recordings()), before);
+    set(0o755);
+    for name in ["inside/a.txt", "inside/a.json"] {
+        assert!(outputs.join(name).exists(), "{name}");
+    }
+    stage.check();
+}
