@@ -90,8 +90,6 @@ struct Case {
     pieces: bool,
     /// Whether processes watch until they are stopped, while the plan has faults left.
     watches: bool,
-    /// How long it takes to ask for the time, where it does.
-    tick: Duration,
     /// How often a run is asked about before it has ended.
     polls: u32,
     /// How often it is not known before that.
@@ -152,7 +150,6 @@ impl Case {
         scene.cuts = self.pieces;
         let world = World::new(scene, self.plan.clone(), self.turns.clone());
         let began = world.now();
-        world.inner().tick = self.tick;
         let _installed = Installed::new(world.clone(), self.bug);
         let mut simulation = Simulation {
             case: self.clone(),

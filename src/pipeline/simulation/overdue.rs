@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::sweeps::case;
 use super::{Case, DoubtPolicy, Outcome, Overdue};
-use crate::pipeline::SLOW_TICK;
 
 /// A recording that is answered with a ticket.
 fn play(polls: u32, unknown: u32) -> Outcome {
@@ -56,24 +55,4 @@ fn a_run_that_is_not_known_is_asked_about_often_for_the_grace_and_then_every_hou
         "{:?}",
         outcome.took
     );
-}
-
-#[test]
-fn a_poll_that_falls_due_while_the_loop_looks_around_does_not_wait_for_the_slow_tick() {
-    let polls = 20;
-    let case = Case {
-        contents: vec![0],
-        polls,
-        // A turn of the loop takes longer than the first wait between two polls.
-        tick: Duration::from_millis(700),
-        ..case(1, DoubtPolicy::Hold, None)
-    };
-    let outcome = case.play();
-    assert_eq!(
-        outcome.violations,
-        Vec::<String>::new(),
-        "{:#?}",
-        outcome.story
-    );
-    assert!(outcome.took < SLOW_TICK * polls, "{:?}", outcome.took);
 }

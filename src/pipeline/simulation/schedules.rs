@@ -1,8 +1,6 @@
 //! Several faults in one case, as chance has it: the seed of a case that goes wrong is printed and
 //! kept, and the case is made as small as it can be.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
@@ -54,7 +52,6 @@ fn case() -> impl Strategy<Value = Case> {
             jobs,
             pieces,
             watches,
-            tick: Duration::ZERO,
             polls: POLLS,
             unknown: 0,
             guilty: None,

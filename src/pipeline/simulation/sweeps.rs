@@ -1,7 +1,6 @@
 //! One fault at a time: at call 1, 2, 3 … of every port, each thing that can go wrong there.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::fault::Port;
 use super::service::POLLS;
@@ -29,7 +28,6 @@ pub(super) fn case(tickets: u64, policy: DoubtPolicy, bug: Option<Bug>) -> Case 
         jobs: 2,
         pieces: false,
         watches: false,
-        tick: Duration::ZERO,
         polls: POLLS,
         unknown: 0,
         guilty: None,

@@ -53,8 +53,6 @@ pub(super) struct Inner {
     full_until: Option<Timestamp>,
     after_commit: Option<Fault>,
     began: Option<Instant>,
-    /// How long it takes to ask for the time.
-    pub(super) tick: Duration,
     wall: Timestamp,
     stop: CancellationToken,
     processes: u32,
@@ -98,7 +96,6 @@ impl World {
                 full_until: None,
                 after_commit: None,
                 began: None,
-                tick: Duration::ZERO,
                 wall,
                 stop: CancellationToken::new(),
                 processes: 0,
@@ -252,9 +249,7 @@ impl Points for World {
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        let mut inner = self.inner();
-        inner.wall = after(inner.wall, inner.tick);
-        inner.now()
+        self.inner().now()
     }
 }
 
