@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use stenod::durable::{self, Existing};
 use stenod_support::audio::wav;
 use stenod_support::s3::{self, S3};
 use stenod_support::service::{Act, Endpoint, Gate, Log, Moment, PATIENCE, Rule};
@@ -299,7 +300,7 @@ fn play(road: Road, kills: u64, random: &mut Random) -> Tally {
     let in_doubt = recordings.iter().filter(|name| has(name, "in_doubt"));
     let in_doubt = in_doubt.count() as u64;
     let is_lost = |name: &&String| {
-        !has(name, "in_doubt") && !(has(name, "done") && has_transcript(&stage, name))
+        !(has(name, "in_doubt") || has(name, "done") && has_transcript(&stage, name))
     };
     let lost: Vec<_> = recordings.iter().filter(is_lost).collect();
     if !lost.is_empty() {
@@ -351,7 +352,7 @@ fn random_stage(road: Road, storage: Option<&S3>) -> Stage {
     }
     if let Some(storage) = storage {
         let secret = stage.root().join("bucket-secret");
-        fs::write(&secret, s3::SECRET_KEY).unwrap();
+        durable::write(&secret, s3::SECRET_KEY.as_bytes(), Existing::Replace).unwrap();
         stage.set("bucket.url", format!("s3://{}/inbox", s3::BUCKET));
         stage.set("bucket.endpoint", storage.endpoint());
         stage.set("bucket.access_key_id", s3::ACCESS_KEY);

@@ -5,7 +5,8 @@
 
 #![cfg(test)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,18 +44,17 @@ impl SmallDisk {
 
     /// Leaves not a byte.
     fn fill(&self) {
+        let mut ballast = File::options()
+            .create(true)
+            .append(true)
+            .open(self.ballast())
+            .unwrap();
         let mut size = 1 << 20;
-        let mut all = Vec::new();
         while size > 0 {
-            let mut more = all.clone();
-            more.resize(all.len() + size, b'.');
-            if fs::write(self.ballast(), &more).is_ok() {
-                all = more;
-            } else {
+            if ballast.write_all(&vec![b'.'; size]).is_err() {
                 size /= 2;
             }
         }
-        fs::write(self.ballast(), &all).unwrap();
     }
 
     fn make_room(&self) {
