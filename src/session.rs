@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Chance, SharedClock};
-use crate::config::{self, Config, Folder, KeyOrigin, Origin};
+use crate::config::{self, Config, Folder, KeyOrigin, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
-use crate::discover::{Root, RootError, RootRules, Roots, WatchMode};
+use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
@@ -24,7 +25,9 @@ use crate::domain::price::Catalogue;
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
-use crate::pipeline::{Limiter, Pace, Pauses, Pipeline, PipelineError, Place, Reporter, Spool};
+use crate::pipeline::{
+    FolderFiles, Limiter, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place, Reporter, Spool,
+};
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
 use crate::speech::local;
@@ -127,6 +130,8 @@ pub struct Places {
     pub roots: Roots,
     /// The same roots with their settings, in the same order.
     pub places: Vec<Place>,
+    /// The mean time between two scans of everything while watching.
+    pub rescan_every: Duration,
 }
 
 /// Who recognises by this configuration.
@@ -176,9 +181,14 @@ pub fn places(
     if folders.is_empty() {
         return Err(SetupError::NothingToLookAt);
     }
+    let own: Vec<PathBuf> = own_paths(config).collect();
+    let shared = Arc::new(config.clone());
     let roots = folders
         .iter()
-        .map(|(path, folder)| Ok(Root::new(path, rules(folder), is_candidate_extension)?))
+        .map(|(path, folder)| {
+            let root = Root::new(path, rules(folder), is_candidate_extension)?;
+            Ok(root.with_rules_from(&folder.path).without_own(own.clone()))
+        })
         .collect::<Result<Vec<_>, SetupError>>()?;
     let roots = Roots::new(roots)?;
     let mut places = Vec::new();
@@ -187,10 +197,15 @@ pub fn places(
             .iter()
             .find(|(path, _)| same_place(path, root.path()));
         if let Some((_, folder)) = folder {
-            places.push(place(config, root.clone(), folder, provider)?);
+            places.push(place(&shared, root.clone(), folder, provider)?);
         }
     }
-    Ok(Places { roots, places })
+    let rescan_every = config.watch.rescan_every;
+    Ok(Places {
+        roots,
+        places,
+        rescan_every,
+    })
 }
 
 fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> {
@@ -200,6 +215,15 @@ fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> 
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = config.for_path(&path);
     Ok((path, folder))
+}
+
+/// What is stenod's own: its state, and a configuration that lies in a folder of recordings.
+fn own_paths(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
+    let given = [Some(&config.state_dir), config.file.as_ref()];
+    given.into_iter().flatten().flat_map(|path| {
+        let real = path.canonicalize().ok();
+        std::iter::once(path.clone()).chain(real)
+    })
 }
 
 fn same_place(given: &Path, root: &Path) -> bool {
@@ -221,12 +245,41 @@ fn rules(folder: &Folder) -> RootRules {
 }
 
 fn place(
-    config: &Config,
+    config: &Arc<Config>,
     root: Arc<Root>,
     folder: &Folder,
     provider: Provider,
 ) -> Result<Place, SetupError> {
-    let transcribe = &folder.transcribe;
+    let folder_files = Arc::new(Files {
+        config: config.clone(),
+        transcribe: folder.transcribe.clone(),
+        provider,
+    });
+    Ok(Place {
+        root,
+        settings: settings(config, &folder.transcribe, provider)?,
+        publication: publication(&folder.transcribe),
+        output_dir: folder.transcribe.output_dir.clone(),
+        settle: folder.settle,
+        min_length: folder.min_length,
+        names_ask: names_ask(config, &folder.transcribe, provider),
+        leave_existing: !folder.existing,
+        folder_files,
+    })
+}
+
+/// Whether a name may ask for a language: what knows English alone is asked for nothing else.
+fn names_ask(config: &Config, transcribe: &Transcribe, provider: Provider) -> bool {
+    let built_in = provider == Provider::Local && config.local.model_dir.is_none();
+    transcribe.language == "auto" && !built_in
+}
+
+/// What is frozen into jobs by these keys.
+fn settings(
+    config: &Config,
+    transcribe: &Transcribe,
+    provider: Provider,
+) -> Result<Settings, SetupError> {
     if provider.is_paid() && money::is_not_transcription(&transcribe.model) {
         return Err(SetupError::NoTranscription {
             model: transcribe.model.clone(),
@@ -239,7 +292,7 @@ fn place(
         });
     }
     let paid = provider.is_paid();
-    let settings = Settings {
+    Ok(Settings {
         provider,
         model: match provider {
             Provider::NanoGpt => transcribe.model.clone(),
@@ -250,21 +303,43 @@ fn place(
         // What the recogniser cannot do does not change its result.
         diarize: paid && transcribe.diarize,
         tag_audio_events: paid && transcribe.tag_audio_events,
-    };
-    Ok(Place {
-        root,
-        settings,
-        publication: publication(transcribe),
-        output_dir: transcribe.output_dir.clone(),
-        settle: folder.settle,
-        leave_existing: !folder.existing,
-        // What knows English alone is asked for nothing else by a name.
-        names_ask: transcribe.language == "auto" && !built_in,
     })
 }
 
+/// Understands a `stenod.toml` inside a folder as the main configuration is understood.
+#[derive(Debug)]
+struct Files {
+    config: Arc<Config>,
+    /// What holds in the folder itself.
+    transcribe: Transcribe,
+    provider: Provider,
+}
+
+impl FolderFiles for Files {
+    fn lay_over(&self, place: &Place, files: &[&SettingsFile]) -> Result<Place, Mistaken> {
+        let mut transcribe = self.transcribe.clone();
+        let mut place = place.clone();
+        for SettingsFile { path, text } in files {
+            let mistaken = |text| Mistaken {
+                file: path.clone(),
+                text,
+            };
+            transcribe = self
+                .config
+                .transcribe_below(&transcribe, path, text)
+                .map_err(|mistakes| mistaken(mistakes.brief()))?;
+            place.settings = settings(&self.config, &transcribe, self.provider)
+                .map_err(|error| mistaken(format!("{}: {error}", path.display())))?;
+        }
+        place.publication = publication(&transcribe);
+        place.names_ask = names_ask(&self.config, &transcribe, self.provider);
+        place.output_dir = transcribe.output_dir;
+        Ok(place)
+    }
+}
+
 /// The model that a server of OpenAI's kind is asked for: NanoGPT's default means nothing to it.
-fn openai_model(config: &Config, transcribe: &config::Transcribe) -> String {
+fn openai_model(config: &Config, transcribe: &Transcribe) -> String {
     let is_default = matches!(config.origin_of("transcribe.model"), Some(Origin::Default));
     if is_default && config.service.is_openai() && transcribe.model == config.transcribe.model {
         OPENAI_MODEL.to_owned()
@@ -274,7 +349,7 @@ fn openai_model(config: &Config, transcribe: &config::Transcribe) -> String {
 }
 
 /// What is written of recordings with these settings.
-pub fn publication(transcribe: &config::Transcribe) -> Publication {
+pub fn publication(transcribe: &Transcribe) -> Publication {
     Publication {
         formats: transcribe.formats.clone(),
         captions: match transcribe.captions {

@@ -1,6 +1,7 @@
 //! `stenod explain`: why this file is or is not transcribed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -98,6 +99,7 @@ async fn ask(
     let provider = session::provider(config)?;
     let terms = super::plan::terms(session, config, provider, false, None).await?;
     let (state_dir, now, asked) = (config.state_dir.clone(), session.clock.now(), path.clone());
+    let place = place.map(Arc::new);
     let (answer, pauses) = supervise::blocking(move || {
         let reader = Reader::open(&state_dir)?;
         let pauses = match &reader {
@@ -175,10 +177,16 @@ impl Explanation {
                 recordings,
                 folders,
             } => self.told_of_folder(*recordings, *folders, &source),
-            Answer::LeftOut(rule) => Told {
+            Answer::LeftOut { above, rule } => Told {
                 code: Some(rule.code().to_owned()),
                 fix: mend(rule.code(), None, &source),
-                ..Told::new("left_out", rule.to_string())
+                ..Told::new(
+                    "left_out",
+                    match above {
+                        Some(above) => format!("it lies below {}: {rule}", above.display()),
+                        None => rule.to_string(),
+                    },
+                )
             },
             Answer::Settling { reason, until } => Told {
                 until: Some(*until),
@@ -315,7 +323,7 @@ impl Explanation {
             Answer::Missing
             | Answer::Unreadable(_)
             | Answer::Folder { .. }
-            | Answer::LeftOut(_)
+            | Answer::LeftOut { .. }
             | Answer::Skipped(_)
             | Answer::Settling { .. }
             | Answer::Planned(_) => None,

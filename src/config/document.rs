@@ -11,7 +11,7 @@ use figment::value::{Dict, Empty, Tag, Value};
 use toml_edit::{ImDocument, Item, Key, TableLike};
 
 use super::file_text::FileText;
-use super::keys::{self, FOLDERS};
+use super::keys::{self, FOLDERS, TRANSCRIBE};
 use super::mistake::{Fault, Line, Mistake, Place};
 use super::redact;
 
@@ -21,12 +21,32 @@ pub(super) struct Document {
     tables: Dict,
     folders: Vec<Dict>,
     spots: BTreeMap<String, Range<usize>>,
+    /// Whether it is the file of a folder, which holds `[transcribe]` alone.
+    in_folder: bool,
 }
 
 impl Document {
     /// Parses `text`; unknown keys go to `mistakes`, and so does a syntax error, which leaves
     /// no document.
     pub(super) fn parse(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+        Self::parse_as(path, text, false, mistakes)
+    }
+
+    /// The same for the `stenod.toml` of a folder, which holds `[transcribe]` alone.
+    pub(super) fn parse_in_folder(
+        path: &Path,
+        text: &str,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
+        Self::parse_as(path, text, true, mistakes)
+    }
+
+    fn parse_as(
+        path: &Path,
+        text: &str,
+        in_folder: bool,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
         let parsed = ImDocument::parse(text);
         let text = FileText::new(path, text);
         let parsed = match parsed {
@@ -41,6 +61,7 @@ impl Document {
             tables: Dict::new(),
             folders: Vec::new(),
             spots: BTreeMap::new(),
+            in_folder,
         };
         document.take_root(parsed.as_table(), mistakes);
         Some(document)
@@ -90,7 +111,10 @@ impl Document {
     fn take_root(&mut self, root: &dyn TableLike, mistakes: &mut Vec<Mistake>) {
         for (name, item) in root.iter() {
             let key = root.key(name);
-            if name == FOLDERS {
+            if self.in_folder && name != TRANSCRIBE {
+                let place = self.key_place(key);
+                mistakes.push(not_in_folder(name).at(place, Some(redact::text(name))));
+            } else if name == FOLDERS {
                 self.take_folders(key, item, mistakes);
             } else if keys::tables().contains(&name) {
                 self.take_section(name, key, item, mistakes);
@@ -197,11 +221,15 @@ impl Document {
     }
 
     fn unknown(&self, section: &str, name: &str, key: Option<&Key>) -> Mistake {
-        let place = match key.and_then(Key::span) {
+        let key_name = Some(redact::text(&keys::join(section, name)));
+        unknown_key(section, name).at(self.key_place(key), key_name)
+    }
+
+    fn key_place(&self, key: Option<&Key>) -> Place {
+        match key.and_then(Key::span) {
             Some(span) => Place::Line(self.text.line_at(span)),
             None => Place::File(self.text.path().to_owned()),
-        };
-        unknown_key(section, name).at(place, Some(redact::text(&keys::join(section, name))))
+        }
     }
 }
 
@@ -265,6 +293,24 @@ fn unknown_key(section: &str, name: &str) -> Fault {
         Some(key) => fault.mend(format!("`{}` belongs in `{}`", key.name, header(key.table))),
         None => fault,
     }
+}
+
+/// A key or table at the top of a folder's file that is none of it.
+fn not_in_folder(name: &str) -> Fault {
+    let own = keys::names_in(TRANSCRIBE);
+    let header = header(TRANSCRIBE);
+    if own.contains(&name) {
+        return Fault::new("unknown key").mend(format!("`{name}` belongs in `{header}`"));
+    }
+    let known = keys::tables().contains(&name) || keys::names_in("").contains(&name);
+    if known {
+        return Fault::new("the file of a folder cannot set this")
+            .mend(format!("it holds `{header}` alone"));
+    }
+    let near = keys::nearest(name, own.into_iter().chain([TRANSCRIBE]));
+    Fault::new("unknown key")
+        .allowed(format!("`{header}`"))
+        .nearest(near)
 }
 
 /// The header of a table as it is written.

@@ -48,6 +48,8 @@ pub(super) const KEYS: &[Key] = &[
     key(FOLDERS, "poll_every", Some(r#""30s""#)),
     key(FOLDERS, "settle", Some(r#""10s""#)),
     key(FOLDERS, "existing", Some("true")),
+    key(FOLDERS, "min_length", Some(r#""0s""#)),
+    key("watch", "rescan_every", Some(r#""1h""#)),
     key("local", "model_dir", Some(r#""""#)),
     key("local", "threads", Some("0")),
     key("budget", "per_day", Some(r#""5.00""#)),

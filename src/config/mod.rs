@@ -7,6 +7,7 @@
 mod document;
 mod environment;
 mod file_text;
+mod folder_file;
 mod keys;
 mod layers;
 mod lists;
@@ -31,7 +32,7 @@ pub use mistake::{ConfigErrors, Line, Mistake, Place};
 pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, read_secret_file};
 pub use settings::{
     Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Origin,
-    Overrides, Provider, Route, Service, Setting, Transcribe, WatchMode,
+    Overrides, Provider, Route, Service, Setting, Transcribe, Watch, WatchMode,
 };
 
 use document::Document;
@@ -75,6 +76,8 @@ pub struct Config {
     pub transcribe: Transcribe,
     /// The folders, in the order of the file.
     pub folders: Vec<Folder>,
+    /// How all folders are watched.
+    pub watch: Watch,
     /// The built-in recogniser.
     pub local: Local,
     /// Limits of spending.
@@ -88,6 +91,9 @@ pub struct Config {
     /// The settings of paths outside of every folder.
     elsewhere: Folder,
     working_dir: PathBuf,
+    home: Option<PathBuf>,
+    /// The keys of `[transcribe]` that the command line sets, over every folder and its files.
+    fixed: Vec<&'static str>,
     settings: Vec<Setting>,
 }
 
@@ -170,6 +176,19 @@ impl Config {
         }
     }
 
+    /// `base` with what the `stenod.toml` at `path`, whose text is given, sets for what is below it.
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its place.
+    pub fn transcribe_below(
+        &self,
+        base: &Transcribe,
+        path: &Path,
+        text: &str,
+    ) -> Result<Transcribe, ConfigErrors> {
+        folder_file::lay_over(base, path, text, self.home.clone(), &self.fixed)
+    }
+
     /// Where the value of a key came from, such as `service.jobs` or `folders.0.settle`; none
     /// for a key that is unset or unknown.
     pub fn origin_of(&self, key: &str) -> Option<&Origin> {
@@ -212,6 +231,7 @@ impl Config {
         );
         let folders = read_folders(&stack, &flags, output_dir, inputs, notes);
         let elsewhere = read_elsewhere(&stack, &flags, output_dir, inputs, notes);
+        let watch = sections::watch(Reader::new(&stack, "watch", inputs, notes));
         let local = sections::local(Reader::new(&stack, "local", inputs, notes));
         let budget = sections::budget(Reader::new(&stack, "budget", inputs, notes));
         let large = sections::large(
@@ -225,6 +245,7 @@ impl Config {
             service: service?,
             transcribe: transcribe?,
             folders,
+            watch: watch?,
             local: local?,
             budget: budget?,
             large: large?,
@@ -232,9 +253,18 @@ impl Config {
             warnings: Vec::new(),
             elsewhere: elsewhere?,
             working_dir: environment.working_dir().to_owned(),
+            home: environment.home().map(Path::to_owned),
+            fixed: fixed_keys(&flags, output_dir),
             settings: Vec::new(),
         })
     }
+}
+
+/// The keys of `[transcribe]` that flags set.
+fn fixed_keys(flags: &[FlagValue], output_dir: Option<&Path>) -> Vec<&'static str> {
+    let flags = flags.iter().filter(|flag| flag.table == TRANSCRIBE);
+    let output_dir = output_dir.map(|_| "output_dir");
+    flags.map(|flag| flag.key).chain(output_dir).collect()
 }
 
 /// Every `[[folders]]` table; those with mistakes are left out, and so is a path seen before.

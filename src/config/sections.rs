@@ -11,7 +11,7 @@ use super::mistake::{Fault, Place};
 use super::reader::Reader;
 use super::secret::{self, ApiKey, KeyOrigin};
 use super::settings::{
-    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Provider, Service, Transcribe,
+    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Provider, Service, Transcribe, Watch,
 };
 use super::values::{self, Given};
 use super::{
@@ -30,6 +30,13 @@ const SETTLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(2
 
 /// The shortest piece that can be asked for, and the longest.
 const PIECE: RangeInclusive<Duration> = Duration::from_secs(15)..=MAX_PIECE;
+
+/// The shortest minimum length, which lets everything in, and the longest.
+const MIN_LENGTH: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+
+/// The shortest time between two scans of everything, and the longest.
+const RESCAN_EVERY: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(7 * 24);
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
@@ -143,6 +150,9 @@ pub(super) fn folder(
     });
     let settle = table.read("settle", |given| quantities::duration(given, SETTLE));
     let existing = table.read("existing", values::boolean);
+    let min_length = table.read("min_length", |given| {
+        quantities::duration(given, MIN_LENGTH)
+    });
     let transcribe = transcribe(&mut table, output_dir);
     Some(Folder {
         path: path?,
@@ -153,6 +163,7 @@ pub(super) fn folder(
         poll_every: poll_every?,
         settle: settle?,
         existing: existing?,
+        min_length: min_length?,
         transcribe: transcribe?,
     })
 }
@@ -160,6 +171,16 @@ pub(super) fn folder(
 fn folder_path(table: &mut Reader<'_>) -> Option<PathBuf> {
     let checked = table.read("path", values::name).is_some();
     checked.then(|| table.path_of("path")).flatten().flatten()
+}
+
+/// `[watch]`.
+pub(super) fn watch(mut table: Reader<'_>) -> Option<Watch> {
+    let rescan_every = table.read("rescan_every", |given| {
+        quantities::duration(given, RESCAN_EVERY)
+    });
+    Some(Watch {
+        rescan_every: rescan_every?,
+    })
 }
 
 /// `[local]`.

@@ -180,8 +180,17 @@ pub struct Folder {
     pub settle: Duration,
     /// Whether what was there before the first start is transcribed.
     pub existing: bool,
+    /// The shortest recording that is transcribed.
+    pub min_length: Duration,
     /// `[transcribe]` with this folder's own keys over it.
     pub transcribe: Transcribe,
+}
+
+/// `[watch]`: how all folders are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The mean time between two scans of everything.
+    pub rescan_every: Duration,
 }
 
 /// `[local]`: the built-in recogniser.

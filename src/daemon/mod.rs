@@ -153,7 +153,11 @@ fn begin(
     places: Places,
 ) -> BoxFuture<'static, Result<(), PipelineError>> {
     let pipeline = latest.borrow().clone();
-    let (watcher, hints) = Watcher::start(&places.roots, Tuning::default());
+    let tuning = Tuning {
+        rescan_every: places.rescan_every,
+        ..Tuning::default()
+    };
+    let (watcher, hints) = Watcher::start(&places.roots, tuning);
     let intake = Intake::new(pipeline, places.places, IntakeOptions::default());
     Box::pin(intake.watch(watcher, hints))
 }

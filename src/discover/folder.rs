@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, DirEntry, FileType, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::Access;
 
+use super::local::LocalRules;
 use super::root::{LeftOut, Root};
 use crate::domain::settle::Fingerprint;
 
@@ -94,9 +95,21 @@ pub fn sample(path: &Path) -> io::Result<Option<Fingerprint>> {
     }
 }
 
-/// Lists `folder`, which is `within` relative to `root`; without `files` only its folders.
-pub(super) fn list(root: &Root, folder: &Path, within: &Path, files: bool) -> io::Result<Listing> {
+/// Lists `folder`, which is `within` relative to `root` and in which the `local` rules hold; without
+/// `files` only its folders.
+pub(super) fn list(
+    root: &Root,
+    folder: &Path,
+    within: &Path,
+    local: &LocalRules,
+    files: bool,
+) -> io::Result<Listing> {
     let mut listing = Listing::default();
+    let rules = Rules {
+        root,
+        local,
+        within,
+    };
     for entry in fs::read_dir(folder)? {
         let entry = match entry {
             Ok(entry) => entry,
@@ -106,11 +119,22 @@ pub(super) fn list(root: &Root, folder: &Path, within: &Path, files: bool) -> io
             }
         };
         let name = entry.file_name();
-        match look(root, within, &entry, &name, files) {
+        let looked = entry.file_type().and_then(|kind| {
+            if files || kind.is_dir() {
+                rules.look(&entry.path(), &name, kind)
+            } else {
+                Ok(Entry::Unasked)
+            }
+        });
+        match looked {
             Ok(Entry::Folder) => listing.folders.push(name),
             Ok(Entry::File(fingerprint)) => listing.files.push((name, fingerprint)),
             Ok(Entry::Skipped(reason)) => listing.skipped.push((name, reason)),
-            Ok(Entry::Other) => {}
+            Ok(Entry::LeftOut(left_out)) => {
+                let told = worth_telling(left_out).map(|reason| (name, reason));
+                listing.skipped.extend(told);
+            }
+            Ok(Entry::Unasked) => {}
             Err(error) if gone(&error) => listing.vanished += 1,
             Err(error) => listing.skipped.push((name, SkipReason::Unreadable(error))),
         }
@@ -132,7 +156,7 @@ pub(super) fn look_at_given(root: &Root) -> io::Result<Result<Fingerprint, SkipR
     Ok(match judge_file(root.path(), &metadata) {
         Ok(Entry::File(fingerprint)) => Ok(fingerprint),
         Ok(Entry::Skipped(reason)) => Err(reason),
-        Ok(Entry::Folder | Entry::Other) => Err(SkipReason::FolderLink),
+        Ok(Entry::Folder | Entry::LeftOut(_) | Entry::Unasked) => Err(SkipReason::FolderLink),
         Err(error) => Err(SkipReason::Unreadable(error)),
     })
 }
@@ -145,62 +169,75 @@ pub(super) fn gone(error: &io::Error) -> bool {
     )
 }
 
-enum Entry {
+/// What is at a path, by the rules.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A folder to look into.
     Folder,
+    /// A file that may be a recording.
     File(Fingerprint),
+    /// Something that is passed over and told.
     Skipped(SkipReason),
-    Other,
+    /// Something that a rule leaves out.
+    LeftOut(LeftOut),
+    /// A file where only folders are asked for.
+    Unasked,
 }
 
-fn look(
-    root: &Root,
-    within: &Path,
-    entry: &DirEntry,
-    name: &OsStr,
-    files: bool,
-) -> io::Result<Entry> {
-    let kind = entry.file_type()?;
-    if kind.is_dir() {
-        return Ok(look_at_folder(root, within, name));
-    }
-    if !files {
-        return Ok(Entry::Other);
-    }
-    if kind.is_symlink() {
-        return look_at_link(root, within, &entry.path(), name);
-    }
-    if let Some(left_out) = root.file_left_out(within, name) {
-        return Ok(worth_telling(left_out).map_or(Entry::Other, Entry::Skipped));
-    }
-    if let Some(what) = irregular(kind) {
-        return Ok(Entry::Skipped(SkipReason::NotRegular { what }));
-    }
-    judge_file(&entry.path(), &entry.metadata()?)
+/// The rules that hold in one folder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) root: &'a Root,
+    pub(super) local: &'a LocalRules,
+    /// The folder, relative to the root.
+    pub(super) within: &'a Path,
 }
 
-fn look_at_folder(root: &Root, within: &Path, name: &OsStr) -> Entry {
-    match root.folder_left_out(within, name) {
-        None => Entry::Folder,
-        Some(left_out) => worth_telling(left_out).map_or(Entry::Other, Entry::Skipped),
+impl Rules<'_> {
+    /// Judges what is called `name` in the folder, at `path`.
+    pub(super) fn look(self, path: &Path, name: &OsStr, kind: FileType) -> io::Result<Entry> {
+        if kind.is_dir() {
+            return Ok(self
+                .folder_left_out(path, name)
+                .map_or(Entry::Folder, Entry::LeftOut));
+        }
+        if kind.is_symlink() {
+            return self.look_at_link(path, name);
+        }
+        if let Some(left_out) = self.file_left_out(path, name) {
+            return Ok(Entry::LeftOut(left_out));
+        }
+        if let Some(what) = irregular(kind) {
+            return Ok(Entry::Skipped(SkipReason::NotRegular { what }));
+        }
+        judge_file(path, &fs::symlink_metadata(path)?)
     }
-}
 
-/// A link to a file counts as that file; a link to a folder is told and not followed.
-fn look_at_link(root: &Root, within: &Path, path: &Path, name: &OsStr) -> io::Result<Entry> {
-    let left_out = root.file_left_out(within, name);
-    match fs::metadata(path) {
-        Ok(target) if target.is_dir() => Ok(match root.folder_left_out(within, name) {
-            None => Entry::Skipped(SkipReason::FolderLink),
-            Some(_) => Entry::Other,
-        }),
-        Ok(target) => match left_out {
-            None => judge_file(path, &target),
-            Some(left_out) => Ok(worth_telling(left_out).map_or(Entry::Other, Entry::Skipped)),
-        },
-        Err(_) if left_out.is_some() => Ok(Entry::Other),
-        Err(error) if gone(&error) => Ok(Entry::Skipped(SkipReason::BrokenLink)),
-        Err(error) if looped(&error) => Ok(Entry::Skipped(SkipReason::Loop)),
-        Err(error) => Err(error),
+    fn folder_left_out(self, path: &Path, name: &OsStr) -> Option<LeftOut> {
+        self.root
+            .folder_left_out(self.within, name)
+            .or_else(|| self.local.ignored(path, true))
+    }
+
+    fn file_left_out(self, path: &Path, name: &OsStr) -> Option<LeftOut> {
+        self.root
+            .file_left_out(self.within, name)
+            .or_else(|| self.local.ignored(path, false))
+    }
+
+    /// A link to a file counts as that file; a link to a folder is told and not followed.
+    fn look_at_link(self, path: &Path, name: &OsStr) -> io::Result<Entry> {
+        let left_out = self.file_left_out(path, name);
+        match (fs::metadata(path), left_out) {
+            (Ok(target), _) if target.is_dir() => Ok(self
+                .folder_left_out(path, name)
+                .map_or(Entry::Skipped(SkipReason::FolderLink), Entry::LeftOut)),
+            (Ok(target), None) => judge_file(path, &target),
+            (_, Some(left_out)) => Ok(Entry::LeftOut(left_out)),
+            (Err(error), None) if gone(&error) => Ok(Entry::Skipped(SkipReason::BrokenLink)),
+            (Err(error), None) if looped(&error) => Ok(Entry::Skipped(SkipReason::Loop)),
+            (Err(error), None) => Err(error),
+        }
     }
 }
 
@@ -225,6 +262,8 @@ fn worth_telling(left_out: LeftOut) -> Option<SkipReason> {
         LeftOut::Hidden
         | LeftOut::TemporaryName { .. }
         | LeftOut::PrunedFolder
+        | LeftOut::Ignored { .. }
+        | LeftOut::OwnFolder
         | LeftOut::NotAudio
         | LeftOut::TooDeep
         | LeftOut::OtherRoot

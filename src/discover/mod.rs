@@ -8,13 +8,19 @@
 
 mod folder;
 mod globs;
+mod local;
 mod root;
 mod scan;
+mod sight;
 mod walk;
 mod watch;
 
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;
+pub use local::{IGNORE_FILE, LocalRules, RuleMistake, SETTINGS_FILE, SettingsFile};
 pub use root::{LeftOut, Root, RootError, RootRules, Roots, WatchMode};
 pub use scan::{Found, RootState, ScanReport, Scope, scan};
-pub use watch::{Cause, Hint, Hints, Mode, ModeReason, Presence, RootMode, Tuning, Watcher};
+pub use sight::{Sight, sight};
+pub use watch::{
+    Cause, Hint, Hints, Mode, ModeReason, Presence, RootMode, Tuning, Watcher, outlook,
+};

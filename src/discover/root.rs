@@ -100,6 +100,17 @@ pub enum LeftOut {
     },
     /// No glob of `include` matches.
     NotIncluded,
+    /// A line of an ignore file matches.
+    Ignored {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The pattern as it was written.
+        pattern: String,
+    },
+    /// It belongs to stenod itself: its state.
+    OwnFolder,
     /// Its extension is none of a recording.
     NotAudio,
     /// It lies in a folder below a root that is not recursive.
@@ -119,6 +130,8 @@ impl LeftOut {
             Self::PrunedFolder => "pruned_folder",
             Self::Excluded { .. } => "excluded",
             Self::NotIncluded => "not_included",
+            Self::Ignored { .. } => "ignored",
+            Self::OwnFolder => "own_folder",
             Self::NotAudio => "not_audio",
             Self::TooDeep => "too_deep",
             Self::OtherRoot => "other_root",
@@ -135,6 +148,18 @@ impl fmt::Display for LeftOut {
             Self::PrunedFolder => f.write_str("a folder of another program's own files"),
             Self::Excluded { glob } => write!(f, "excluded by the glob `{glob}`"),
             Self::NotIncluded => f.write_str("matches no glob of `include`"),
+            Self::Ignored {
+                file,
+                line,
+                pattern,
+            } => write!(
+                f,
+                "ignored by `{pattern}`, line {line} of {}",
+                file.display()
+            ),
+            Self::OwnFolder => {
+                f.write_str("it holds what is stenod's own: its state or its configuration")
+            }
             Self::NotAudio => f.write_str("no extension of a recording"),
             Self::TooDeep => f.write_str("below a folder that is not recursive"),
             Self::OtherRoot => f.write_str("belongs to another configured folder"),
@@ -157,6 +182,10 @@ pub struct Root {
     inner: BTreeSet<PathBuf>,
     /// An earlier root that is the same folder by another path.
     same_as: Option<PathBuf>,
+    /// The folder from which on downwards files of rules hold.
+    rules_from: PathBuf,
+    /// Files and folders of stenod itself.
+    own: Vec<PathBuf>,
 }
 
 impl Root {
@@ -180,6 +209,8 @@ impl Root {
         let real = fs::canonicalize(&path).ok();
         let (inner, same_as) = (BTreeSet::new(), None);
         Ok(Self {
+            rules_from: path.clone(),
+            own: Vec::new(),
             path,
             real,
             rules,
@@ -189,6 +220,31 @@ impl Root {
             inner,
             same_as,
         })
+    }
+
+    /// The same root, where files of rules hold from `folder` on, which is above it.
+    #[must_use]
+    pub fn with_rules_from(mut self, folder: &Path) -> Self {
+        if self.path.starts_with(folder) {
+            folder.clone_into(&mut self.rules_from);
+        }
+        self
+    }
+
+    /// The same root, in which these files and folders of stenod itself never count.
+    #[must_use]
+    pub fn without_own(mut self, own: Vec<PathBuf>) -> Self {
+        self.own = own;
+        self
+    }
+
+    pub(super) fn rules_from(&self) -> &Path {
+        &self.rules_from
+    }
+
+    /// Whether the file or folder at `path` is one of stenod's own.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        self.own.iter().any(|own| own == path)
     }
 
     /// The absolute path.
@@ -250,6 +306,9 @@ impl Root {
         }
         if !self.inner.is_empty() && self.inner.contains(&within.join(name)) {
             return Some(LeftOut::OtherRoot);
+        }
+        if !self.own.is_empty() && self.is_own(&self.path.join(within).join(name)) {
+            return Some(LeftOut::OwnFolder);
         }
         self.exclude.folder(within, name).map(excluded)
     }

@@ -14,6 +14,7 @@ use std::ops::ControlFlow::{self, Continue};
 use std::path::{Path, PathBuf};
 
 use super::folder::{Identity, SkipReason, gone, look_at_given};
+use super::local::LocalRules;
 use super::root::Root;
 use super::walk::{Visitor, walk};
 use crate::domain::settle::Fingerprint;
@@ -38,6 +39,8 @@ pub enum Found {
         path: PathBuf,
         /// Its state when it was looked at.
         fingerprint: Fingerprint,
+        /// The rules that lie in its folder and above it.
+        local: LocalRules,
     },
     /// Something that was passed over and that a person should hear about.
     Skipped {
@@ -123,7 +126,10 @@ impl Scan<'_> {
     fn given_file(&mut self, root: &Root) -> io::Result<ControlFlow<()>> {
         let path = root.path().to_owned();
         Ok(match look_at_given(root)? {
-            Ok(fingerprint) => self.file(path, fingerprint),
+            Ok(fingerprint) => {
+                let local = LocalRules::above(root, &path);
+                self.file(path, fingerprint, &local)
+            }
             Err(reason) => self.skipped(path, reason),
         })
     }
@@ -155,9 +161,19 @@ impl Visitor for Scan<'_> {
         Continue(true)
     }
 
-    fn file(&mut self, path: PathBuf, fingerprint: Fingerprint) -> ControlFlow<()> {
+    fn file(
+        &mut self,
+        path: PathBuf,
+        fingerprint: Fingerprint,
+        local: &LocalRules,
+    ) -> ControlFlow<()> {
         self.report.recordings += 1;
-        (self.found)(Found::Recording { path, fingerprint })
+        let local = local.clone();
+        (self.found)(Found::Recording {
+            path,
+            fingerprint,
+            local,
+        })
     }
 
     fn skipped(&mut self, path: PathBuf, reason: SkipReason) -> ControlFlow<()> {

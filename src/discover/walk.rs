@@ -10,6 +10,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 
 use super::folder::{Identity, Listing, SkipReason, gone, list};
+use super::local::LocalRules;
 use super::root::Root;
 use crate::domain::settle::Fingerprint;
 
@@ -20,8 +21,13 @@ pub(super) trait Visitor {
 
     /// A folder is about to be read; `false` leaves it out with all below it.
     fn enter(&mut self, folder: &Path, identity: Identity) -> ControlFlow<(), bool>;
-    /// A file that may be a recording.
-    fn file(&mut self, path: PathBuf, fingerprint: Fingerprint) -> ControlFlow<()>;
+    /// A file that may be a recording, and the rules that lie in its folder and above it.
+    fn file(
+        &mut self,
+        path: PathBuf,
+        fingerprint: Fingerprint,
+        local: &LocalRules,
+    ) -> ControlFlow<()>;
     /// Something that was passed over.
     fn skipped(&mut self, path: PathBuf, reason: SkipReason) -> ControlFlow<()>;
     /// Entries or folders that went away meanwhile.
@@ -65,6 +71,7 @@ pub(super) fn walk(
 struct Level {
     within: PathBuf,
     identity: Identity,
+    local: LocalRules,
     folders: Vec<OsString>,
 }
 
@@ -111,12 +118,18 @@ fn read<V: Visitor>(
         Continue(false) => return Ok(Continue(None)),
         Continue(true) => {}
     }
-    let listing = list(root, &folder, &within, V::FILES)?;
-    Ok(tell(&folder, listing, visitor).map_continue(|mut folders| {
+    let local = match above.last() {
+        Some(level) => level.local.enter(root, &folder),
+        None => LocalRules::above(root, &folder).enter(root, &folder),
+    };
+    let listing = list(root, &folder, &within, &local, V::FILES)?;
+    let told = tell(&folder, listing, &local, visitor);
+    Ok(told.map_continue(|mut folders| {
         folders.reverse();
         Some(Level {
             within,
             identity,
+            local,
             folders,
         })
     }))
@@ -126,6 +139,7 @@ fn read<V: Visitor>(
 fn tell(
     folder: &Path,
     listing: Listing,
+    local: &LocalRules,
     visitor: &mut impl Visitor,
 ) -> ControlFlow<(), Vec<OsString>> {
     visitor.vanished(listing.vanished);
@@ -133,7 +147,7 @@ fn tell(
         visitor.skipped(folder.join(name), reason)?;
     }
     for (name, fingerprint) in listing.files {
-        visitor.file(folder.join(name), fingerprint)?;
+        visitor.file(folder.join(name), fingerprint, local)?;
     }
     if let Some(error) = listing.broken {
         visitor.skipped(folder.to_owned(), SkipReason::Unreadable(error))?;

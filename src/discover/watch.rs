@@ -100,6 +100,15 @@ pub struct Watcher {
     stop: CancellationToken,
 }
 
+/// How each root would be watched, and in how many folders, were there no limit of watches; blocks for as
+/// long as a walk through all folders takes.
+pub fn outlook(roots: &Roots) -> Vec<RootMode> {
+    let eyes = Arc::new(Eyes::that_count());
+    let mut lookout = Lookout::new(roots, eyes, usize::MAX);
+    lookout.run(Errand::Everything(Cause::Start));
+    lookout.modes()
+}
+
 /// How each root is watched at this moment.
 type Board = Arc<Mutex<Vec<RootMode>>>;
 

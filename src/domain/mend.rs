@@ -335,6 +335,26 @@ const RULES: &[Row] = &[
         "add a glob to `include`",
     ),
     (
+        "ignored",
+        "stenod plan {source}",
+        "take the line out of that .stenodignore, or add one with `!` below it",
+    ),
+    (
+        "own_folder",
+        "stenod config show",
+        "keep recordings out of the state directory, or move that with `state_dir`",
+    ),
+    (
+        "folder_settings",
+        "stenod explain {source}",
+        "mend the file that is named: its recordings go on by themselves",
+    ),
+    (
+        "too_short",
+        "stenod config show",
+        "lower folders.min_length to have it transcribed",
+    ),
+    (
         "too_deep",
         "stenod config show",
         "set recursive = true for the folder",

@@ -5,14 +5,15 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Place;
 use super::intake::{consider_skip, unsettled_reason};
 use super::plan::{PlanTerms, Planned, plan_file};
-use crate::discover::{Found, LeftOut, RootState, Scope, SkipReason, scan};
+use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
 use crate::domain::job::{ContentHash, Job, Reason};
 use crate::domain::settle::{Fingerprint, SettleBook, Settling};
 use crate::queue::{Known, Output, QueueError, Reader};
@@ -44,7 +45,12 @@ pub enum Answer {
         folders: u64,
     },
     /// The rules leave it out.
-    LeftOut(LeftOut),
+    LeftOut {
+        /// The folder above it that the rule speaks of, if it is not the path itself.
+        above: Option<PathBuf>,
+        /// The rule.
+        rule: LeftOut,
+    },
     /// It is passed over, and a run says so.
     Skipped(Reason),
     /// It does not count as complete yet.
@@ -63,7 +69,7 @@ pub enum Answer {
 /// What is asked of the place that a path belongs to.
 pub struct Question<'a> {
     /// The place that owns the path.
-    pub place: &'a Place,
+    pub place: &'a Arc<Place>,
     /// The table, if there is one yet.
     pub reader: Option<&'a Reader<'static>>,
     /// By which terms would be planned.
@@ -79,25 +85,29 @@ impl Question<'_> {
     /// # Errors
     /// Any error of the table.
     pub fn ask(&self, path: &Path) -> Result<Answer, QueueError> {
-        let metadata = match path.symlink_metadata() {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.absent(path),
-            Err(error) => return Ok(unreadable(&error)),
-        };
         if let Some(answer) = self.output(path)? {
             return Ok(answer);
         }
-        if metadata.is_dir() {
-            return Ok(self.folder(path));
+        match sight(&self.place.root, path) {
+            Sight::Outside => Ok(left_out(path, path, LeftOut::Outside)),
+            Sight::RootMissing => Ok(self.away()),
+            Sight::RootUnreadable(error) => Ok(unreadable(&error)),
+            Sight::LeftOut { at, why } => Ok(left_out(path, &at, why)),
+            Sight::Passed { at, why } => Ok(passed(path, &at, &why)),
+            Sight::Gone => self.absent(path),
+            Sight::Folder => Ok(self.folder(path)),
+            Sight::File { fingerprint, local } => match self.place.below(&local) {
+                Ok(place) => self.recording(&place, path, &fingerprint),
+                Err(mistaken) => Ok(Answer::Skipped(mistaken.reason())),
+            },
         }
-        if let Some(left_out) = self.place.root.left_out(path) {
-            return Ok(Answer::LeftOut(left_out));
-        }
-        match self.found(path) {
-            Some(Found::Recording { path, fingerprint }) => self.recording(&path, &fingerprint),
-            Some(Found::Skipped { reason, .. }) => Ok(skipped(&reason)),
-            None => self.absent(path),
-        }
+    }
+
+    /// The root is not there; which says nothing about the files in it.
+    fn away(&self) -> Answer {
+        let root = self.place.root.path().display();
+        let text = format!("its folder {root} is not there; nothing of it is forgotten meanwhile");
+        Answer::Unreadable(Reason::new("missing", text))
     }
 
     fn absent(&self, path: &Path) -> Result<Answer, QueueError> {
@@ -129,13 +139,6 @@ impl Question<'_> {
         } else {
             Scope::Tree(path.to_owned())
         };
-        let rule = match path.strip_prefix(root.path()) {
-            Ok(within) => root.folders_left_out(within),
-            Err(_) => Some(LeftOut::Outside),
-        };
-        if let Some(rule) = rule {
-            return Answer::LeftOut(rule);
-        }
         let report = scan(root, &scope, &mut |_| ControlFlow::Continue(()));
         match report.root {
             RootState::Unreadable(error) => unreadable(&error),
@@ -147,26 +150,12 @@ impl Question<'_> {
         }
     }
 
-    /// What the scan says of the file: its folder is listed as always, and this one picked out.
-    fn found(&self, path: &Path) -> Option<Found> {
-        let root = &self.place.root;
-        let scope = match path.parent() {
-            Some(parent) if path != root.path() => Scope::Folder(parent.to_owned()),
-            _ => Scope::Root,
-        };
-        let mut this = None;
-        scan(root, &scope, &mut |found| {
-            let (Found::Recording { path: at, .. } | Found::Skipped { path: at, .. }) = &found;
-            if at == path {
-                this = Some(found);
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        this
-    }
-
-    fn recording(&self, path: &Path, fingerprint: &Fingerprint) -> Result<Answer, QueueError> {
+    fn recording(
+        &self,
+        place: &Place,
+        path: &Path,
+        fingerprint: &Fingerprint,
+    ) -> Result<Answer, QueueError> {
         let known = match self.reader {
             Some(reader) => reader.known(path, fingerprint)?,
             None => None,
@@ -182,20 +171,20 @@ impl Question<'_> {
             // As if it had been seen when it was touched last.
             let mut book = SettleBook::default();
             let touched = touched(fingerprint).map_or(self.now, |touched| touched.min(self.now));
-            book.observe(path, self.place.settle, *fingerprint, touched);
-            let settling = book.observe(path, self.place.settle, *fingerprint, self.now);
+            book.observe(path, place.settle, *fingerprint, touched);
+            let settling = book.observe(path, place.settle, *fingerprint, self.now);
             if let Settling::Wait { reason, until } = settling {
                 let reason = unsettled_reason(&reason);
                 return Ok(Answer::Settling { reason, until });
             }
         }
         if let Some(Known::Recording { hash, .. }) = &known
-            && let Some(job) = self.own_job(path, *hash)?
+            && let Some(job) = self.own_job(place, path, *hash)?
         {
             return Ok(Answer::Job(Box::new(job)));
         }
         match plan_file(
-            self.place,
+            place,
             self.reader,
             self.terms.clone(),
             path.to_owned(),
@@ -207,11 +196,16 @@ impl Question<'_> {
     }
 
     /// The job of this very recording with the settings of its place.
-    fn own_job(&self, path: &Path, hash: ContentHash) -> Result<Option<Job>, QueueError> {
+    fn own_job(
+        &self,
+        place: &Place,
+        path: &Path,
+        hash: ContentHash,
+    ) -> Result<Option<Job>, QueueError> {
         let Some(reader) = self.reader else {
             return Ok(None);
         };
-        let twins = reader.twins(hash, &self.place.settings)?;
+        let twins = reader.twins(hash, &place.settings_of(path))?;
         Ok(twins.into_iter().rev().find(|twin| twin.source == path))
     }
 
@@ -235,16 +229,31 @@ fn touched(fingerprint: &Fingerprint) -> Option<Timestamp> {
     Timestamp::from_nanosecond(i128::from(touched)).ok()
 }
 
-fn skipped(reason: &SkipReason) -> Answer {
-    match reason {
-        SkipReason::Excluded { glob } => Answer::LeftOut(LeftOut::Excluded { glob: glob.clone() }),
-        SkipReason::NotIncluded => Answer::LeftOut(LeftOut::NotIncluded),
+fn left_out(path: &Path, at: &Path, rule: LeftOut) -> Answer {
+    let above = (at != path).then(|| at.to_owned());
+    Answer::LeftOut { above, rule }
+}
+
+/// What is passed over for what it, or the folder `at` above it, is.
+fn passed(path: &Path, at: &Path, reason: &SkipReason) -> Answer {
+    let rule = match reason {
+        SkipReason::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() },
+        SkipReason::NotIncluded => LeftOut::NotIncluded,
         SkipReason::Unreadable(_)
         | SkipReason::NotRegular { .. }
         | SkipReason::BrokenLink
         | SkipReason::FolderLink
-        | SkipReason::Loop => consider_skip(reason).map_or(Answer::Missing, Answer::Skipped),
-    }
+        | SkipReason::Loop => {
+            let Some(mut why) = consider_skip(reason) else {
+                return Answer::Missing;
+            };
+            if at != path {
+                why.text = format!("it lies below {}: {}", at.display(), why.text);
+            }
+            return Answer::Skipped(why);
+        }
+    };
+    left_out(path, at, rule)
 }
 
 fn unreadable(error: &io::Error) -> Answer {

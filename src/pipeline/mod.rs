@@ -14,6 +14,7 @@ mod limiter;
 mod make;
 mod operator;
 mod pauses;
+mod place;
 pub mod plan;
 mod poll;
 mod prices;
@@ -28,7 +29,6 @@ mod simulation;
 mod spool;
 mod submit;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub use intake::{About, Examined, Intake, IntakeOptions, consider_skip, examine}
 pub use limiter::Limiter;
 pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
+pub use place::{FolderFiles, Mistaken, Place};
 pub use prices::Prices;
 pub use pulse::Pulse;
 pub use quarantine::Quarantine;
@@ -51,9 +52,7 @@ pub use spool::Spool;
 
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
-use crate::discover::Root;
-use crate::domain::job::{JobId, Publication, Settings};
-use crate::domain::language;
+use crate::domain::job::JobId;
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use crate::notes::Notes;
@@ -71,36 +70,6 @@ pub const MOST_POLLS: usize = 8;
 pub const MOST_PUBLISHING: usize = 4;
 /// The longest that the table is not looked at, whatever the hints.
 pub const SLOW_TICK: Duration = Duration::from_secs(30);
-
-/// A folder (or a file) and what is to be made of the recordings in it.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// Where, and by which rules.
-    pub root: Arc<Root>,
-    /// The settings to freeze into its jobs.
-    pub settings: Settings,
-    /// What to write.
-    pub publication: Publication,
-    /// Where to write it instead of beside the recordings.
-    pub output_dir: Option<PathBuf>,
-    /// How long a file stays unchanged before it counts as complete.
-    pub settle: Duration,
-    /// Whether what was there before the first start is left alone.
-    pub leave_existing: bool,
-    /// Whether a recording's name may ask for a language: `talk.de.mp3`.
-    pub names_ask: bool,
-}
-
-impl Place {
-    /// The settings of a recording in it.
-    pub fn settings_of(&self, source: &Path) -> Settings {
-        let asked = language::of_file_name(source).filter(|_| self.names_ask);
-        Settings {
-            language: asked.map_or_else(|| self.settings.language.clone(), str::to_owned),
-            ..self.settings.clone()
-        }
-    }
-}
 
 /// How the pipeline is driven.
 #[derive(Debug, Clone)]
@@ -178,6 +147,20 @@ impl Pipeline {
     /// The wall time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Tells what became of these jobs, for which nothing was made to be sent.
+    async fn tell_many(&self, ids: Vec<JobId>) -> Result<(), PipelineError> {
+        let jobs = self.queue.read(move |reader| {
+            let tell = |id| Ok((reader.job(id)?, reader.outputs(id)?));
+            ids.into_iter().map(tell).collect::<Result<Vec<_>, _>>()
+        });
+        for (job, outputs) in jobs.await? {
+            if let Some(job) = job.map(Box::new) {
+                self.reporter.report(&Event::Job { job, outputs });
+            }
+        }
+        Ok(())
     }
 
     /// Tells what became of a job, and removes what was made for it if it has ended. What becomes of a

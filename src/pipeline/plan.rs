@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
 use super::Place;
 use super::adopt;
 use super::intake::{Examined, consider_skip, examine};
+use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
@@ -90,6 +92,7 @@ struct Planner<'a> {
     plan: Plan,
     first: HashMap<(ContentHash, Settings), PathBuf>,
     sent: usize,
+    below: Below,
 }
 
 /// Plans what a run over `places` would do; blocks for as long as reading new files takes.
@@ -107,9 +110,10 @@ pub fn plan(
         plan: Plan::default(),
         first: HashMap::new(),
         sent: 0,
+        below: Below::default(),
     };
     for place in places {
-        planner.scan(place)?;
+        planner.scan(&Arc::new(place.clone()))?;
     }
     Ok(planner.plan)
 }
@@ -129,13 +133,14 @@ pub(super) fn plan_file(
         plan: Plan::default(),
         first: HashMap::new(),
         sent: 0,
+        below: Below::default(),
     };
     planner.recording(place, path, fingerprint)?;
     Ok(planner.plan.items.pop())
 }
 
 impl Planner<'_> {
-    fn scan(&mut self, place: &Place) -> Result<(), QueueError> {
+    fn scan(&mut self, place: &Arc<Place>) -> Result<(), QueueError> {
         let mut failed = None;
         let report = scan(
             &place.root,
@@ -163,7 +168,7 @@ impl Planner<'_> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn consider(&mut self, place: &Place, found: Found) -> Result<(), QueueError> {
+    fn consider(&mut self, place: &Arc<Place>, found: Found) -> Result<(), QueueError> {
         match found {
             Found::Skipped { path, reason } => {
                 if let Some(reason) = consider_skip(&reason) {
@@ -171,7 +176,18 @@ impl Planner<'_> {
                 }
                 Ok(())
             }
-            Found::Recording { path, fingerprint } => self.recording(place, path, &fingerprint),
+            Found::Recording {
+                path,
+                fingerprint,
+                local,
+            } => match self.below.of(place, &local) {
+                Ok(place) => self.recording(&place, path, &fingerprint),
+                Err(mistaken) => {
+                    let fate = Fate::Wait(mistaken.reason());
+                    self.add(place, path, fingerprint.size, None, fate);
+                    Ok(())
+                }
+            },
         }
     }
 
@@ -206,7 +222,10 @@ impl Planner<'_> {
                 return Ok(());
             }
         };
-        let fate = self.fate(place, &path, hash, size, duration, format)?;
+        let fate = match place.too_short(duration) {
+            Some(reason) => Fate::Skip(reason),
+            None => self.fate(place, &path, hash, size, duration, format)?,
+        };
         self.add(place, path, size, duration, fate);
         Ok(())
     }

@@ -26,6 +26,11 @@ use crate::domain::timing::after;
 /// How long a copy waits before it looks again for the one that is being paid for.
 const TWIN_WAIT: Duration = Duration::from_secs(60);
 
+/// Pieces of recordings, and the index that has those that are queued in their order.
+const PIECES: (&str, &str) = ("jobs_queued_pieces", "parent IS NOT NULL");
+/// Whole recordings, and theirs.
+const WHOLE: (&str, &str) = ("jobs_queue", "parent IS NULL");
+
 /// On what terms a job is claimed.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -113,20 +118,20 @@ fn submitting(connection: &Connection, id: JobId, now: Timestamp) -> Result<Clai
     Ok(Claimed::Submit(Box::new(jobs::get(connection, id)?)))
 }
 
-/// The queued job that has been due for longest, the oldest first; pieces before whole recordings, so that
-/// what was begun is finished before more is cut.
+/// The queued job that has been due for longest; pieces before whole recordings, so that what was begun is
+/// finished before more is cut. Of those that are due at once, folder by folder in turn and the oldest first.
 fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option<Job>, QueueError> {
-    let pieces = next_of(connection, terms, "parent IS NOT NULL", now)?;
+    let pieces = next_of(connection, terms, PIECES, now)?;
     match pieces {
         Some(piece) => Ok(Some(piece)),
-        None => next_of(connection, terms, "parent IS NULL", now),
+        None => next_of(connection, terms, WHOLE, now),
     }
 }
 
 fn next_of(
     connection: &Connection,
     terms: &Terms,
-    which: &str,
+    (index, which): (&str, &str),
     now: Timestamp,
 ) -> Result<Option<Job>, QueueError> {
     for provider in &terms.providers {
@@ -141,8 +146,9 @@ fn next_of(
             "AND (parent IS NOT NULL OR source NOT IN (SELECT path FROM suspects))"
         };
         let sql = format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE {which} AND stage = 'queued' AND (due_ms <= ?1 OR updated_ms > ?3)
-             AND json_extract(settings, '$.provider') = ?2 {suspects} {scope} ORDER BY due_ms, id LIMIT 1"
+            "SELECT {JOB_COLUMNS} FROM jobs INDEXED BY {index} WHERE {which} AND stage = 'queued'
+             AND (due_ms <= ?1 OR updated_ms > ?3)
+             AND json_extract(settings, '$.provider') = ?2 {suspects} {scope} ORDER BY due_ms, turn, id LIMIT 1"
         );
         let found = find_job(
             connection,

@@ -5,44 +5,66 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::adopt::{self, Adoption};
+use super::arrivals::{self, Arrival, Kin};
 use super::jobs::{self, Enqueued};
 use super::read::{self, FolderRow};
 use super::sources::{self, Known};
 use super::{Queue, QueueError};
-use crate::domain::job::{Candidate, ContentHash, Job, JobId, Publication, Settings, Stage};
+use crate::domain::job::{Candidate, ContentHash, Job, JobId, Publication, Settings};
 use crate::domain::settle::Fingerprint;
 
 impl Queue {
-    /// What is known of a file that is still as it was.
+    /// What is known of each of these files that are still as they were, in one go.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn known(
+    pub async fn known_many(
         &self,
-        path: PathBuf,
-        fingerprint: Fingerprint,
-    ) -> Result<Option<Known>, QueueError> {
+        files: Vec<(PathBuf, Fingerprint)>,
+    ) -> Result<Vec<Option<Known>>, QueueError> {
         self.writer
-            .run(move |connection| sources::known(connection, &path, &fingerprint))
+            .run(move |connection| {
+                let known = files
+                    .iter()
+                    .map(|(path, fingerprint)| sources::known(connection, path, fingerprint));
+                known.collect()
+            })
             .await
     }
 
-    /// Keeps what was found out about a file.
+    /// What the table has of each of these recordings, in one go.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn remember(
+    pub async fn kin(
         &self,
-        path: PathBuf,
-        root: PathBuf,
-        fingerprint: Fingerprint,
-        known: Known,
-        now: Timestamp,
-    ) -> Result<(), QueueError> {
+        recordings: Vec<(PathBuf, ContentHash, Settings)>,
+    ) -> Result<Vec<Kin>, QueueError> {
         self.writer
             .run(move |connection| {
-                sources::remember(connection, &path, &root, &fingerprint, &known, now)
+                let kin = recordings.iter().map(|(source, hash, settings)| {
+                    arrivals::kin(connection, source, *hash, settings)
+                });
+                kin.collect()
             })
+            .await
+    }
+
+    /// Records what was found out about files, and queues those that are recordings, in one transaction;
+    /// gives what became of each. `force` queues again what has ended, `scoped` takes the jobs into the
+    /// scope of this process.
+    ///
+    /// # Errors
+    /// Any error of the table; then nothing of it is recorded.
+    pub async fn take_in(
+        &self,
+        arrivals: Vec<Arrival>,
+        force: bool,
+        scoped: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Enqueued>>, QueueError> {
+        self.writer
+            .run(move |connection| arrivals::take_in(connection, &arrivals, force, scoped, now))
             .await
     }
 
@@ -60,20 +82,6 @@ impl Queue {
             .await
     }
 
-    /// Every job of the same identity, the oldest first.
-    ///
-    /// # Errors
-    /// Any error of the table.
-    pub async fn twins(
-        &self,
-        hash: ContentHash,
-        settings: Settings,
-    ) -> Result<Vec<Job>, QueueError> {
-        self.writer
-            .run(move |connection| jobs::twins(connection, hash, &settings))
-            .await
-    }
-
     /// Queues a recording unless it is known; see [`Enqueued`]. `gone` is the job of the same recording
     /// whose file has vanished. With `force` a job that has ended is queued again.
     ///
@@ -87,20 +95,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Enqueued, QueueError> {
         self.writer
-            .run(move |connection| {
-                let enqueued = jobs::enqueue(connection, &candidate, gone, now)?;
-                match &enqueued {
-                    Enqueued::Known(job) if force && may_be_forced(&job.stage) => {
-                        jobs::force(connection, job.id, now)?;
-                        Ok(Enqueued::New(job.id))
-                    }
-                    Enqueued::Known(job) if came_back(&job.stage) => {
-                        jobs::retry(connection, job, now)?;
-                        Ok(Enqueued::New(job.id))
-                    }
-                    Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
-                }
-            })
+            .run(move |connection| jobs::offer(connection, &candidate, gone, force, now))
             .await
     }
 
@@ -142,36 +137,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn enter_scope(&self, id: JobId) -> Result<(), QueueError> {
         self.writer
-            .run(move |connection| {
-                connection
-                    .prepare_cached(
-                        "INSERT OR IGNORE INTO temp.scope (id)
-                         SELECT id FROM jobs WHERE id = ?1 OR parent = ?1",
-                    )?
-                    .execute([id.0])?;
-                Ok(())
-            })
+            .run(move |connection| arrivals::enter_scope(connection, id))
             .await
-    }
-}
-
-/// Whether a job ended only because its recording was gone or another one when it was to be sent.
-fn came_back(stage: &Stage) -> bool {
-    matches!(stage, Stage::Failed { reason }
-        if ["source_changed", "source_vanished"].contains(&reason.code.as_str()))
-}
-
-fn may_be_forced(stage: &Stage) -> bool {
-    match stage {
-        Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled | Stage::Waiting { .. } => {
-            true
-        }
-        Stage::Queued { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::InDoubt { .. } => false,
     }
 }

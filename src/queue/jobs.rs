@@ -95,6 +95,50 @@ pub(super) fn enqueue(
     }
 }
 
+/// Queues a recording unless it is known; with `force` also what has ended is queued again, and so is
+/// what ended only because its recording was gone or another one.
+pub(super) fn offer(
+    connection: &Connection,
+    candidate: &Candidate,
+    gone: Option<JobId>,
+    force: bool,
+    now: Timestamp,
+) -> Result<Enqueued, QueueError> {
+    let enqueued = enqueue(connection, candidate, gone, now)?;
+    match &enqueued {
+        Enqueued::Known(known) if force && may_be_forced(&known.stage) => {
+            self::force(connection, known.id, now)?;
+            Ok(Enqueued::New(known.id))
+        }
+        Enqueued::Known(known) if came_back(&known.stage) => {
+            retry(connection, known, now)?;
+            Ok(Enqueued::New(known.id))
+        }
+        Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
+    }
+}
+
+/// Whether a job ended only because its recording was gone or another one when it was to be sent.
+fn came_back(stage: &Stage) -> bool {
+    matches!(stage, Stage::Failed { reason }
+        if ["source_changed", "source_vanished"].contains(&reason.code.as_str()))
+}
+
+fn may_be_forced(stage: &Stage) -> bool {
+    match stage {
+        Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled | Stage::Waiting { .. } => {
+            true
+        }
+        Stage::Queued { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Split { .. }
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::InDoubt { .. } => false,
+    }
+}
+
 /// The base of the outputs: the stem, the whole name where another recording has the stem, and the whole
 /// name with a mark of the recording's own path where others have both.
 fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, QueueError> {
@@ -111,6 +155,24 @@ fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, 
     Ok(at(&naming::marked(&whole, &candidate.source)))
 }
 
+/// The turn of a new job: the one that is served now, or the next after the last of its own folder. So
+/// each folder has one recording a turn, and a folder that was idle joins in at once.
+fn next_turn(connection: &Connection, source: &Path) -> Result<i64, QueueError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT max(
+                 coalesce((SELECT turn FROM jobs INDEXED BY jobs_queue WHERE parent IS NULL AND stage = 'queued'
+                     ORDER BY due_ms, turn, id LIMIT 1), 0),
+                 coalesce((SELECT max(turn) + 1 FROM jobs INDEXED BY jobs_turns
+                     WHERE parent IS NULL AND stage = 'queued' AND folder = ?1), 0))",
+        )?
+        .query_row([folder_bytes(source)], |row| row.get(0))?)
+}
+
+fn folder_bytes(source: &Path) -> &[u8] {
+    path_bytes(source.parent().unwrap_or(Path::new("")))
+}
+
 /// A new job, in the stage that the candidate begins in.
 pub(super) fn insert(
     connection: &Connection,
@@ -122,8 +184,8 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
-                 publication, stage, state, data, due_ms, created_ms, updated_ms, route)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15)",
+                 publication, stage, state, data, due_ms, created_ms, updated_ms, route, folder, turn)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             path_bytes(&candidate.source),
@@ -141,6 +203,8 @@ pub(super) fn insert(
             row::due_millis(stage),
             millis(now),
             candidate.route.as_ref().map(to_json).transpose()?,
+            folder_bytes(&candidate.source),
+            next_turn(connection, &candidate.source)?,
         ])?;
     Ok(JobId(connection.last_insert_rowid()))
 }
@@ -155,7 +219,8 @@ fn follow(
 ) -> Result<Enqueued, QueueError> {
     connection
         .prepare_cached(
-            "UPDATE jobs SET source = ?2, root = ?3, base = ?4, publication = ?5 WHERE id = ?1",
+            "UPDATE jobs SET source = ?2, root = ?3, base = ?4, publication = ?5, folder = ?6
+             WHERE id = ?1",
         )?
         .execute(params![
             id.0,
@@ -163,6 +228,7 @@ fn follow(
             path_bytes(&candidate.root),
             path_bytes(base),
             to_json(&candidate.publication)?,
+            folder_bytes(&candidate.source),
         ])?;
     if let Stage::Done { reply } = get(connection, id)?.stage {
         let stage = Stage::Received {

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod answers;
+mod arrivals;
 mod budget;
 mod claim;
 mod connection;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use adopt::Adoption;
+pub use arrivals::{Arrival, Elsewhere, Kin};
 pub use budget::Limits;
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;

@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     NAMES_AND_STYLES,
     OBJECTS,
     SUSPECTS,
+    TURNS,
 ];
 
 const VERSION_1: &str = "
@@ -272,6 +273,16 @@ CREATE TABLE suspects (
     falls       INTEGER NOT NULL CHECK (falls >= 0),
     at_ms       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Whose turn it is: folders take turns, so that a backlog in one keeps no other waiting.
+const TURNS: &str = "
+ALTER TABLE jobs ADD COLUMN folder BLOB NOT NULL DEFAULT x'';
+ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+DROP INDEX jobs_queued_pieces;
+CREATE INDEX jobs_queue ON jobs (due_ms, turn, id) WHERE parent IS NULL AND stage = 'queued';
+CREATE INDEX jobs_queued_pieces ON jobs (due_ms, turn, id) WHERE parent IS NOT NULL AND stage = 'queued';
+CREATE INDEX jobs_turns ON jobs (folder, turn) WHERE parent IS NULL AND stage = 'queued';
 ";
 
 /// Brings the database to today's schema; references are not enforced meanwhile.

@@ -683,3 +683,55 @@ async fn what_was_queued_and_never_touched_can_be_taken_back_and_nothing_else() 
     assert!(table.queue.job(fresh).await.is_err());
     assert_eq!(table.state(touched).await, State::Queued);
 }
+
+/// The sources of the next claims, in order.
+async fn claims(table: &Table, count: usize) -> Vec<String> {
+    let mut sources = Vec::new();
+    for _ in 0..count {
+        let job = table.claim_job().await;
+        sources.push(job.source.display().to_string());
+    }
+    sources
+}
+
+#[tokio::test]
+async fn folders_take_turns_and_a_new_arrival_need_not_wait_for_a_backlog() {
+    let table = table();
+    for number in 1..=5 {
+        table.add(&format!("/in/big/{number}.mp3"), number).await;
+    }
+    assert_eq!(claims(&table, 2).await, ["/in/big/1.mp3", "/in/big/2.mp3"]);
+    table.add("/in/small/a.mp3", 11).await;
+    table.add("/in/small/b.mp3", 12).await;
+    table.add("/in/other/x.mp3", 21).await;
+    assert_eq!(
+        claims(&table, 6).await,
+        [
+            "/in/big/3.mp3",
+            "/in/small/a.mp3",
+            "/in/other/x.mp3",
+            "/in/big/4.mp3",
+            "/in/small/b.mp3",
+            "/in/big/5.mp3",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn whose_turn_it_is_is_read_from_an_index() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    let plan = table.queue.writer.run(|connection| {
+        let mut statement = connection.prepare(
+            "EXPLAIN QUERY PLAN SELECT id FROM jobs INDEXED BY jobs_queue WHERE parent IS NULL AND stage = 'queued' AND (due_ms <= 1 OR updated_ms > 2)
+             AND json_extract(settings, '$.provider') = 'nanogpt' ORDER BY due_ms, turn, id LIMIT 1",
+        )?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(3))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?.join("; "))
+    });
+    let plan = plan.await.unwrap();
+    assert!(
+        plan.contains("jobs_queue") && !plan.contains("TEMP B-TREE"),
+        "{plan}"
+    );
+}

@@ -1,5 +1,6 @@
 //! The configuration from outside: files, variables and flags in, settings or mistakes out.
 
+mod folder_file;
 mod hostile;
 mod layers;
 mod mistakes;

@@ -13,6 +13,7 @@ mod help;
 mod init;
 mod mends;
 mod page;
+mod situations;
 mod usage;
 
 use stenod_support::stage::Stage;

@@ -69,6 +69,33 @@ async fn a_root_whose_disk_is_taken_away_and_put_back_is_watched_again() {
 
 #[tokio::test]
 #[ignore = "needs the right to mount"]
+async fn a_bind_mount_that_is_taken_away_and_put_back_is_watched_again() {
+    let (top, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let bind = || {
+        let done = Command::new("mount")
+            .arg("--bind")
+            .args([elsewhere.path(), top.path()])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    bind();
+    let mut follower = follower(&top).await;
+    for round in 0..3 {
+        unmount(top.path());
+        // Written where it is mounted from, while it is away.
+        put(&elsewhere.path().join(format!("away-{round}.mp3")));
+        bind();
+        let away = top.path().join(format!("away-{round}.mp3"));
+        follower.until_found(&[away]).await;
+        put(&elsewhere.path().join(format!("{round}.mp3")));
+        let there = top.path().join(format!("{round}.mp3"));
+        follower.until_found(&[there]).await;
+    }
+    unmount(top.path());
+}
+
+#[tokio::test]
+#[ignore = "needs the right to mount"]
 async fn an_unreliable_file_system_is_polled_as_a_root_and_inside_one() {
     let ground = TempDir::new().unwrap();
     mount("tmpfs", "size=1m", ground.path());

@@ -129,6 +129,28 @@ async fn fifty_thousand_files_in_new_folders_are_found_ten_seconds_after_the_las
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a minute of disk work; run by hand"]
+async fn fifty_thousand_files_beside_a_stalled_follower_are_found_ten_seconds_after_it_goes_on() {
+    for round in 0..3 {
+        let top = ground();
+        let rules = RootRules::default();
+        let mut follower = Follower::started(top.path(), rules, Tuning::default()).await;
+        let path = top.path().to_owned();
+        let files = thread::spawn(move || big_storm(&path)).join().unwrap();
+        let begun = Instant::now();
+        let found = timeout(Duration::from_secs(10), follower.until_found(&files)).await;
+        let missed = files.iter().filter(|file| !follower.found.contains(*file));
+        println!(
+            "round {round}: all found {:?} later, {} missed, {} hints",
+            begun.elapsed(),
+            missed.count(),
+            follower.followed.len(),
+        );
+        assert!(found.is_ok());
+    }
+}
+
 #[test]
 #[ignore = "a minute of disk work; run by hand"]
 fn a_hundred_thousand_files_are_scanned_in_less_than_a_few_seconds() {

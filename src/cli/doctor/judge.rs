@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use super::super::output::{quoted, shown};
 use super::Check;
+use crate::discover::{Mode, ModeReason, Presence, RootMode};
 use crate::domain::money::Amount;
 use crate::domain::route::bytes;
 
@@ -20,7 +21,7 @@ const CLOCK_SLACK: Duration = Duration::from_secs(120);
 /// A balance below this is worth a word, in dollars.
 const LITTLE_MONEY: Decimal = Decimal::ONE;
 /// More than this share of the watches in use is worth a word: other programs watch too (half).
-const WATCH_SHARE: u64 = 2;
+const WATCH_SHARE: usize = 2;
 
 /// File systems of the network, by the magic numbers of `statfs(2)`, on which SQLite's locks do not hold.
 const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
@@ -80,18 +81,36 @@ pub(super) fn folder_disk(folder: &Path, disk: FileSystem) -> Check {
         let mend = format!("df -h {}   # make room, or set output_dir", quoted(folder));
         return Check::problem("folder", text, mend);
     }
-    match disk.network() {
-        Some(kind) => Check::note(
-            "folder",
-            format!("{name} lies on {kind}: it is polled, since events do not come from there"),
-            "nothing has to be done; a longer poll_every spares the network",
-        ),
-        None => Check::ok("folder", format!("{name} can be read and written")),
+    Check::ok("folder", format!("{name} can be read and written"))
+}
+
+/// How a folder that is there would be watched, and why so.
+pub(super) fn watched(root: &RootMode) -> Option<Check> {
+    if root.presence != Presence::Present {
+        return None;
     }
+    let (name, why) = (shown(&root.path), root.explained());
+    let polled = root.mode == Mode::Poll;
+    let how = if polled {
+        "polled"
+    } else {
+        "watched by events"
+    };
+    let text = format!("{name} is {how} ({why})");
+    let by_itself = matches!(
+        root.reason,
+        ModeReason::RemoteDisk { .. } | ModeReason::NoEvents { .. } | ModeReason::WatchLimit
+    );
+    Some(if by_itself || !root.polled_inside.is_empty() {
+        let mend = "nothing has to be done; a longer folders.poll_every spares disk and network";
+        Check::note("watch", text, mend)
+    } else {
+        Check::ok("watch", text)
+    })
 }
 
 /// Whether the watches of the machine are enough for the folders.
-pub(super) fn watches(folders: u64, limit: Option<u64>) -> Check {
+pub(super) fn watches(folders: usize, limit: Option<usize>) -> Check {
     let Some(limit) = limit else {
         return Check::note(
             "watch",
@@ -220,17 +239,54 @@ mod tests {
             ),
             ("full", state(EXT4, 0), Grade::Problem, "df -h '/srv/a b'"),
             ("nearly full", state(EXT4, little), Grade::Note, "df -h"),
-            (
-                "folder on NFS",
-                folder(NFS, much),
-                Grade::Note,
-                "poll_every",
-            ),
+            ("folder", folder(EXT4, much), Grade::Ok, ""),
             (
                 "folder's disk full",
                 folder(EXT4, 0),
                 Grade::Problem,
                 "output_dir",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn how_folders_are_watched_is_said_with_its_reason() {
+        let root = |mode, reason, inside: &[&'static str]| {
+            let inside = inside.iter().map(|kind| (path().join("in"), *kind));
+            let root = RootMode {
+                path: path().to_owned(),
+                mode,
+                reason,
+                presence: Presence::Present,
+                watched_folders: 1,
+                polled_inside: inside.collect(),
+            };
+            watched(&root).unwrap()
+        };
+        let remote = ModeReason::RemoteDisk { file_system: "NFS" };
+        let inside = root(Mode::Events, ModeReason::LocalDisk, &["FUSE"; 6]);
+        for said in ["polled in it: /srv/a b/in (FUSE)", "and 2 more"] {
+            assert!(inside.text.contains(said), "{inside:?}");
+        }
+        judge_all([
+            (
+                "a drive of the network",
+                root(Mode::Poll, remote, &[]),
+                Grade::Note,
+                "poll_every",
+            ),
+            ("one inside", inside, Grade::Note, "poll_every"),
+            (
+                "none",
+                root(Mode::Events, ModeReason::LocalDisk, &[]),
+                Grade::Ok,
+                "",
+            ),
+            (
+                "as configured",
+                root(Mode::Poll, ModeReason::Configured, &[]),
+                Grade::Ok,
+                "",
             ),
         ]);
     }

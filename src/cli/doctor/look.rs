@@ -1,6 +1,5 @@
 //! Looks at each thing that has to work, changing nothing.
 
-use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use super::super::{Failure, Session};
 use super::Check;
 use super::judge::{self, FileSystem};
 use crate::config::{self, Config, KeyOrigin, read_secret_file};
-use crate::discover::{Scope, scan};
+use crate::discover::outlook;
 use crate::domain::job::Provider;
 use crate::queue::{DATABASE, Reader, running_instance};
 use crate::session::{self, SetupError};
@@ -204,20 +203,15 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
     // Who recognises makes no difference to what is watched.
     let roots = session::places(config, &[], Provider::Local);
     if let Ok(places) = roots {
-        let watched = supervise::blocking(move || {
-            let everything = &mut |_| ControlFlow::Continue(());
-            let reports = places
-                .places
-                .iter()
-                .map(|place| scan(&place.root, &Scope::Root, everything).folders);
-            reports.sum::<u64>()
-        });
-        checks.push(judge::watches(watched.await?, watch_limit()));
+        let watched = supervise::blocking(move || outlook(&places.roots)).await?;
+        checks.extend(watched.iter().flat_map(judge::watched));
+        let folders: usize = watched.iter().map(|mode| mode.watched_folders).sum();
+        checks.push(judge::watches(folders, watch_limit()));
     }
     Ok(checks)
 }
 
-fn watch_limit() -> Option<u64> {
+fn watch_limit() -> Option<usize> {
     std::fs::read_to_string(WATCH_LIMIT)
         .ok()?
         .trim()

@@ -90,9 +90,10 @@ fn expect(
         let wanted_folder = folder_like && !bytes.starts_with(b"old");
         match node {
             Node::File | Node::LinkToFile if file_like && wanted => found.push(path),
-            Node::Pipe | Node::BrokenLink if file_like && wanted => told.push(path),
-            Node::File | Node::LinkToFile | Node::Pipe if file_like => told.push(path),
-            Node::LinkToFolder if wanted_folder => told.push(path),
+            Node::File | Node::LinkToFile | Node::Pipe | Node::BrokenLink if file_like => {
+                told.push(path);
+            }
+            Node::LinkToFolder if folder_like => told.push(path),
             Node::Folder(tree) if wanted_folder => expect(&path, tree, found, told),
             Node::Folder(_) if folder_like => told.push(path),
             Node::File

@@ -68,7 +68,9 @@ pub(super) fn see(root: &Root, scope: &Scope) -> Seen {
     let mut seen = Seen::default();
     let report = scan(root, scope, &mut |found| {
         match found {
-            Found::Recording { path, fingerprint } => {
+            Found::Recording {
+                path, fingerprint, ..
+            } => {
                 assert_eq!(fingerprint.size, fs::metadata(&path).unwrap().len());
                 seen.recordings
                     .push(path.strip_prefix(root.path()).unwrap().to_owned());

@@ -15,6 +15,8 @@ use crate::discover::root::Roots;
 #[derive(Debug)]
 pub(super) struct Eyes {
     watcher: Mutex<Option<RecommendedWatcher>>,
+    /// Whether folders are only counted.
+    counts: bool,
     failure: Option<String>,
 }
 
@@ -41,7 +43,17 @@ impl Eyes {
         };
         Self {
             watcher: Mutex::new(watcher),
+            counts: false,
             failure,
+        }
+    }
+
+    /// Eyes that see nothing: whatever they are to watch is as if it were watched.
+    pub(super) fn that_count() -> Self {
+        Self {
+            watcher: Mutex::new(None),
+            counts: true,
+            failure: None,
         }
     }
 
@@ -62,6 +74,9 @@ impl Eyes {
 
     /// Watches `folder`; to do so again does no harm and mends a watch that was lost.
     pub(super) fn watch(&self, folder: &Path) -> Watched {
+        if self.counts {
+            return Watched::Yes;
+        }
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watcher) = watcher.as_mut() else {
             return Watched::Closed;

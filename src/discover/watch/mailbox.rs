@@ -12,6 +12,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, 
 use notify::{Event, EventKind};
 use tokio::sync::Notify;
 
+use crate::discover::local::holds_rules;
 use crate::discover::root::Roots;
 use crate::domain::settle::hidden;
 
@@ -137,6 +138,13 @@ fn sort(event: &Event, roots: &Roots, post: &mut dyn FnMut(&Path, Look)) {
         };
         let name = path.file_name().unwrap_or_default();
         let top = path == root.path();
+        if holds_rules(name) && !top && is_change(event.kind) {
+            // What holds in a folder changed: all below is looked at, as if it had just come.
+            if let Some(folder) = path.parent() {
+                post(folder, Look::MOVED);
+            }
+            continue;
+        }
         if hidden(name) && !top {
             continue;
         }
@@ -154,6 +162,14 @@ fn sort(event: &Event, roots: &Roots, post: &mut dyn FnMut(&Path, Look)) {
 fn post_folder_of(path: &Path, post: &mut dyn FnMut(&Path, Look)) {
     if let Some(folder) = path.parent() {
         post(folder, Look::FILES);
+    }
+}
+
+/// Whether what is at the path may be another one now, or none.
+fn is_change(kind: EventKind) -> bool {
+    match interest(kind) {
+        Interest::File | Interest::Either | Interest::Attributes => true,
+        Interest::None => matches!(kind, EventKind::Remove(RemoveKind::File)),
     }
 }
 

@@ -83,3 +83,26 @@ pub struct RootMode {
     /// Folders in it that are polled because another file system is mounted there.
     pub polled_inside: Vec<(PathBuf, &'static str)>,
 }
+
+/// Mounts inside a folder that are named one by one.
+const MOST_NAMED: usize = 4;
+
+impl RootMode {
+    /// Why it is watched as it is, and which folders in it are polled for another reason.
+    pub fn explained(&self) -> String {
+        let mut text = self.reason.to_string();
+        let named = self.polled_inside.iter().take(MOST_NAMED);
+        for (number, (path, file_system)) in named.enumerate() {
+            let start = if number == 0 {
+                "; polled in it: "
+            } else {
+                ", "
+            };
+            text.push_str(&format!("{start}{} ({file_system})", path.display()));
+        }
+        match self.polled_inside.len().saturating_sub(MOST_NAMED) {
+            0 => text,
+            more => format!("{text} and {more} more"),
+        }
+    }
+}

@@ -15,6 +15,7 @@ use super::mailbox::Look;
 use super::mode::{Mode, ModeReason, Presence, RootMode};
 use super::{Cause, Hint};
 use crate::discover::folder::{Identity, SkipReason, gone};
+use crate::discover::local::LocalRules;
 use crate::discover::root::{Root, WatchMode};
 use crate::discover::scan::Scope;
 use crate::discover::walk::{Visitor, walk};
@@ -239,7 +240,7 @@ impl Post {
                     hints.add(&self.root, Scope::Folder(folder.to_owned()));
                 }
             }
-            Err(error) if gone(&error) => self.forget_below(path),
+            Err(error) if gone(&error) => drop(self.forget_below(path)),
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "cannot be looked at");
             }
@@ -254,13 +255,16 @@ impl Post {
         if self.root.folders_left_out(&within).is_some() || hints.cover(&self.root, folder) {
             return;
         }
-        self.forget_below(folder);
+        let before = self.forget_below(folder);
         self.watch_below(&within, means);
+        // A folder whose rules changed may have fewer folders to watch.
+        let stale = before.iter().filter(|path| !self.watched.contains(*path));
+        stale.for_each(|path| means.eyes.unwatch(path));
         hints.add(&self.root, Scope::Tree(folder.to_owned()));
     }
 
-    /// Drops what is known to be watched at and below `folder`: the kernel ended those watches.
-    fn forget_below(&mut self, folder: &Path) {
+    /// Drops what is known to be watched at and below `folder`, for the kernel may have ended those watches.
+    fn forget_below(&mut self, folder: &Path) -> Vec<PathBuf> {
         let from = (Bound::Included(folder.to_owned()), Bound::Unbounded);
         let below: Vec<PathBuf> = self
             .watched
@@ -268,9 +272,10 @@ impl Post {
             .take_while(|path| path.starts_with(folder))
             .cloned()
             .collect();
-        for path in below {
-            self.watched.remove(&path);
+        for path in &below {
+            self.watched.remove(path);
         }
+        below
     }
 }
 
@@ -364,7 +369,7 @@ impl Visitor for Placing<'_> {
         }
     }
 
-    fn file(&mut self, _: PathBuf, _: Fingerprint) -> ControlFlow<()> {
+    fn file(&mut self, _: PathBuf, _: Fingerprint, _: &LocalRules) -> ControlFlow<()> {
         Continue(())
     }
 

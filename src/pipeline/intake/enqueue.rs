@@ -1,89 +1,142 @@
 //! From an examined file to its job: new, known, moved, or done already.
 
+use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::Intake;
+use super::portion::{Finding, Sighting};
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
 use crate::domain::naming;
 use crate::domain::route::{Shape, first_stage};
-use crate::domain::settle::Fingerprint;
 use crate::domain::style::Style;
 use crate::pipeline::document::style;
 use crate::pipeline::{PipelineError, Place};
-use crate::queue::{Enqueued, Known};
+use crate::queue::{Arrival, Enqueued, Kin, Known};
 use crate::supervise::{TaskPanicked, blocking};
 
 impl Intake {
-    pub(super) async fn enqueue(
-        &mut self,
-        place: &Place,
-        source: PathBuf,
-        fingerprint: &Fingerprint,
-        known: &Known,
-    ) -> Result<(), PipelineError> {
+    /// Records findings in their order: what the files are, and the jobs of the recordings among them.
+    pub(super) async fn record(&mut self, findings: Vec<Finding>) -> Result<(), PipelineError> {
+        let kin = self.kin_of(&findings).await?;
+        let places = findings
+            .iter()
+            .map(|finding| finding.sighting.place.clone());
+        let places: Vec<Arc<Place>> = places.collect();
+        let mut arrivals = Vec::new();
+        for (finding, kin) in findings.into_iter().zip(kin) {
+            arrivals.push(self.arrival(finding, kin).await?);
+        }
+        let (force, scoped) = (self.options.force, self.pipeline.pace.scoped);
+        let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
+        let news = arrivals
+            .iter()
+            .any(|arrival| arrival.known.is_some() || arrival.candidate.is_some());
+        if !news {
+            return Ok(());
+        }
+        let enqueued = self
+            .pipeline
+            .kept(|| queue.take_in(arrivals.clone(), force, scoped, now))
+            .await?;
+        let mut told = Vec::new();
+        for (place, enqueued) in places.iter().zip(enqueued) {
+            if let Some(enqueued) = enqueued {
+                told.extend(self.take_up(place, enqueued).await?);
+            }
+        }
+        if !told.is_empty() {
+            self.pipeline.tell_many(told).await?;
+            self.pipeline.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// What the table has of each recording among the findings.
+    async fn kin_of(&self, findings: &[Finding]) -> Result<Vec<Kin>, PipelineError> {
+        let recordings = findings.iter().map(|finding| match &finding.known {
+            Known::Recording { hash, .. } => {
+                let Sighting { place, path, .. } = &finding.sighting;
+                Some((path.clone(), *hash, place.settings_of(path)))
+            }
+            Known::Skipped(_) => None,
+        });
+        let recordings: Vec<_> = recordings.collect();
+        let asked = recordings.iter().flatten().cloned().collect();
+        let mut found = self.pipeline.queue.kin(asked).await?.into_iter();
+        let kin = recordings.iter().map(|asked| {
+            asked
+                .as_ref()
+                .and_then(|_| found.next())
+                .unwrap_or_default()
+        });
+        let kin: Vec<Kin> = kin.collect();
+        Ok(without_those_that_stay(kin).await?)
+    }
+
+    /// What is to be recorded of a finding; what is passed over is told.
+    async fn arrival(&mut self, finding: Finding, kin: Kin) -> Result<Arrival, PipelineError> {
+        let Finding {
+            sighting,
+            known,
+            new,
+        } = finding;
+        let mut arrival = Arrival {
+            root: sighting.place.root.path().to_owned(),
+            path: sighting.path,
+            fingerprint: sighting.fingerprint,
+            known: new.then(|| known.clone()),
+            candidate: None,
+            gone: None,
+        };
         let Known::Recording {
             hash,
             duration,
             format,
         } = known
         else {
-            return Ok(());
+            return Ok(arrival);
         };
-        let settings = place.settings_of(&source);
-        let twins = self.pipeline.queue.twins(*hash, settings.clone()).await?;
-        let is_new = !twins.iter().any(|twin| twin.source == source);
-        let gone = if is_new {
-            gone_twin(twins).await?
-        } else {
-            None
-        };
+        let place = &sighting.place;
+        // A job that there is goes on, whatever a limit says by now.
+        if let (None, Some(reason)) = (&kin.own, place.too_short(duration)) {
+            self.skipped(arrival.path.clone(), reason);
+            return Ok(arrival);
+        }
         let shape = Shape {
             provider: place.settings.provider,
-            format: *format,
-            size: fingerprint.size,
-            duration: *duration,
+            format,
+            size: arrival.fingerprint.size,
+            duration,
         };
         let (stage, route) = first_stage(&shape, &self.pipeline.pace.routes);
         let candidate = Candidate {
-            source,
-            root: place.root.path().to_owned(),
-            hash: *hash,
-            size: fingerprint.size,
-            duration: *duration,
-            format: *format,
-            settings,
+            source: arrival.path.clone(),
+            root: arrival.root.clone(),
+            hash,
+            size: arrival.fingerprint.size,
+            duration,
+            format,
+            settings: place.settings_of(&arrival.path),
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),
             route,
             stage,
         };
+        arrival.gone = kin.elsewhere.first().map(|elsewhere| elsewhere.id);
+        let is_new = kin.own.is_none() && arrival.gone.is_none();
         if is_new
-            && gone.is_none()
             && !self.options.force
             && let Some(id) = self.pipeline.adopt(place, &candidate).await?
         {
-            return self.take_up_done(id).await;
+            self.take_up_done(id).await?;
+            return Ok(arrival);
         }
-        if self.is_over_limit(&candidate).await? {
-            return Ok(());
+        if !self.is_over_limit(&kin) {
+            arrival.candidate = Some(candidate);
         }
-        let (force, now) = (self.options.force, self.pipeline.now());
-        let queue = &self.pipeline.queue;
-        let enqueued = self
-            .pipeline
-            .kept(|| queue.enqueue(candidate.clone(), gone, force, now))
-            .await?;
-        if let Enqueued::Known(job) = &enqueued
-            && let Some(publication) = self.to_publish_again(job, &place.publication).await?
-        {
-            self.pipeline
-                .queue
-                .publish_again(*job.clone(), publication, now)
-                .await?;
-            return self.take_up(Enqueued::Moved(job.id)).await;
-        }
-        self.take_up(enqueued).await
+        Ok(arrival)
     }
 
     /// What is to be written again for a done job: formats that are asked for by now, and in a run what a
@@ -129,81 +182,82 @@ impl Intake {
     }
 
     /// Whether a new recording would be one too many for `--limit`.
-    async fn is_over_limit(&self, candidate: &Candidate) -> Result<bool, PipelineError> {
+    fn is_over_limit(&self, kin: &Kin) -> bool {
         let Some(limit) = self.options.limit else {
-            return Ok(false);
+            return false;
         };
         if self.queued < limit {
-            return Ok(false);
+            return false;
         }
-        let (hash, settings) = (candidate.hash, candidate.settings.clone());
-        let twins = self.pipeline.queue.twins(hash, settings).await?;
-        let is_done =
-            |job: &Job| job.source == candidate.source && matches!(job.stage, Stage::Done { .. });
-        Ok(self.options.force || !twins.iter().any(is_done))
+        let is_done = kin
+            .own
+            .as_ref()
+            .is_some_and(|job| matches!(job.stage, Stage::Done { .. }));
+        self.options.force || !is_done
     }
 
-    async fn take_up(&mut self, enqueued: Enqueued) -> Result<(), PipelineError> {
-        let (id, is_new) = match &enqueued {
-            Enqueued::Known(job) => (job.id, matches!(job.stage, Stage::Queued { .. })),
-            Enqueued::New(id) => (*id, true),
-            Enqueued::Moved(id) => (*id, false),
-        };
-        self.come_across(id).await?;
-        if is_new {
-            self.queued += 1;
-        }
+    /// Takes in what became of a recording; gives its job if that is to be told of.
+    async fn take_up(
+        &mut self,
+        place: &Place,
+        enqueued: Enqueued,
+    ) -> Result<Option<JobId>, PipelineError> {
         match enqueued {
-            Enqueued::Known(_) => {}
-            Enqueued::New(id) | Enqueued::Moved(id) => {
-                self.pipeline.tell(id).await?;
-                self.pipeline.bell.notify_one();
+            Enqueued::New(id) => {
+                self.note(id);
+                self.queued += 1;
+                Ok(Some(id))
+            }
+            Enqueued::Moved(id) => {
+                self.note(id);
+                Ok(Some(id))
+            }
+            Enqueued::Known(job) => {
+                self.note(job.id);
+                self.queued += usize::from(matches!(job.stage, Stage::Queued { .. }));
+                let again = self.to_publish_again(&job, &place.publication).await?;
+                let Some(publication) = again else {
+                    return Ok(None);
+                };
+                let (id, now) = (job.id, self.pipeline.now());
+                let queue = &self.pipeline.queue;
+                queue.publish_again(*job, publication, now).await?;
+                Ok(Some(id))
             }
         }
-        Ok(())
     }
 
     /// A recording whose transcript lay there already is done without having been queued.
     async fn take_up_done(&self, id: JobId) -> Result<(), PipelineError> {
-        self.come_across(id).await?;
-        self.pipeline.tell(id).await
+        self.note(id);
+        if self.pipeline.pace.scoped {
+            self.pipeline.queue.enter_scope(id).await?;
+        }
+        self.pipeline.tell_many(vec![id]).await
     }
 }
 
-/// Whether a job may follow its recording to a new name.
-fn may_follow(stage: &Stage) -> bool {
-    match stage {
-        Stage::Queued { .. }
-        | Stage::Waiting { .. }
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::InDoubt { .. }
-        | Stage::Done { .. } => true,
-        Stage::Submitting
-        | Stage::Committing
-        | Stage::Received { .. }
-        | Stage::Failed { .. }
-        | Stage::Cancelled => false,
+/// Keeps of the jobs elsewhere those whose file has gone while its folder is still there: renames. No
+/// job follows two recordings.
+async fn without_those_that_stay(mut kin: Vec<Kin>) -> Result<Vec<Kin>, TaskPanicked> {
+    if kin.iter().all(|kin| kin.elsewhere.is_empty()) {
+        return Ok(kin);
     }
-}
-
-/// The job among those of the same recording whose file has gone while its folder is still there: a
-/// rename.
-async fn gone_twin(twins: Vec<Job>) -> Result<Option<JobId>, TaskPanicked> {
-    let candidates = twins.into_iter().filter(|twin| may_follow(&twin.stage));
-    let places: Vec<(JobId, PathBuf, PathBuf)> = candidates
-        .map(|twin| (twin.id, twin.source, twin.root))
-        .collect();
-    if places.is_empty() {
-        return Ok(None);
-    }
-    let gone = blocking(move || {
-        places
-            .into_iter()
-            .find(|(_, source, root)| root.exists() && is_gone(source))
+    blocking(move || {
+        let mut taken = HashSet::new();
+        for kin in &mut kin {
+            let gone = kin.elsewhere.iter().find(|elsewhere| {
+                !taken.contains(&elsewhere.id)
+                    && elsewhere.root.exists()
+                    && is_gone(&elsewhere.source)
+            });
+            let gone = gone.cloned();
+            taken.extend(gone.iter().map(|gone| gone.id));
+            kin.elsewhere = gone.into_iter().collect();
+        }
+        kin
     })
-    .await?;
-    Ok(gone.map(|(id, ..)| id))
+    .await
 }
 
 fn is_gone(path: &Path) -> bool {

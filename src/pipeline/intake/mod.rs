@@ -5,19 +5,22 @@
 
 mod enqueue;
 mod examine;
+mod paused;
+mod portion;
 mod reasons;
 mod scan;
 mod unsettled;
 mod watch;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::place::Below;
 use super::{Event, Pipeline, PipelineError, Place};
-use crate::discover::{RootMode, Scope};
+use crate::discover::{Hint, Hints, RootMode, Scope};
 use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
@@ -75,6 +78,12 @@ pub struct Intake {
     queued: usize,
     shown_modes: Vec<RootMode>,
     looked_at: HashSet<PathBuf>,
+    paused: paused::Paused,
+    below: Below,
+    /// The hints of the watcher, while somebody watches.
+    hints: Option<Hints>,
+    /// Hints that came in the middle of a large scan.
+    put_off: VecDeque<Hint>,
     /// Roots that could not be scanned, and why.
     pub troubles: HashMap<PathBuf, Reason>,
 }
@@ -90,6 +99,10 @@ impl Intake {
             queued: 0,
             shown_modes: Vec::new(),
             looked_at: HashSet::new(),
+            paused: paused::Paused::default(),
+            below: Below::default(),
+            hints: None,
+            put_off: VecDeque::new(),
             troubles: HashMap::new(),
         }
     }
@@ -113,14 +126,10 @@ impl Intake {
     }
 
     /// Notes that a recording's job was come across.
-    async fn come_across(&self, id: JobId) -> Result<(), PipelineError> {
+    fn note(&self, id: JobId) {
         if let Some(about) = &self.options.about {
             about.note(id);
         }
-        if self.pipeline.pace.scoped {
-            self.pipeline.queue.enter_scope(id).await?;
-        }
-        Ok(())
     }
 
     fn skipped(&self, path: PathBuf, reason: Reason) {

@@ -1,16 +1,18 @@
 //! Files that are not complete yet: looking again when it is time, and giving up in a run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Intake;
+use super::portion::Portion;
 use super::reasons::unsettled_reason;
-use crate::discover::{Scope, sample};
+use crate::discover::{Scope, Sight, sight};
 use crate::domain::settle::Unsettled;
 use crate::domain::timing::{after, age};
-use crate::pipeline::{self, PipelineError};
+use crate::pipeline::{self, PipelineError, Place};
 use crate::supervise::blocking;
 
 /// Files that are looked at again in one go.
@@ -18,29 +20,50 @@ const LOOKS_AT_ONCE: usize = 1024;
 
 impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
-        for path in self.book.due(self.pipeline.now(), LOOKS_AT_ONCE) {
-            self.pipeline.pulse.scanner_turned();
-            let _looking = self.pipeline.pulse.look_at(&path);
-            let looked = path.clone();
-            let Ok(Some(fingerprint)) = blocking(move || sample(&looked)).await? else {
-                self.book.forget(&path);
-                continue;
-            };
-            let Some(place) = self.place_of(&path) else {
-                self.book.forget(&path);
-                continue;
-            };
-            if let Some(task) = self.settle(&place, path, fingerprint) {
-                let (place, path, fingerprint, examined) = task.await;
-                self.take_in(&place, path, fingerprint, examined?).await?;
-            }
-        }
+        self.look_at_due().await?;
         if self.book.rescan_wanted() {
             for place in self.places.clone() {
                 self.scan(&place, Scope::Root).await?;
             }
         }
         Ok(())
+    }
+
+    /// Looks again at the files for which it is time; what is complete by now is taken in.
+    pub(super) async fn look_at_due(&mut self) -> Result<(), PipelineError> {
+        let due = self.book.due(self.pipeline.now(), LOOKS_AT_ONCE);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut owned = Vec::new();
+        for path in due {
+            self.pipeline.pulse.scanner_turned();
+            match self.place_of(&path) {
+                Some(place) => owned.push((place, path)),
+                None => self.book.forget(&path),
+            }
+        }
+        let looks = blocking(move || {
+            let look = |(place, path): (Arc<Place>, PathBuf)| {
+                let seen = sight(&place.root, &path);
+                (place, path, seen)
+            };
+            owned.into_iter().map(look).collect::<Vec<_>>()
+        });
+        let mut portion = Portion::new(false);
+        for (place, path, seen) in looks.await? {
+            let Sight::File { fingerprint, local } = seen else {
+                // Gone, or left out by now.
+                self.book.forget(&path);
+                continue;
+            };
+            self.put_in(&place, path, fingerprint, &local, &mut portion);
+            if portion.is_full(&self.options) {
+                self.take_in(std::mem::replace(&mut portion, Portion::new(false)))
+                    .await?;
+            }
+        }
+        self.take_in(portion).await
     }
 
     /// Passes over what a run does not wait for; says whether anything is left to wait for.

@@ -3,38 +3,56 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::Intake;
 use super::reasons::mode_name;
-use crate::discover::{Hint, Hints, Presence, Watcher};
+use crate::discover::{Hint, Hints, Presence, Scope, Watcher};
 use crate::pipeline::PipelineError;
-use crate::queue::FolderRow;
+
+/// The most hints that are put off while a large scan goes on; more become one scan of everything.
+const MOST_PUT_OFF: usize = 1024;
+/// The most small scans between two portions of a large one.
+const MOST_BETWEEN: usize = 64;
 
 impl Intake {
     /// Follows the hints of a watcher until the pipeline is stopped.
     ///
     /// # Errors
     /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
-    pub async fn watch(mut self, watcher: Watcher, mut hints: Hints) -> Result<(), PipelineError> {
+    pub async fn watch(mut self, watcher: Watcher, hints: Hints) -> Result<(), PipelineError> {
         let stop = self.pipeline.stop.clone();
+        self.hints = Some(hints);
         while !stop.is_cancelled() {
-            let pipeline = self.pipeline.clone();
-            let next_look = self.until_next_look();
-            tokio::select! {
-                hint = hints.next() => match hint {
-                    Some(hint) => self.follow(&hint).await?,
-                    None => return Ok(()),
-                },
-                () = tokio::time::sleep(next_look) => self.look_again().await?,
-                () = pipeline.pulse.asked() => {}
-                () = pipeline.stop.cancelled() => {}
+            match self.next_hint().await {
+                Next::Hint(hint) => self.follow(&hint).await?,
+                Next::Look => self.look_again().await?,
+                Next::Asked => {}
+                Next::End => return Ok(()),
             }
-            pipeline.pulse.scanner_turned();
+            self.pipeline.pulse.scanner_turned();
             self.show_modes(&watcher).await?;
             if self.has_looked_everywhere() {
-                pipeline.pulse.has_looked();
+                self.pipeline.pulse.has_looked();
             }
         }
         Ok(())
+    }
+
+    async fn next_hint(&mut self) -> Next {
+        if let Some(hint) = self.put_off.pop_front() {
+            return Next::Hint(hint);
+        }
+        let next_look = self.until_next_look();
+        let Some(hints) = &mut self.hints else {
+            return Next::End;
+        };
+        tokio::select! {
+            hint = hints.next() => hint.map_or(Next::End, Next::Hint),
+            () = tokio::time::sleep(next_look) => Next::Look,
+            () = self.pipeline.pulse.asked() => Next::Asked,
+            () = self.pipeline.stop.cancelled() => Next::End,
+        }
     }
 
     async fn follow(&mut self, hint: &Hint) -> Result<(), PipelineError> {
@@ -65,34 +83,93 @@ impl Intake {
         })
     }
 
+    /// Between two portions of a large scan: takes in what arrived meanwhile in single folders, and what
+    /// is complete by now; everything larger is put off until the scan has ended.
+    pub(super) async fn let_others_in(&mut self) -> Result<(), PipelineError> {
+        // Without hints this is a run, or is itself between two portions.
+        let Some(mut hints) = self.hints.take() else {
+            return Ok(());
+        };
+        let mut ended = Ok(());
+        for _ in 0..MOST_BETWEEN {
+            let Some(Some(hint)) = hints.next().now_or_never() else {
+                break;
+            };
+            if matches!(hint.scope, Scope::Folder(_)) {
+                ended = Box::pin(self.follow(&hint)).await;
+                if ended.is_err() {
+                    break;
+                }
+            } else {
+                self.put_off(hint);
+            }
+        }
+        if ended.is_ok() {
+            ended = Box::pin(self.look_at_due()).await;
+        }
+        self.hints = Some(hints);
+        ended
+    }
+
+    /// Keeps a hint for later, each scope once; of too many, the whole of each root is kept.
+    fn put_off(&mut self, hint: Hint) {
+        let within = |other: &Hint| {
+            Arc::ptr_eq(&other.root, &hint.root)
+                && (other.scope == Scope::Root || other.scope == hint.scope)
+        };
+        if self.put_off.iter().any(within) {
+            return;
+        }
+        if self.put_off.len() >= MOST_PUT_OFF {
+            let mut roots: Vec<Hint> = Vec::new();
+            for mut other in self.put_off.drain(..).chain([hint]) {
+                other.scope = Scope::Root;
+                if !roots
+                    .iter()
+                    .any(|root| Arc::ptr_eq(&root.root, &other.root))
+                {
+                    roots.push(other);
+                }
+            }
+            self.put_off.extend(roots);
+            return;
+        }
+        self.put_off.push_back(hint);
+    }
+
     /// Keeps in the table how each folder is watched, for `status`.
     async fn show_modes(&mut self, watcher: &Watcher) -> Result<(), PipelineError> {
         let modes = watcher.modes();
         if modes == self.shown_modes {
             return Ok(());
         }
-        for mode in &modes {
+        let before = std::mem::replace(&mut self.shown_modes, modes);
+        for mode in self.shown_modes.clone() {
+            let was = before.iter().find(|before| before.path == mode.path);
+            if was == Some(&mode) {
+                continue;
+            }
             let how = mode_name(mode.mode);
-            tracing::info!(folder = %mode.path.display(), "watched by {how}: {}", mode.reason);
-            let trouble = match &mode.presence {
-                Presence::Present => None,
-                Presence::Missing => Some("it is not there".to_owned()),
-                Presence::Unreadable => Some("it cannot be read".to_owned()),
-            };
-            let row = FolderRow {
-                path: mode.path.clone(),
-                mode: Some(mode_name(mode.mode).to_owned()),
-                mode_reason: Some(mode.reason.to_string()),
-                trouble,
-                scanned_at: None,
-            };
-            let queue = &self.pipeline.queue;
-            let now = self.pipeline.now();
-            self.pipeline
-                .kept(|| queue.remember_folder(row.clone(), now))
-                .await?;
+            if was.is_none_or(|was| (was.mode, &was.reason) != (mode.mode, &mode.reason)) {
+                tracing::info!(folder = %mode.path.display(), "watched by {how}: {}", mode.reason);
+            }
+            for (inside, file_system) in &mode.polled_inside {
+                if was.is_none_or(|was| !was.polled_inside.contains(&(inside.clone(), file_system)))
+                {
+                    tracing::info!(folder = %inside.display(), "polled: {file_system} gives no reliable events");
+                }
+            }
+            self.remember_folder(&mode.path, None).await?;
         }
-        self.shown_modes = modes;
         Ok(())
     }
+}
+
+/// What to do next.
+enum Next {
+    Hint(Hint),
+    Look,
+    /// Somebody wants to know whether the intake is alive: one turn is the answer.
+    Asked,
+    End,
 }

@@ -1,0 +1,222 @@
+//! Rules that lie in the folders themselves: `.stenodignore` (as git reads a `.gitignore`) and `stenod.toml`.
+//!
+//! Each holds for its folder and all below. A file of rules that cannot be read or understood is a
+//! mistake that pauses its folder alone: to guess could send what somebody meant to keep. What a
+//! `stenod.toml` says is understood elsewhere; here it is only read.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::folder::gone;
+use super::root::{LeftOut, Root};
+
+/// The file of a folder that names what to leave out, with the rules of gitignore.
+pub const IGNORE_FILE: &str = ".stenodignore";
+/// The file of a folder that overrides settings for what is below it.
+pub const SETTINGS_FILE: &str = "stenod.toml";
+
+/// The largest file of rules that is read, in bytes.
+const LARGEST_RULES: u64 = 256 << 10;
+
+/// Whether a file of this name holds rules for its folder.
+pub(super) fn holds_rules(name: &OsStr) -> bool {
+    name == IGNORE_FILE || name == SETTINGS_FILE
+}
+
+/// The rules that lie in a folder and in those above it.
+#[derive(Debug, Clone, Default)]
+pub struct LocalRules {
+    innermost: Option<Arc<Level>>,
+}
+
+/// The rules of one folder.
+#[derive(Debug)]
+struct Level {
+    folder: PathBuf,
+    above: LocalRules,
+    ignored: Option<Ignored>,
+    settings: Option<SettingsFile>,
+    mistake: Option<RuleMistake>,
+}
+
+/// A `stenod.toml` as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// A file of rules that pauses its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleMistake {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it, with the line if there is one.
+    pub text: String,
+}
+
+impl LocalRules {
+    /// The rules that hold in the folder that holds `folder`, from where the root's rules begin.
+    pub(super) fn above(root: &Root, folder: &Path) -> Self {
+        let above = folder.ancestors().skip(1);
+        let mut folders: Vec<&Path> = above
+            .take_while(|above| above.starts_with(root.rules_from()))
+            .collect();
+        folders.reverse();
+        folders
+            .into_iter()
+            .fold(Self::default(), |rules, folder| rules.enter(root, folder))
+    }
+
+    /// The rules that hold in `folder`, which lies directly below where these do.
+    pub(super) fn enter(&self, root: &Root, folder: &Path) -> Self {
+        let mut level = Level {
+            folder: folder.to_owned(),
+            above: self.clone(),
+            ignored: None,
+            settings: None,
+            mistake: None,
+        };
+        let file = folder.join(IGNORE_FILE);
+        match read(&file).map(|text| text.map(|text| Ignored::new(&file, &text))) {
+            Ok(None) => {}
+            Ok(Some(Ok(ignored))) => level.ignored = Some(ignored),
+            Ok(Some(Err(text))) | Err(text) => level.mistake = Some(RuleMistake { file, text }),
+        }
+        let path = folder.join(SETTINGS_FILE);
+        if !root.is_own(&path) {
+            match read(&path) {
+                Ok(text) => level.settings = text.map(|text| SettingsFile { path, text }),
+                Err(text) => level.mistake = Some(RuleMistake { file: path, text }),
+            }
+        }
+        if level.ignored.is_none() && level.settings.is_none() && level.mistake.is_none() {
+            return self.clone();
+        }
+        Self {
+            innermost: Some(Arc::new(level)),
+        }
+    }
+
+    /// By which line of an ignore file `path` is left out; the innermost file that speaks of it decides.
+    pub(super) fn ignored(&self, path: &Path, is_folder: bool) -> Option<LeftOut> {
+        for level in self.levels() {
+            if let Some(ignored) = &level.ignored {
+                let relative = path.strip_prefix(&level.folder).ok()?;
+                match ignored.globs.matched(relative, is_folder) {
+                    Match::None => {}
+                    Match::Whitelist(_) => return None,
+                    Match::Ignore(glob) => return Some(ignored.by(glob.original())),
+                }
+            }
+        }
+        None
+    }
+
+    /// What is wrong with a file of rules that holds here, if anything is.
+    pub fn mistake(&self) -> Option<&RuleMistake> {
+        self.levels().find_map(|level| level.mistake.as_ref())
+    }
+
+    /// Every `stenod.toml` that holds here, the outermost first.
+    pub fn settings(&self) -> Vec<&SettingsFile> {
+        let mut settings: Vec<_> = self
+            .levels()
+            .filter_map(|level| level.settings.as_ref())
+            .collect();
+        settings.reverse();
+        settings
+    }
+
+    /// Whether both are the same reading of the same files.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.innermost, &other.innermost) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// From the innermost outwards.
+    fn levels(&self) -> impl Iterator<Item = &Level> {
+        std::iter::successors(self.innermost.as_deref(), |level| {
+            level.above.innermost.as_deref()
+        })
+    }
+}
+
+/// An ignore file, compiled.
+#[derive(Debug)]
+struct Ignored {
+    file: PathBuf,
+    globs: Gitignore,
+    /// Where each pattern stands; of two that are the same, the last one decides.
+    lines: HashMap<String, usize>,
+}
+
+impl Ignored {
+    fn new(file: &Path, text: &str) -> Result<Self, String> {
+        let mut builder = GitignoreBuilder::new("");
+        let mut lines = HashMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            builder
+                .add_line(None, line)
+                .map_err(|error| format!("line {number}: `{line}` is no pattern: {error}"))?;
+            lines.insert(line.trim_end().to_owned(), number);
+        }
+        let globs = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self {
+            file: file.to_owned(),
+            globs,
+            lines,
+        })
+    }
+
+    fn by(&self, pattern: &str) -> LeftOut {
+        LeftOut::Ignored {
+            file: self.file.clone(),
+            line: self.lines.get(pattern.trim_end()).copied().unwrap_or(0),
+            pattern: pattern.to_owned(),
+        }
+    }
+}
+
+/// The text of a file of rules; nothing where there is none, and no regular file is none.
+fn read(path: &Path) -> Result<Option<String>, String> {
+    let cannot = |error: io::Error| format!("it cannot be read: {error}");
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if gone(&error) => return Ok(None),
+        // Whoever may not look into the folder is told so when its files are looked at.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => return Err(cannot(error)),
+    }
+    let mut text = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(LARGEST_RULES + 1).read_to_end(&mut text))
+        .map_err(cannot)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > LARGEST_RULES {
+        return Err(format!("it is larger than {LARGEST_RULES} bytes"));
+    }
+    match String::from_utf8(text) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => {
+            let good = error
+                .as_bytes()
+                .iter()
+                .take(error.utf8_error().valid_up_to());
+            let line = good.filter(|byte| **byte == b'\n').count() + 1;
+            Err(format!("line {line} is not UTF-8"))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Folders that are paused by a mistake in a file of their own rules.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::Intake;
+use super::reasons::mode_name;
+use crate::discover::{Presence, RootMode, Scope};
+use crate::pipeline::place::Mistaken;
+use crate::pipeline::{PipelineError, Place};
+use crate::queue::FolderRow;
+
+/// The most mistakes that are kept; of more, the recordings still wait.
+const MOST_MISTAKES: usize = 1024;
+
+/// Every file of rules with a mistake, its root, and what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Paused {
+    files: BTreeMap<PathBuf, (PathBuf, String)>,
+}
+
+impl Paused {
+    pub(super) fn add(&mut self, place: &Place, mistaken: Mistaken) {
+        if self.files.len() < MOST_MISTAKES {
+            let root = place.root.path().to_owned();
+            self.files.insert(mistaken.file, (root, mistaken.text));
+        }
+    }
+
+    /// Forgets the files that a scan of `scope` will look at again.
+    pub(super) fn forget(&mut self, place: &Place, scope: &Scope) {
+        let root = place.root.path();
+        self.files.retain(|file, (owner, _)| {
+            let looked_at = match scope {
+                Scope::Root => true,
+                Scope::Tree(tree) => file.starts_with(tree),
+                Scope::Folder(_) => false,
+            };
+            owner != root || !looked_at
+        });
+    }
+
+    /// What is wrong in the root at `root`, in a sentence.
+    fn trouble(&self, root: &Path) -> Option<String> {
+        let mut troubles = self.files.values().filter(|(owner, _)| owner == root);
+        let (_, first) = troubles.next()?;
+        Some(match troubles.count() {
+            0 => format!("a folder in it is paused: {first}"),
+            more => format!("{} folders in it are paused: {first}", more + 1),
+        })
+    }
+}
+
+impl Intake {
+    /// Tells what was paused, and what goes on, since `before`.
+    pub(super) async fn tell_paused(&mut self, before: &Paused) -> Result<(), PipelineError> {
+        if self.paused == *before {
+            return Ok(());
+        }
+        for (file, (_, text)) in &self.paused.files {
+            if before.files.get(file).is_none_or(|(_, was)| was != text) {
+                tracing::warn!("its recordings wait: {text}");
+            }
+        }
+        let mended = before.files.keys();
+        for file in mended.filter(|file| !self.paused.files.contains_key(*file)) {
+            tracing::info!(file = %file.display(), "mended, its recordings go on");
+        }
+        for place in self.places.clone() {
+            let path = place.root.path();
+            if self.paused.trouble(path) != before.trouble(path) {
+                self.remember_folder(path, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in the table how a folder is watched and what is wrong with it, for `status`.
+    pub(super) async fn remember_folder(
+        &self,
+        path: &Path,
+        scanned_at: Option<Timestamp>,
+    ) -> Result<(), PipelineError> {
+        let mode = self.shown_modes.iter().find(|mode| mode.path == path);
+        let absent = mode.and_then(|mode| match mode.presence {
+            Presence::Present => None,
+            Presence::Missing => Some("it is not there".to_owned()),
+            Presence::Unreadable => Some("it cannot be read".to_owned()),
+        });
+        let row = FolderRow {
+            path: path.to_owned(),
+            mode: mode.map(|mode| mode_name(mode.mode).to_owned()),
+            mode_reason: mode.map(RootMode::explained),
+            trouble: absent.or_else(|| self.paused.trouble(path)),
+            scanned_at,
+        };
+        let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
+        self.pipeline
+            .kept(|| queue.remember_folder(row.clone(), now))
+            .await?;
+        Ok(())
+    }
+}

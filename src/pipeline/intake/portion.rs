@@ -1,0 +1,216 @@
+//! A portion of files that were found: looked up, examined and recorded together.
+//!
+//! One transaction for many files is what makes a storm of small ones bearable. A portion is bounded in
+//! files and in bytes to read, so that it never keeps others waiting for long.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::{Examined, Intake, IntakeOptions, consider_skip};
+use crate::discover::{Found, LocalRules};
+use crate::domain::job::Reason;
+use crate::domain::settle::{Fingerprint, Settling, one_shot};
+use crate::pipeline::{PipelineError, Place};
+use crate::queue::Known;
+
+/// Files that are probed and hashed at once.
+const EXAMINERS: usize = 2;
+/// The most files in a portion.
+const LARGEST_PORTION: usize = 256;
+/// The bytes that a portion may have to read, about: 256 MiB, a fraction of a second.
+const LARGEST_PORTION_BYTES: u64 = 256 << 20;
+
+/// A file that was found, where the rules put it.
+#[derive(Debug, Clone)]
+pub(super) struct Sighting {
+    pub(super) place: Arc<Place>,
+    pub(super) path: PathBuf,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A file of which everything is known that is to be recorded.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) sighting: Sighting,
+    pub(super) known: Known,
+    /// Whether the table does not know it yet.
+    pub(super) new: bool,
+}
+
+/// Files that are taken in together.
+#[derive(Debug)]
+pub(super) struct Portion {
+    sightings: Vec<Sighting>,
+    bytes: u64,
+    /// Whether files that are new are left alone.
+    leave: bool,
+}
+
+impl Portion {
+    pub(super) fn new(leave: bool) -> Self {
+        Self {
+            sightings: Vec::new(),
+            bytes: 0,
+            leave,
+        }
+    }
+
+    pub(super) fn is_full(&self, options: &IntakeOptions) -> bool {
+        // Whoever limits a run counts each recording before the next.
+        (options.limit.is_some() && !self.sightings.is_empty())
+            || self.sightings.len() >= LARGEST_PORTION
+            || self.bytes >= LARGEST_PORTION_BYTES
+    }
+
+    fn add(&mut self, sighting: Sighting) {
+        self.bytes = self.bytes.saturating_add(sighting.fingerprint.size);
+        self.sightings.push(sighting);
+    }
+}
+
+impl Intake {
+    /// Puts what a scan found into the portion, unless it is passed over.
+    pub(super) fn consider(&mut self, place: &Arc<Place>, found: Found, portion: &mut Portion) {
+        match found {
+            Found::Recording {
+                path,
+                fingerprint,
+                local,
+            } => self.put_in(place, path, fingerprint, &local, portion),
+            Found::Skipped { path, reason } => {
+                if let Some(reason) = consider_skip(&reason) {
+                    self.skipped(path, reason);
+                }
+            }
+        }
+    }
+
+    /// Puts a file into the portion, unless its folder is paused.
+    pub(super) fn put_in(
+        &mut self,
+        place: &Arc<Place>,
+        path: PathBuf,
+        fingerprint: Fingerprint,
+        local: &LocalRules,
+        portion: &mut Portion,
+    ) {
+        match self.below.of(place, local) {
+            Ok(place) => portion.add(Sighting {
+                place,
+                path,
+                fingerprint,
+            }),
+            Err(mistaken) => {
+                self.book.forget(&path);
+                self.skipped(path, mistaken.reason());
+                self.paused.add(place, mistaken);
+            }
+        }
+    }
+
+    /// Records what the files of a portion are, and queues the recordings among them.
+    pub(super) async fn take_in(&mut self, portion: Portion) -> Result<(), PipelineError> {
+        if portion.sightings.is_empty() {
+            return Ok(());
+        }
+        let files = portion.sightings.iter();
+        let files = files.map(|sighting| (sighting.path.clone(), sighting.fingerprint));
+        let known = self.pipeline.queue.known_many(files.collect()).await?;
+        let mut findings = Vec::new();
+        let mut complete = Vec::new();
+        for (sighting, known) in portion.sightings.into_iter().zip(known) {
+            if known.is_some() || portion.leave {
+                self.book.forget(&sighting.path);
+            }
+            match known {
+                Some(Known::Skipped(reason)) if !self.asks_again(&reason) => {
+                    self.skipped(sighting.path, reason);
+                }
+                Some(known @ Known::Recording { .. }) => findings.push(Finding {
+                    sighting,
+                    known,
+                    new: false,
+                }),
+                None if portion.leave => findings.push(left_alone(sighting)),
+                Some(Known::Skipped(_)) | None => {
+                    complete.extend(self.is_complete(&sighting).then_some(sighting));
+                }
+            }
+        }
+        let pipeline = self.pipeline.clone();
+        let mut examining = stream::iter(complete)
+            .map(|sighting| {
+                let pipeline = pipeline.clone();
+                async move {
+                    let (path, fingerprint) = (sighting.path.clone(), sighting.fingerprint);
+                    let examined = pipeline.examine_in_turn(path, fingerprint).await;
+                    (sighting, examined)
+                }
+            })
+            .buffered(EXAMINERS);
+        while let Some((sighting, examined)) = examining.next().await {
+            findings.extend(self.judge(sighting, examined?));
+        }
+        drop(examining);
+        self.record(findings).await
+    }
+
+    /// Whether a person who names a place wants what was passed over for being there already.
+    fn asks_again(&self, reason: &Reason) -> bool {
+        self.options.force
+            || (self.options.one_shot && reason.code == "existing" && self.pipeline.pace.scoped)
+    }
+
+    fn is_complete(&mut self, sighting: &Sighting) -> bool {
+        let settle = if self.options.one_shot {
+            one_shot(sighting.place.settle)
+        } else {
+            sighting.place.settle
+        };
+        let (path, now) = (&sighting.path, self.pipeline.now());
+        match self.book.observe(path, settle, sighting.fingerprint, now) {
+            Settling::Wait { reason, .. } => {
+                tracing::debug!(source = %path.display(), "waiting: {reason}");
+                false
+            }
+            Settling::Complete => true,
+        }
+    }
+
+    /// What an examination says of a file, if there is something to record.
+    fn judge(&mut self, sighting: Sighting, examined: Examined) -> Option<Finding> {
+        let new = true;
+        match examined {
+            Examined::Recording(known) => Some(Finding {
+                sighting,
+                known,
+                new,
+            }),
+            Examined::Skipped { reason, lasting } => {
+                self.skipped(sighting.path.clone(), reason.clone());
+                lasting.then(|| Finding {
+                    sighting,
+                    known: Known::Skipped(reason),
+                    new,
+                })
+            }
+            Examined::Changed => {
+                let (path, settle) = (&sighting.path, sighting.place.settle);
+                let now = self.pipeline.now();
+                self.book.observe(path, settle, sighting.fingerprint, now);
+                None
+            }
+        }
+    }
+}
+
+fn left_alone(sighting: Sighting) -> Finding {
+    let reason = Reason::new("existing", "it was there before the first start");
+    Finding {
+        sighting,
+        known: Known::Skipped(reason),
+        new: true,
+    }
+}

@@ -1,0 +1,139 @@
+//! Taking in many files in one transaction: what was found out about each, and its job.
+//!
+//! The order is kept, so that what lay in a folder first is queued first.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::QueueError;
+use super::jobs::{self, Enqueued};
+use super::row::{self, to_json};
+use super::sources::{self, Known};
+use crate::domain::job::{Candidate, ContentHash, Job, JobId, Settings};
+use crate::domain::settle::Fingerprint;
+
+/// How many jobs of the same recording are looked at for one whose file has gone.
+const MOST_ELSEWHERE: i64 = 64;
+
+/// A file that was found, and what is to be recorded of it.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The file.
+    pub path: PathBuf,
+    /// The folder under which it was found.
+    pub root: PathBuf,
+    /// Its state.
+    pub fingerprint: Fingerprint,
+    /// What was found out, if that is new.
+    pub known: Option<Known>,
+    /// The recording to queue, if it is one.
+    pub candidate: Option<Candidate>,
+    /// The job of the same recording whose file has gone, which follows it.
+    pub gone: Option<JobId>,
+}
+
+/// What the table has of a recording already.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kin {
+    /// Its job.
+    pub own: Option<Box<Job>>,
+    /// Jobs of the same recording elsewhere that may follow it, the oldest first; 64 at the most.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// A job of the same recording at another place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The job.
+    pub id: JobId,
+    /// Its recording.
+    pub source: PathBuf,
+    /// The folder under which that was found.
+    pub root: PathBuf,
+}
+
+/// What the table has of the recording `hash` at `source` with these settings.
+pub(super) fn kin(
+    connection: &Connection,
+    source: &Path,
+    hash: ContentHash,
+    settings: &Settings,
+) -> Result<Kin, QueueError> {
+    if let Some(own) = jobs::find(connection, source, hash, settings)? {
+        return Ok(Kin {
+            own: Some(Box::new(own)),
+            elsewhere: Vec::new(),
+        });
+    }
+    // Stages in which a job may follow its recording to a new name.
+    let mut statement = connection.prepare_cached(
+        "SELECT id, source, root FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage IN
+         ('queued', 'waiting', 'split', 'awaiting', 'in_doubt', 'done') AND parent IS NULL ORDER BY id LIMIT ?3",
+    )?;
+    let rows = statement.query_map(
+        params![hash.0, to_json(settings)?, MOST_ELSEWHERE],
+        |found| {
+            Ok(Elsewhere {
+                id: JobId(found.get(0)?),
+                source: row::path(found.get(1)?),
+                root: row::path(found.get(2)?),
+            })
+        },
+    )?;
+    Ok(Kin {
+        own: None,
+        elsewhere: rows.collect::<Result<_, _>>()?,
+    })
+}
+
+/// Records the arrivals in their order; gives what became of each recording among them.
+pub(super) fn take_in(
+    connection: &Connection,
+    arrivals: &[Arrival],
+    force: bool,
+    scoped: bool,
+    now: Timestamp,
+) -> Result<Vec<Option<Enqueued>>, QueueError> {
+    arrivals
+        .iter()
+        .map(|arrival| take_in_one(connection, arrival, force, scoped, now))
+        .collect()
+}
+
+fn take_in_one(
+    connection: &Connection,
+    arrival: &Arrival,
+    force: bool,
+    scoped: bool,
+    now: Timestamp,
+) -> Result<Option<Enqueued>, QueueError> {
+    if let Some(known) = &arrival.known {
+        let (path, root) = (&arrival.path, &arrival.root);
+        sources::remember(connection, path, root, &arrival.fingerprint, known, now)?;
+    }
+    let Some(candidate) = &arrival.candidate else {
+        return Ok(None);
+    };
+    let enqueued = jobs::offer(connection, candidate, arrival.gone, force, now)?;
+    if scoped {
+        let id = match &enqueued {
+            Enqueued::Known(job) => job.id,
+            Enqueued::New(id) | Enqueued::Moved(id) => *id,
+        };
+        enter_scope(connection, id)?;
+    }
+    Ok(Some(enqueued))
+}
+
+/// Takes a job into the scope of this process.
+pub(super) fn enter_scope(connection: &Connection, id: JobId) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO temp.scope (id)
+             SELECT id FROM jobs WHERE id = ?1 OR parent = ?1",
+        )?
+        .execute([id.0])?;
+    Ok(())
+}
