@@ -60,3 +60,7 @@ readers:
 # Write the expected outputs of the renderers anew; read the difference before committing it
 bless:
     STENOD_BLESS=1 cargo test --test render
+
+# Storms of files beside the watcher, on every file system that can be mounted here; as root, some minutes
+watch-storm:
+    bash .ci/watch-storm
