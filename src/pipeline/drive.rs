@@ -609,17 +609,19 @@ impl Driver {
     /// How long nothing needs to be looked at: until the next job is due or a pause ends after `turn`, when
     /// the table was last looked at.
     fn wait(&self, outlook: &Outlook, turn: Timestamp) -> Duration {
-        let now = self.pipeline.now();
         let pauses = self.pipeline.pauses.all();
         let pause_ends = pauses.iter().filter_map(|pause| pause.until);
-        let times = outlook
-            .next_due
-            .into_iter()
-            .chain(pause_ends)
-            .filter(|at| *at > turn);
-        let next = times.min().unwrap_or(Timestamp::MAX);
-        age(now, next.min(after(now, SLOW_TICK)))
+        let times = outlook.next_due.into_iter().chain(pause_ends);
+        until_next(times, turn, self.pipeline.now())
     }
+}
+
+/// How long it is from `now` to the first of `times` after `turn`, and never longer than the slow tick;
+/// no time at all to what fell due since then.
+fn until_next(times: impl Iterator<Item = Timestamp>, turn: Timestamp, now: Timestamp) -> Duration {
+    let next = times.filter(|at| *at > turn).min();
+    let next = next.unwrap_or(Timestamp::MAX);
+    age(now, next.min(after(now, SLOW_TICK)))
 }
 
 /// Whether a run does not wait for this pause, when so many of its recordings are accepted.
@@ -640,5 +642,24 @@ pub fn waits_too_long(pause: &Pause, accepted: usize, now: Timestamp) -> bool {
                     .until
                     .is_some_and(|until| age(now, until) > RUN_PATIENCE_RATE_LIMIT)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_falls_due_while_the_loop_looks_around_does_not_wait_for_the_slow_tick() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let wait = |due: &[i64], turn, now| {
+            let due = due.iter().map(|second| at(*second));
+            until_next(due, at(turn), at(now))
+        };
+        assert_eq!(wait(&[105], 100, 107), Duration::ZERO);
+        assert_eq!(wait(&[105], 100, 101), Duration::from_secs(4));
+        assert_eq!(wait(&[90], 100, 101), SLOW_TICK, "it is in hand");
+        assert_eq!(wait(&[], 100, 101), SLOW_TICK);
+        assert_eq!(wait(&[9_000], 100, 101), SLOW_TICK);
     }
 }
