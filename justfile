@@ -41,6 +41,14 @@ example:
 measure FOLDER THREADS='1' *MODEL:
     cargo run --release -p stenod-recogniser --features weights --example measure -- {{FOLDER}} {{THREADS}} {{MODEL}}
 
+# Write 1,000, 5,000 and 10,000 stored recordings again in four formats, and tell how long that took
+measure-render *COUNTS:
+    bash benches/compare/render.sh {{COUNTS}}
+
+# Set our captions beside those of a greedy writer, on the same words of the example recordings
+captions *TRANSCRIPTS:
+    bash benches/compare/captions.sh {{TRANSCRIPTS}}
+
 # Kill the program at random, so many times, and count what was paid twice
 crash KILLS='200':
     STENOD_CRASHES={{KILLS}} cargo test --test crash random -- --nocapture

@@ -304,3 +304,60 @@ fn a_recording_in_pieces_is_stopped_but_for_what_is_handed_over_and_can_be_gone_
     assert_whole(&stage, "long.json", paid.len());
     stage.check();
 }
+
+#[test]
+fn a_recording_in_pieces_takes_names_words_and_formats_like_any_other() {
+    let stage = stage_of_pieces();
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    stage.set("transcribe.diarize", true);
+    stage.stenod(["run", "-f", "txt,json"]).success();
+    let paid = charges(&stage);
+    let path = stage.at("long.wav").display().to_string();
+    let listed = stage.json(&["speakers", &path]);
+    let labels: Vec<String> = listed["speakers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|speaker| speaker["labels"][0].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        labels.len() >= paid && labels[0].starts_with("1:"),
+        "{listed}"
+    );
+    // One person in every piece: all labels get the same name.
+    let names: Vec<String> = labels.iter().map(|label| format!("{label}=Ada")).collect();
+    let named = ["speakers", path.as_str()].into_iter();
+    stage
+        .stenod(named.chain(names.iter().map(String::as_str)))
+        .success();
+    stage.put("glossary.toml", b"hello = \"HELLO\"\n");
+    stage
+        .stenod([
+            "render",
+            "-f",
+            "json,srt,vtt,md,rttm,diarization,podcast,raw",
+        ])
+        .success();
+    let json = stage.read_json("long.json");
+    assert_eq!(json["speakers"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!(json["speakers"][0]["name"], "Ada");
+    assert_eq!(json["glossary"][0]["to"], "HELLO", "{json}");
+    let segments = json["segments"].as_array().unwrap();
+    let (first, last) = (&segments[0]["start"], &segments[segments.len() - 1]["end"]);
+    assert!(
+        first.as_f64() < Some(15.0) && last.as_f64() > Some(30.0),
+        "{json}"
+    );
+    for (name, wanted) in [
+        ("long.srt", "HELLO"),
+        ("long.vtt", "<v Ada>"),
+        ("long.md", "**Ada**"),
+        ("long.rttm", " Ada "),
+        ("long.diarization.json", "\"Ada\""),
+        ("long.podcast.json", "HELLO"),
+    ] {
+        assert!(stage.read(name).contains(wanted), "{name}");
+    }
+    assert!(!stage.read("long.raw.json").contains("HELLO"));
+    assert_eq!(charges(&stage), paid, "names and formats cost nothing");
+}

@@ -117,11 +117,12 @@ fn document(case: &str) -> Document {
     }
 }
 
-const CASES: [&str; 6] = [
+const CASES: [&str; 7] = [
     "plain",
     "interview",
     "recogniser",
     "hostile",
+    "names",
     "silence",
     "stitched",
 ];
@@ -194,6 +195,11 @@ fn segments_of_the_built_in_recogniser_are_rendered_as_expected() {
 #[test]
 fn a_hostile_reply_is_rendered_as_expected() {
     check("hostile");
+}
+
+#[test]
+fn names_that_could_be_markup_are_rendered_as_expected() {
+    check("names");
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub mod price;
 pub mod render;
 pub mod route;
 pub mod settle;
+pub mod silence;
 pub mod step;
 pub mod style;
 pub mod timing;

@@ -74,6 +74,7 @@ mod recogniser {
     use stenod_recogniser::{LoadError, Options, Recogniser, Recognition, TranscribeError};
 
     use super::LocalSettings;
+    use crate::domain::silence::Listening;
     use crate::domain::transcript::{Heard, HeardSegment};
 
     /// The draws of the temperature fallback are the same for every run.
@@ -150,13 +151,19 @@ mod recogniser {
             keep_going: &dyn Fn(f64) -> bool,
         ) -> Result<Vec<u8>, LocalError> {
             let recogniser = self.load()?;
+            let mut listening = Listening::default();
+            let mut samples = |room: &mut [f32]| {
+                let count = samples(room)?;
+                listening.hear(room.get(..count).unwrap_or_default());
+                Ok::<usize, E>(count)
+            };
             let options = Options {
                 language: (language != "auto").then(|| language.to_owned()),
                 threads: self.threads(),
                 seed: SEED,
             };
             let recognition = recogniser
-                .transcribe(samples, &options, &mut |progress| {
+                .transcribe(&mut samples, &options, &mut |progress| {
                     if keep_going(progress.seconds) {
                         ControlFlow::Continue(())
                     } else {
@@ -170,7 +177,11 @@ mod recogniser {
                         LocalError::Language(error.to_string())
                     }
                 })?;
-            serde_json::to_vec(&heard(recognition)).map_err(LocalError::Reply)
+            let heard = Heard {
+                silences: listening.silences(),
+                ..heard(recognition)
+            };
+            serde_json::to_vec(&heard).map_err(LocalError::Reply)
         }
 
         fn load(&self) -> Result<Arc<Recogniser>, LocalError> {

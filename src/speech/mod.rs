@@ -6,6 +6,7 @@
 mod fields;
 mod http;
 pub mod local;
+mod loose;
 pub mod nanogpt;
 pub mod openai;
 pub(crate) mod upload;

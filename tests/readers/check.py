@@ -1,9 +1,10 @@
 """Reads each of the eleven files of a conversation with a reader that is not stenod's.
 
-    check.py FOLDER SCHEMAS
+    check.py FOLDER SCHEMAS CASES
 
-FOLDER holds talk.txt, talk.json and so on; SCHEMAS holds the schemas of the two JSON formats. Fails on
-the first file that its reader does not take, or that does not hold what the text holds.
+FOLDER holds talk.txt, talk.json and so on; SCHEMAS holds the schemas of the two JSON formats; CASES holds
+the folders of the renderers' tests, hostile names and texts among them. Fails on the first file that its
+reader does not take, or that does not hold what the text holds.
 """
 
 import csv
@@ -20,7 +21,7 @@ import webvtt
 import yaml
 from pyannote.database.util import load_rttm
 
-FOLDER, SCHEMAS = Path(sys.argv[1]), Path(sys.argv[2])
+FOLDER, SCHEMAS, CASES = (Path(argument) for argument in sys.argv[1:4])
 SPEAKERS = 2
 
 
@@ -123,6 +124,51 @@ def read_raw():
     assert "transcription" in json.loads(text_of("raw.json"))
 
 
+def expected(case, suffix):
+    """A file of a case, and what stands in it; nothing where the case has none."""
+    path = case / f"expected.{suffix}"
+    return (path, path.read_text(encoding="utf-8")) if path.exists() else (path, None)
+
+
+def read_case(case):
+    """Every file of a case: each is taken, and speakers have the same names in all of them."""
+    document = json.loads(expected(case, "json")[1])
+    names = [speaker.get("name", speaker["label"]) for speaker in document["speakers"]]
+    _, front, body = expected(case, "md")[1].split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert fields.get("speakers", []) == names, fields
+    assert all(isinstance(fields[key], str) for key in ("title", "source", "duration")), fields
+    assert fields["title"] + Path(fields["source"]).suffix == document["source"]["file_name"], fields
+    if "language" in fields:
+        assert fields["language"] == document["language"], fields
+    path, text = expected(case, "srt")
+    if text is not None:
+        cues = list(srt.parse(text, ignore_errors=False))
+        assert not cues or in_order([(cue.start, cue.end) for cue in cues]) is None
+        # SubRip has no escapes, and this reader takes any two times in a line of text for those of a cue.
+        # Of a file without captions it says that it knows no such format.
+        if cues and not any(re.search(r"\d:\d\d.*\d:\d\d", cue.content, re.DOTALL) for cue in cues):
+            assert len(pysubs2.load(str(path))) == len(cues)
+    path, text = expected(case, "vtt")
+    if text is not None:
+        captions = list(webvtt.read(str(path)))
+        assert len(captions) == len(cues), (len(captions), len(cues))
+        times = [(line.start_time.in_seconds(), line.end_time.in_seconds()) for line in captions]
+        assert all(one[1] <= next[0] for one, next in zip(times, times[1:])), times
+    path, text = expected(case, "rttm")
+    if text:
+        annotations = load_rttm(str(path))
+        assert len(annotations) == 1, annotations
+    path, text = expected(case, "lrc")
+    if text is not None:
+        times = [line.time for line in pylrc.parse(text)]
+        assert times == sorted(times), times
+    path, text = expected(case, "tsv")
+    if text is not None:
+        rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+        assert len(rows) == len(document["segments"]) or document["timing"] in ("none", "pieces"), rows
+
+
 READERS = {
     "json": read_json,
     "diarization": read_diarization,
@@ -141,4 +187,12 @@ for name, read in READERS.items():
         read()
     except Exception as error:
         sys.exit(f"{name} was not accepted: {type(error).__name__}: {error}")
+cases = sorted(case for case in CASES.iterdir() if case.is_dir())
+assert len(cases) > 5, cases
+for case in cases:
+    try:
+        read_case(case)
+    except Exception as error:
+        sys.exit(f"{case.name} was not accepted: {type(error).__name__}: {error}")
+print(f"{len(cases)} cases of hostile and odd transcripts read")
 print(f"{1 + len(READERS)} formats read: txt {' '.join(READERS)}")

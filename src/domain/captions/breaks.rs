@@ -62,15 +62,18 @@ fn cheapest(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<usize
     let mut begins = vec![0];
     for end in 1..=stretch.len() {
         let mut best = (f64::INFINITY, end - 1);
+        // The width grows with every unit that is put in front.
+        let mut columns = 0;
         for begin in (0..end).rev() {
             let (Some(units), Some(before)) = (stretch.get(begin..end), costs.get(begin)) else {
                 break;
             };
-            if !may_hold(units, profile) {
+            columns = with_front(units, columns);
+            if !may_hold(units, columns, profile) {
                 break;
             }
             let after = stretch.get(end);
-            let cost = before + cue_cost(units, after, next, profile);
+            let cost = before + cue_cost(units, columns, after, next, profile);
             if cost < best.0 {
                 best = (cost, begin);
             }
@@ -81,13 +84,20 @@ fn cheapest(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<usize
     begins
 }
 
+/// The width of units, of which those behind the first are so wide.
+fn with_front(units: &[Unit], rest: usize) -> usize {
+    let own = units.first().map_or(0, |first| first.width);
+    let space = units.get(1).is_some_and(|second| second.spaced);
+    own + usize::from(space) + rest
+}
+
 /// Whether the units are short enough for one cue; the least possible always are.
-fn may_hold(units: &[Unit], profile: &Profile) -> bool {
+fn may_hold(units: &[Unit], columns: usize, profile: &Profile) -> bool {
     let (Some(first), Some(last)) = (units.first(), units.last()) else {
         return false;
     };
     let spoken = last.end.saturating_sub(first.start) <= profile.longest;
-    let roomy = width(units) <= 2 * profile.columns + 1;
+    let roomy = columns <= 2 * profile.columns + 1;
     is_least(units) || (spoken && roomy)
 }
 
@@ -98,13 +108,19 @@ fn is_least(units: &[Unit]) -> bool {
         .is_some_and(|(_, before)| before.iter().all(|unit| unit.is_name))
 }
 
-fn cue_cost(units: &[Unit], after: Option<&Unit>, next: Option<u64>, profile: &Profile) -> f64 {
-    let break_cost = split(units, profile).cost;
+fn cue_cost(
+    units: &[Unit],
+    columns: usize,
+    after: Option<&Unit>,
+    next: Option<u64>,
+    profile: &Profile,
+) -> f64 {
+    let break_cost = split(units, columns, profile).cost;
     let until = after.map(|unit| unit.start).or(next);
     CUE + break_cost
         + end_cost(units, after)
-        + time_cost(units, until, profile)
-        + stub_cost(units, profile)
+        + time_cost(units, columns, until, profile)
+        + stub_cost(units, columns, profile)
 }
 
 fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
@@ -127,7 +143,7 @@ fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
 }
 
 /// What it costs that a cue cannot stand as long as it takes to read it.
-fn time_cost(units: &[Unit], until: Option<u64>, profile: &Profile) -> f64 {
+fn time_cost(units: &[Unit], columns: usize, until: Option<u64>, profile: &Profile) -> f64 {
     let (Some(first), Some(until)) = (units.first(), until) else {
         return 0.0;
     };
@@ -135,15 +151,15 @@ fn time_cost(units: &[Unit], until: Option<u64>, profile: &Profile) -> f64 {
         .saturating_sub(profile.gap)
         .saturating_sub(first.start);
     let lack = |wanted: u64| ratio_of(wanted.saturating_sub(room), wanted);
-    let reading = reading_time(width(units), profile);
+    let reading = reading_time(columns, profile);
     TOO_SHORT * lack(profile.shortest) + TOO_FAST * lack(reading)
 }
 
-fn stub_cost(units: &[Unit], profile: &Profile) -> f64 {
+fn stub_cost(units: &[Unit], columns: usize, profile: &Profile) -> f64 {
     let sentence = units
         .last()
         .is_none_or(|last| last.ending == Ending::Sentence);
-    let fullness = ratio(width(units), profile.columns);
+    let fullness = ratio(columns, profile.columns);
     let weight = if sentence { STUB / 2.0 } else { STUB };
     weight * (1.0 - 2.0 * fullness).max(0.0)
 }

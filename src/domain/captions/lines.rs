@@ -28,30 +28,46 @@ pub(super) fn width(units: &[Unit]) -> usize {
     units.iter().map(|unit| unit.width).sum::<usize>() + spaces
 }
 
-/// The best way to put units on at most two lines.
-pub(super) fn split(units: &[Unit], profile: &Profile) -> Split {
-    let whole = width(units);
+/// The best way to put units, `whole` columns wide, on at most two lines.
+pub(super) fn split(units: &[Unit], whole: usize, profile: &Profile) -> Split {
     if whole <= profile.columns || units.len() < 2 {
         return Split {
             first: units.len(),
             cost: overflow(whole, profile),
         };
     }
-    let mut best = Split {
-        first: units.len(),
-        cost: f64::INFINITY,
-    };
+    // A break of which both lines fit beats every other, and there are few of them.
+    let fits = |upper: usize, lower: usize| upper <= profile.columns && lower <= profile.columns;
+    best(units, whole, profile, fits)
+        .or_else(|| best(units, whole, profile, |_, _| true))
+        .unwrap_or(Split {
+            first: units.len(),
+            cost: f64::INFINITY,
+        })
+}
+
+/// The cheapest break of those whose lines have a width that is taken.
+fn best(
+    units: &[Unit],
+    whole: usize,
+    profile: &Profile,
+    is_taken: impl Fn(usize, usize) -> bool,
+) -> Option<Split> {
+    let mut best: Option<Split> = None;
     let mut upper = 0;
     for (position, pair) in units.windows(2).enumerate() {
         let [last, next] = pair else { continue };
         upper += last.width + usize::from(last.spaced && position > 0);
-        let lower = whole - upper - usize::from(next.spaced);
+        let lower = whole.saturating_sub(upper + usize::from(next.spaced));
+        if !is_taken(upper, lower) {
+            continue;
+        }
         let cost = break_cost(last, upper, lower, profile);
-        if cost < best.cost {
-            best = Split {
+        if best.as_ref().is_none_or(|best| cost < best.cost) {
+            best = Some(Split {
                 first: position + 1,
                 cost,
-            };
+            });
         }
     }
     best
@@ -59,7 +75,8 @@ pub(super) fn split(units: &[Unit], profile: &Profile) -> Split {
 
 /// The text of the lines.
 pub(super) fn lines(units: &[Unit], profile: &Profile) -> Vec<String> {
-    let (upper, lower) = units.split_at(split(units, profile).first.min(units.len()));
+    let first = split(units, width(units), profile).first;
+    let (upper, lower) = units.split_at(first.min(units.len()));
     [upper, lower]
         .into_iter()
         .filter(|line| !line.is_empty())

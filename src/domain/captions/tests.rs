@@ -220,26 +220,44 @@ proptest! {
 
     #[test]
     fn cues_stand_long_enough_and_apart(transcript in any_transcript()) {
-        let profile = Profile::STANDARD;
-        let cues = plain(&transcript, &profile);
-        for cue in &cues {
-            let stands = cue.end - cue.start;
-            prop_assert!((profile.shortest..=profile.longest).contains(&stands), "{:?}", cue);
-        }
-        for pair in cues.windows(2) {
-            prop_assert!(pair[0].end + profile.gap <= pair[1].start, "{:?}", pair);
+        for profile in [Profile::STANDARD, Profile::PODCAST] {
+            let cues = plain(&transcript, &profile);
+            for cue in &cues {
+                let stands = cue.end - cue.start;
+                prop_assert!((profile.shortest..=profile.longest).contains(&stands), "{:?}", cue);
+            }
+            for pair in cues.windows(2) {
+                prop_assert!(pair[0].end + profile.gap <= pair[1].start, "{:?}", pair);
+            }
         }
     }
 
     #[test]
     fn cues_can_be_read_unless_speech_itself_is_faster(transcript in any_transcript()) {
-        let profile = Profile::STANDARD;
-        let cues = plain(&transcript, &profile);
-        for (position, cue) in cues.iter().enumerate() {
-            let columns = u64::try_from(cue.text.width()).unwrap();
-            let readable = columns * 1000 <= (cue.end - cue.start) * profile.columns_per_second;
-            let full = cues.get(position + 1).is_some_and(|next| cue.end + profile.gap == next.start);
-            prop_assert!(readable || full || cue.end - cue.start == profile.longest, "{:?}", cue);
+        for profile in [Profile::STANDARD, Profile::PODCAST] {
+            let cues = plain(&transcript, &profile);
+            for (position, cue) in cues.iter().enumerate() {
+                let columns = u64::try_from(cue.text.width()).unwrap();
+                let readable = columns * 1000 <= (cue.end - cue.start) * profile.columns_per_second;
+                let full = cues.get(position + 1).is_some_and(|next| cue.end + profile.gap == next.start);
+                prop_assert!(readable || full || cue.end - cue.start == profile.longest, "{:?}", cue);
+            }
+        }
+    }
+
+    #[test]
+    fn unhurried_speech_is_within_every_limit(
+        words in prop::collection::vec("[a-z]{1,9}[.,]?", 1..60),
+        rate in 1.0..2.0_f64,
+    ) {
+        let transcript = spoken(&words.join(" "), rate);
+        for profile in [Profile::STANDARD, Profile::PODCAST] {
+            for cue in plain(&transcript, &profile) {
+                let columns = u64::try_from(cue.text.width()).unwrap();
+                let stands = cue.end - cue.start;
+                prop_assert!(columns * 1000 <= stands * profile.columns_per_second, "{:?}", cue);
+                prop_assert!(cue.lines.iter().all(|line| line.width() <= profile.columns), "{:?}", cue);
+            }
         }
     }
 

@@ -71,16 +71,16 @@ pub(super) fn units(
 }
 
 fn mark_endings(units: &mut [Unit]) {
-    let mut next: Option<String> = None;
+    let mut next: Option<&str> = None;
     for unit in units.iter_mut().rev() {
-        unit.ending = if ends_sentence(&unit.text, next.as_deref()) {
+        unit.ending = if ends_sentence(&unit.text, next) {
             Ending::Sentence
         } else if ends_clause(&unit.text) {
             Ending::Clause
         } else {
             Ending::Nothing
         };
-        next = Some(unit.text.clone());
+        next = Some(&unit.text);
     }
 }
 

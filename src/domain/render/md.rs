@@ -2,7 +2,8 @@
 //! speaker's name and a link to its time in the recording.
 //!
 //! Whatever could be markup in the text is escaped, so that it reads as it was said. A value of the
-//! front matter is written as JSON, which is YAML (YAML 1.2, section 1.2).
+//! front matter is written as JSON, which is YAML (YAML 1.2, section 1.2), with escapes for what the YAML
+//! of older readers does not print.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -30,13 +31,32 @@ fn front_matter(document: &Document) -> String {
             file.push_str(&format!("{key}:\n"));
             items
                 .iter()
-                .for_each(|item| file.push_str(&format!("  - {item}\n")));
+                .for_each(|item| file.push_str(&format!("  - {}\n", printable(item))));
         } else {
-            file.push_str(&format!("{key}: {value}\n"));
+            file.push_str(&format!("{key}: {}\n", printable(&value)));
         }
     }
     file.push_str("---\n");
     file
+}
+
+/// A value as JSON; what YAML 1.1 takes for a line end or does not print (section 5.1) is escaped.
+fn printable(value: &Value) -> String {
+    let mut printable = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                printable.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            character => printable.push(character),
+        }
+    }
+    printable
 }
 
 /// The front matter's keys in order; what is not known is left out.
@@ -250,6 +270,14 @@ mod tests {
         assert_eq!(
             escaped("1.5 – well-known, isn't it?"),
             "1.5 – well-known, isn't it?"
+        );
+    }
+
+    #[test]
+    fn what_readers_of_yaml_refuse_is_escaped() {
+        assert_eq!(
+            printable(&json!("a\u{7f}b\u{2028}\u{feff} é 🙂")),
+            "\"a\\u007fb\\u2028\\ufeff é 🙂\""
         );
     }
 

@@ -8,7 +8,7 @@ use super::heard::one_line;
 use super::sentences::append;
 use super::span::{LONGEST_SECONDS, to_milliseconds};
 use super::speakers::Voices;
-use super::suspicion::suspicions;
+use super::suspicion::{Doubtful, suspicions};
 use super::times::{Mark, Mended, mend};
 use super::words::{Listed, listed};
 use super::{
@@ -54,7 +54,13 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     give_whole_span(&mut drafts, timing, duration);
     let (segments, speakers) = numbered(drafts, &voices);
     warnings.extend(unmatched(&voices));
-    warnings.extend(suspicions(&text, duration, &segments, timing));
+    warnings.extend(suspicions(&Doubtful {
+        text: &text,
+        duration,
+        segments: &segments,
+        timing,
+        silences: &heard.silences,
+    }));
     let events = events(&heard, &segments);
     Transcript {
         text,

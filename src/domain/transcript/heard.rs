@@ -25,6 +25,8 @@ pub struct Heard {
     pub turns: Vec<HeardTurn>,
     /// Whether the segments are whole pieces of a recording that was cut, with their texts.
     pub pieces: bool,
+    /// Where whoever recognised found no speech, from when to when.
+    pub silences: Vec<(f64, f64)>,
 }
 
 /// A stretch of text.
@@ -145,10 +147,20 @@ fn cleaned_label(speaker: Option<&str>) -> Option<String> {
 }
 
 fn label(text: &str) -> String {
+    let is_clean = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_clean && text.len() <= LONGEST_LABEL {
+        return text.to_owned();
+    }
     one_line(text).chars().take(LONGEST_LABEL).collect()
 }
 
 fn clean(text: &str) -> String {
+    if text
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    {
+        return text.to_owned();
+    }
     text.replace("\r\n", "\n")
         .chars()
         .filter(|character| *character != '\u{feff}')

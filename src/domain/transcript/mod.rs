@@ -152,6 +152,8 @@ pub enum WarningCode {
     TooManyWords,
     /// There is text, but hardly any time in which it could be said.
     NoSpeechTime,
+    /// There is text where the recording is silent, or next to none in a long stretch.
+    TextInSilence,
     /// Times were impossible and have been replaced.
     TimesMended,
     /// Times were absent and have been placed between their neighbours.

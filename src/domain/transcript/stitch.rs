@@ -134,7 +134,7 @@ impl Place {
 }
 
 /// Minutes and seconds, and hours where there are some: `1:02:03`.
-fn clock(moment: f64) -> String {
+pub(super) fn clock(moment: f64) -> String {
     let seconds = Span::new(moment, moment).start_milliseconds() / 1000;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {

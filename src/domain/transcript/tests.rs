@@ -408,6 +408,7 @@ prop_compose! {
         turns in prop::collection::vec((any_label(), any_text(), any_seconds(), any_seconds()), 0..6),
         duration in any_seconds(),
         pieces in any::<bool>(),
+        silences in prop::collection::vec((any::<f64>(), any::<f64>()), 0..3),
     ) -> Heard {
         let spoken: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         Heard {
@@ -426,6 +427,7 @@ prop_compose! {
                 .collect(),
             words,
             pieces,
+            silences,
         }
     }
 }

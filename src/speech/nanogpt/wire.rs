@@ -13,7 +13,8 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::price::Catalogue;
 use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
-use crate::speech::fields::{decimal, label, list, number, object, text, tidy, words_of};
+use crate::speech::fields::{decimal, label, object, text, tidy, words_of};
+use crate::speech::loose::Loose;
 
 /// The most that one submit is believed to cost, in whole units of its currency.
 const LARGEST_COST: u32 = 10_000;
@@ -151,58 +152,49 @@ fn price(model: &Value) -> Option<(String, Decimal)> {
 
 /// What was heard.
 pub(super) fn heard(body: &[u8]) -> Heard {
-    let Some(fields) = object(body) else {
+    let Some(reply) = Loose::read(body) else {
         return Heard::default();
     };
-    let metadata = fields.get("metadata").and_then(Value::as_object);
-    let in_metadata = |name: &str| metadata.and_then(|metadata| metadata.get(name));
-    let language = in_metadata("language").or_else(|| fields.get("language"));
+    let metadata = reply.field("metadata");
+    let in_metadata = |name: &str| metadata.and_then(|metadata| metadata.field(name));
+    let language = match in_metadata("language") {
+        Some(_) => metadata.and_then(|metadata| metadata.text("language")),
+        None => reply.text("language"),
+    };
+    let diarization = reply.field("diarization");
+    let turns = diarization.map_or(&[][..], |diarization| diarization.list("segments"));
     Heard {
-        text: text(&fields, "transcription")
-            .unwrap_or_default()
-            .to_owned(),
+        text: reply.text("transcription").unwrap_or_default().to_owned(),
         language: language
-            .and_then(Value::as_str)
             .filter(|language| !language.is_empty() && *language != "auto")
             .map(str::to_owned),
-        pieces: false,
-        duration: in_metadata("actualDuration")
-            .and_then(Value::as_f64)
+        duration: metadata
+            .and_then(|metadata| metadata.number("actualDuration"))
             .map(|minutes| minutes * 60.0),
-        segments: Vec::new(),
-        words: list(fields.get("words")).iter().filter_map(word).collect(),
-        turns: fields
-            .get("diarization")
-            .map(|diarization| {
-                list(diarization.get("segments"))
-                    .iter()
-                    .filter_map(turn)
-                    .collect()
-            })
-            .unwrap_or_default(),
+        words: reply.list("words").iter().filter_map(word).collect(),
+        turns: turns.iter().filter_map(turn).collect(),
+        ..Heard::default()
     }
 }
 
-fn word(word: &Value) -> Option<HeardWord> {
-    let fields = word.as_object()?;
+fn word(word: &Loose<'_>) -> Option<HeardWord> {
     Some(HeardWord {
-        text: text(fields, "text")
-            .or_else(|| text(fields, "word"))?
-            .to_owned(),
-        start: number(fields, "start"),
-        end: number(fields, "end"),
-        kind: text(fields, "type").map_or(WordKind::Word, WordKind::from_name),
-        speaker: label(fields, "speaker_id").or_else(|| label(fields, "speaker")),
+        text: word.text("text").or_else(|| word.text("word"))?.to_owned(),
+        start: word.number("start"),
+        end: word.number("end"),
+        kind: word
+            .text("type")
+            .map_or(WordKind::Word, WordKind::from_name),
+        speaker: word.label("speaker_id").or_else(|| word.label("speaker")),
     })
 }
 
-fn turn(turn: &Value) -> Option<HeardTurn> {
-    let fields = turn.as_object()?;
+fn turn(turn: &Loose<'_>) -> Option<HeardTurn> {
     Some(HeardTurn {
-        speaker: label(fields, "speaker").or_else(|| label(fields, "speaker_id"))?,
-        text: text(fields, "text").unwrap_or_default().to_owned(),
-        start: number(fields, "start"),
-        end: number(fields, "end"),
+        speaker: turn.label("speaker").or_else(|| turn.label("speaker_id"))?,
+        text: turn.text("text").unwrap_or_default().to_owned(),
+        start: turn.number("start"),
+        end: turn.number("end"),
     })
 }
 

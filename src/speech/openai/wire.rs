@@ -20,6 +20,11 @@ const FORM_FIELDS: &[&str] = &[
 /// The code of a refusal for want of money, which comes as a rate limit (429).
 const NO_MONEY: &str = "insufficient_quota";
 
+/// The probability of no speech above which a segment is doubtful.
+const MOST_NO_SPEECH: f64 = 0.6;
+/// The mean logarithm of the probability of its words below which it is doubtful as well.
+const LEAST_CONFIDENCE: f64 = -1.0;
+
 /// What a body looks like.
 pub(super) fn shape(body: &[u8]) -> Shape {
     let Some(fields) = object(body) else {
@@ -81,7 +86,16 @@ pub(super) fn heard(body: &[u8]) -> Heard {
         words,
         turns: Vec::new(),
         pieces: false,
+        silences: segments.iter().filter_map(silence).collect(),
     }
+}
+
+/// Where a segment lies that the server itself takes for no speech (openai-whisper's own rule).
+fn silence(segment: &Value) -> Option<(f64, f64)> {
+    let fields = segment.as_object()?;
+    let is_silent = number(fields, "no_speech_prob")? > MOST_NO_SPEECH
+        && number(fields, "avg_logprob")? < LEAST_CONFIDENCE;
+    is_silent.then_some((number(fields, "start")?, number(fields, "end")?))
 }
 
 fn segment(segment: &Value) -> Option<HeardSegment> {
@@ -172,6 +186,16 @@ mod tests {
         assert_eq!(beside, inside);
         assert_eq!(beside.words.len(), 2);
         assert_eq!(beside.duration, Some(2.5));
+    }
+
+    #[test]
+    fn what_the_server_takes_for_no_speech_is_kept_as_silence() {
+        let heard = heard(
+            br#"{"text": "Hi. Thanks.", "segments": [
+                {"start": 0, "end": 1, "text": "Hi.", "no_speech_prob": 0.7, "avg_logprob": -0.2},
+                {"start": 1, "end": 9.5, "text": "Thanks.", "no_speech_prob": 0.9, "avg_logprob": -1.4}]}"#,
+        );
+        assert_eq!(heard.silences, [(1.0, 9.5)]);
     }
 
     #[test]
