@@ -167,13 +167,30 @@ impl Draft {
     /// # Errors
     /// Any error of the file system.
     pub fn begin(target: &Path) -> io::Result<Self> {
+        Self::begin_with(target, USUAL_MODE)
+    }
+
+    /// Begins a draft beside `target` that its owner alone can read.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn begin_secret(target: &Path) -> io::Result<Self> {
+        Self::begin_with(target, SECRET_MODE)
+    }
+
+    fn begin_with(target: &Path, mode: u32) -> io::Result<Self> {
         let draft = draft_path(target);
         Ok(Self {
-            file: BufWriter::new(open_draft(&draft, USUAL_MODE)?),
+            file: BufWriter::new(open_draft(&draft, mode)?),
             draft,
             target: target.to_owned(),
             is_finished: false,
         })
+    }
+
+    /// Where it is until it is finished, for whoever fills it by name.
+    pub fn path(&self) -> &Path {
+        &self.draft
     }
 
     /// The name that it will have.

@@ -105,6 +105,15 @@ impl From<QueueError> for Failure {
                 "nothing was changed; `stenod run` and `stenod watch` set it aside, and starting them again {BEGINS_ANEW}"
             ));
         }
+        if let QueueError::OlderSchema { .. } = &error {
+            return Self::new(exit::HELD, error)
+                .hint("stop it and start this one in its place: that brings the table up to date, after a copy of it");
+        }
+        if let QueueError::Backup { .. } = &error {
+            return Self::new(exit::UNEXPECTED, error).hint(
+                "the table itself is as it was; make room, or name a file that is not there yet",
+            );
+        }
         let is_held = matches!(error, QueueError::AlreadyHeld { .. });
         if is_held {
             return Self::new(exit::HELD, error)

@@ -156,6 +156,31 @@ const EXAMPLES: &[(&str, &str)] = &[
   stenod doctor --json | jq '.checks[] | select(.result==\"problem\")'",
     ),
     (
+        "db",
+        "\
+  stenod db check                  whether the job table is sound
+  stenod db backup                 a copy of it, also while stenod runs
+  stenod db prune -n               what an old table could forget",
+    ),
+    (
+        "db check",
+        "\
+  stenod db check                  every page, index and reference
+  stenod db check --json | jq .sound",
+    ),
+    (
+        "db backup",
+        "\
+  stenod db backup                 a copy in the state directory
+  stenod db backup /mnt/nas/stenod.db      a copy elsewhere",
+    ),
+    (
+        "db prune",
+        "\
+  stenod db prune -n               what would be forgotten
+  stenod db prune --older-than 1year       all but the last year's histories",
+    ),
+    (
         "config",
         "\
   stenod config show               every value and where it came from

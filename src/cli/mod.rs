@@ -5,6 +5,7 @@
 
 mod completions;
 mod consent;
+mod db;
 mod doctor;
 mod elsewhere;
 mod explain;
@@ -70,7 +71,7 @@ pub mod exit {
 }
 
 const KEYS: &str = "\
-Also: `stenod completions SHELL`, `stenod man`, `stenod help COMMAND`.
+Also: `stenod db check|backup|prune`, `stenod completions SHELL`, `stenod man`, `stenod help COMMAND`.
 
 Without a key the built-in recogniser does the work (English). For the service, put a key into
 NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
@@ -216,6 +217,12 @@ enum Command {
     Man(completions::ManArguments),
     /// Check everything that has to work, each problem with its fix
     Doctor(doctor::Arguments),
+    /// Check, copy or tidy up the job table
+    #[command(hide = true)]
+    Db {
+        #[command(subcommand)]
+        command: db::Command,
+    },
     /// Write a first configuration, with a few questions
     Init(init::Arguments),
     /// Show, check or find the configuration
@@ -522,6 +529,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Man(arguments) => completions::man(session, &arguments),
         Command::Init(arguments) => init::execute(session, &arguments).await,
         Command::Doctor(arguments) => doctor::execute(session, &arguments).await,
+        Command::Db { command } => db::execute(session, command),
         Command::Config { command } => settings::execute(session, &command),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{QueueError, damage, schema};
+use super::{QueueError, damage, schema, upkeep};
 
 /// Opens the database with the settings that its promises rest on, at today's schema.
 pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
@@ -26,6 +26,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     #[cfg(test)]
     if crate::faults::simulated() {
         connection.pragma_update(None, "synchronous", "OFF")?;
+    }
+    if let Some(older) = schema::older(&connection)? {
+        upkeep::back_up_before_migration(&connection, path, older)?;
     }
     schema::migrate(&mut connection)?;
     damage::check(&connection, path)?;

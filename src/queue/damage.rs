@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
+use super::upkeep::CopyError;
 use super::writer::Writer;
 use super::{DATABASE, QueueError};
 use crate::clock::{Clock as _, SystemClock};
@@ -60,8 +61,12 @@ impl QueueError {
             Self::Sqlite(error) => is_damage(error),
             Self::Commit(error) => is_damage(error),
             Self::Unreadable { .. } | Self::Damaged { .. } | Self::Unsound(_) => true,
+            Self::Backup { error, .. } => {
+                matches!(error, CopyError::Sqlite(error) if is_damage(error))
+            }
             Self::AlreadyHeld { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
             | Self::StateDir { .. }
             | Self::Corrupt(_)
             | Self::NoSuchJob(_)
@@ -162,6 +167,14 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), QueueErr
     if size > CHECKED_AT_START {
         return Ok(());
     }
+    check_whole(connection)
+}
+
+/// Checks a table whole, whatever its size.
+///
+/// # Errors
+/// [`QueueError::Unsound`] with what is wrong; any error of SQLite.
+pub(super) fn check_whole(connection: &Connection) -> Result<(), QueueError> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         Ok(())

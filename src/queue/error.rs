@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::damage::Damage;
 use super::lock::Instance;
+use super::upkeep::CopyError;
 use crate::domain::job::{JobId, StageName};
 
 /// What can go wrong with the job table.
@@ -27,6 +28,25 @@ pub enum QueueError {
         found: i64,
         /// The latest version that this program knows.
         known: usize,
+    },
+    /// The table has an older schema, and whoever holds it does not bring it to today's.
+    #[error(
+        "the job table has the older schema {found} while process {} holds it: that stenod is older than this one", .instance.pid
+    )]
+    OlderSchema {
+        /// The version found.
+        found: i64,
+        /// Who holds it.
+        instance: Instance,
+    },
+    /// The table cannot be copied.
+    #[error("the job table cannot be copied to {}", .path.display())]
+    Backup {
+        /// Where the copy was to be.
+        path: PathBuf,
+        /// Why it is not.
+        #[source]
+        error: CopyError,
     },
     /// The state directory cannot be used.
     #[error("cannot use the state directory {}", .path.display())]
@@ -89,6 +109,12 @@ impl QueueError {
         let error = if let Self::Sqlite(error) = self {
             error.sqlite_error()
         } else if let Self::Commit(error) = self {
+            error.sqlite_error()
+        } else if let Self::Backup {
+            error: CopyError::Sqlite(error),
+            ..
+        } = self
+        {
             error.sqlite_error()
         } else {
             None

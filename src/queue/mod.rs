@@ -35,6 +35,7 @@ mod submits;
 mod suspects;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod usage;
 mod writer;
 
@@ -61,6 +62,7 @@ pub use read::{Attempt, FolderRow, LedgerEntry, Outlook, Reader};
 pub use recover::Recovered;
 pub use sources::{Known, Skipped};
 pub use style::{Named, Rendered};
+pub use upkeep::{BACKUPS, Checkup, CopyError, Pruned, prune};
 pub use usage::Use;
 
 use crate::domain::job::{Job, JobId, StageName};

@@ -14,8 +14,8 @@ use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, 
 use super::sources::{self, Known, Skipped};
 use super::style::{self, Named};
 use super::usage::{self, Use};
-use super::{DATABASE, QueueError, Terms, adopt, jobs};
-use crate::clock::Calendar;
+use super::{DATABASE, Queue, QueueError, Terms, adopt, jobs, schema};
+use crate::clock::{Calendar, Clock as _, SystemClock};
 use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, State};
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
@@ -91,23 +91,39 @@ enum Handle<'a> {
 }
 
 impl Reader<'static> {
-    /// Opens the table of `state_dir` for reading; `None` if there is none yet.
+    /// Opens the table of `state_dir` for reading; `None` if there is none yet. One of an older schema that
+    /// nobody holds is brought to today's first.
     ///
     /// # Errors
-    /// Any error of SQLite.
+    /// [`QueueError::NewerSchema`] for a table of a later stenod, [`QueueError::OlderSchema`] for one that an
+    /// earlier one holds; any error of SQLite.
     pub fn open(state_dir: &Path) -> Result<Option<Self>, QueueError> {
         let path = state_dir.join(DATABASE);
         if !path.exists() {
             return Ok(None);
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        if let Some(found) = schema::older(&connect(&path)?)? {
+            match Queue::open(state_dir, SystemClock.now()) {
+                Ok(queue) => drop(queue),
+                Err(QueueError::AlreadyHeld { instance, .. }) => {
+                    return Err(QueueError::OlderSchema { found, instance });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let connection = connect(&path)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         Ok((version > 0).then_some(Self {
             connection: Handle::Own(connection),
         }))
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, QueueError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
 }
 
 impl<'a> Reader<'a> {
@@ -118,7 +134,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         match &self.connection {
             Handle::Own(connection) => connection,
             Handle::Borrowed(connection) => connection,
@@ -311,16 +327,12 @@ impl<'a> Reader<'a> {
         outputs::reply(self.connection(), id)
     }
 
-    /// The names that a person gave to a job's speakers; none in a table that knows no names yet.
+    /// The names that a person gave to a job's speakers.
     ///
     /// # Errors
     /// Any error of the table.
     pub fn names(&self, id: JobId) -> Result<Vec<Named>, QueueError> {
-        if self.knows("names")? {
-            style::names(self.connection(), id)
-        } else {
-            Ok(Vec::new())
-        }
+        style::names(self.connection(), id)
     }
 
     /// The mark of the style that a job's outputs were last written with.
@@ -353,14 +365,6 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn done(&self) -> Result<Vec<Job>, QueueError> {
         style::done(self.connection())
-    }
-
-    /// Whether the table has got this part already: who reads does not bring it to today's schema.
-    fn knows(&self, part: &str) -> Result<bool, QueueError> {
-        Ok(self
-            .connection()
-            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
-            .exists([part])?)
     }
 
     /// The pauses of the queue.

@@ -285,6 +285,20 @@ CREATE INDEX jobs_queued_pieces ON jobs (due_ms, turn, id) WHERE parent IS NOT N
 CREATE INDEX jobs_turns ON jobs (folder, turn) WHERE parent IS NULL AND stage = 'queued';
 ";
 
+/// The version of a table that has rows and an older schema than today's.
+///
+/// # Errors
+/// [`QueueError::NewerSchema`] for a database of a later stenod; any error of SQLite.
+pub(super) fn older(connection: &Connection) -> Result<Option<i64>, QueueError> {
+    let known = STEPS.len();
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match usize::try_from(found).unwrap_or(usize::MAX) {
+        0 => Ok(None),
+        version if version > known => Err(QueueError::NewerSchema { found, known }),
+        version => Ok((version < known).then_some(found)),
+    }
+}
+
 /// Brings the database to today's schema; references are not enforced meanwhile.
 ///
 /// # Errors
@@ -387,6 +401,52 @@ mod tests {
             .query_row("PRAGMA foreign_keys", [], |row| row.get(0))
             .unwrap();
         assert_eq!(enforced, 1);
+    }
+
+    /// Every table, index and trigger with its definition, whatever the spaces in it.
+    fn definitions(connection: &Connection) -> Vec<String> {
+        let mut statement = connection
+            .prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| {
+            let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(format!(
+                "{name}: {}",
+                sql.split_whitespace().collect::<String>()
+            ))
+        });
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn every_schema_there_ever_was_comes_to_todays_with_all_its_rows() {
+        const FIRST: &str = include_str!("../../tests/fixtures/schema/1.sql");
+        let today = definitions(&migrated());
+        for version in 1..=STEPS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(FIRST).unwrap();
+            connection
+                .pragma_update(None, "foreign_keys", false)
+                .unwrap();
+            for step in &STEPS[1..version] {
+                connection.execute_batch(step).unwrap();
+            }
+            connection
+                .pragma_update(None, "user_version", i64::try_from(version).unwrap())
+                .unwrap();
+            migrate(&mut connection).unwrap();
+            assert_eq!(definitions(&connection), today, "from version {version}");
+            for (table, rows) in [("jobs", 5), ("ledger", 14), ("replies", 4), ("outputs", 7)] {
+                let count: i64 = connection
+                    .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                        row.get(0)
+                    })
+                    .unwrap();
+                assert_eq!(count, rows, "{table} from version {version}");
+            }
+            let mut broken = connection.prepare("PRAGMA foreign_key_check").unwrap();
+            assert!(!broken.exists([]).unwrap());
+        }
     }
 
     #[test]
