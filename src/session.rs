@@ -393,13 +393,13 @@ pub async fn open(
         .map_err(PipelineError::from)?;
     for id in &recovered.queued {
         tracing::info!(
-            job = id.0,
+            job_id = id.0,
             "it was being sent when stenod ended: sent again, free of charge"
         );
     }
     for id in &recovered.in_doubt {
         tracing::warn!(
-            job = id.0,
+            job_id = id.0,
             "stenod ended before its answer was stored: nobody knows whether it was billed"
         );
     }

@@ -41,7 +41,7 @@ pub use failure::{Failure, report};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Environment, Overrides};
 use crate::domain::job::State;
-use crate::telemetry::{self, Verbosity};
+use crate::telemetry::{self, Looks, Verbosity};
 use output::Output;
 
 /// Exit codes that scripts rely on.
@@ -476,6 +476,7 @@ impl Session {
 pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     let CommandLine { global, command } = command_line;
     let is_daemon = matches!(command, Command::Watch(_));
+    let is_followed = is_daemon || matches!(&command, Command::Run(run) if !run.dry_run);
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let output = Output::new(
         global.json,
@@ -484,12 +485,20 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
         global.progress,
         no_colour,
     );
+    let environment = Environment::of_process();
     telemetry::start(
         Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json),
-        output.colours_errors(),
+        if global.json && is_followed {
+            Looks::Json
+        } else {
+            Looks::Text {
+                colour: output.colours_errors(),
+            }
+        },
+        environment.get("JOURNAL_STREAM"),
     )?;
     let mut session = Session {
-        environment: Environment::of_process(),
+        environment,
         config_file: global.config,
         overrides: Overrides {
             state_dir: global.state_dir,

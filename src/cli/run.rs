@@ -19,7 +19,7 @@ use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Provider, Stage, State};
-use crate::domain::money::estimate;
+use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, QueueError, Reader};
@@ -324,10 +324,9 @@ pub(super) fn finish(
 ) -> Result<u8, Failure> {
     let count = |state: State| jobs.iter().filter(|job| job.stage.state() == state).count();
     let told = teller.told();
-    let newly_done: Vec<JobId> = jobs
+    let newly_done: Vec<&Job> = jobs
         .iter()
         .filter(|job| matches!(job.stage, Stage::Done { .. }) && told.stages.contains_key(&job.id))
-        .map(|job| job.id)
         .collect();
     let stuck = jobs
         .iter()
@@ -345,6 +344,7 @@ pub(super) fn finish(
         failed: count(State::Failed),
         in_doubt: count(State::InDoubt),
         waiting: count(State::Waiting) + count(State::Queued),
+        cost: cost_of(&newly_done),
         told: &told,
     };
     summary.say(session, end)?;
@@ -362,12 +362,24 @@ pub(super) fn finish(
     })
 }
 
+/// What they cost together, by currency.
+fn cost_of(jobs: &[&Job]) -> BTreeMap<String, Decimal> {
+    let mut sums = BTreeMap::new();
+    for cost in jobs.iter().filter_map(|job| job.cost.as_ref()) {
+        *sums
+            .entry(cost.currency.code().to_owned())
+            .or_insert(Decimal::ZERO) += cost.value;
+    }
+    sums
+}
+
 struct Summary<'a> {
     done: usize,
     done_before: usize,
     failed: usize,
     in_doubt: usize,
     waiting: usize,
+    cost: BTreeMap<String, Decimal>,
     told: &'a Told,
 }
 
@@ -384,6 +396,8 @@ impl Summary<'_> {
                 "done_before": self.done_before, "failed": self.failed,
                 "in_doubt": self.in_doubt, "waiting": self.waiting,
                 "skipped": self.told.skipped_count,
+                "cost": self.cost.iter().map(|(currency, sum)| (currency.clone(), json!(sum.normalize().to_string())))
+                    .collect::<serde_json::Map<_, _>>(),
                 "paused": pause.map(|pause| json!({
                     "reason": pause.reason.as_str(), "message": pause.text,
                     "until": pause.until.map(rfc3339),
@@ -424,8 +438,18 @@ impl Summary<'_> {
         match (nothing_new, parts.is_empty()) {
             (true, true) => "nothing to do: no recordings found".to_owned(),
             (true, false) => format!("nothing to do: {}", parts.join(", ")),
-            (false, _) => parts.join(", "),
+            (false, _) => format!("{}{}", parts.join(", "), self.paid()),
         }
+    }
+
+    fn paid(&self) -> String {
+        let sums = self.cost.iter().map(|(currency, sum)| Amount {
+            value: *sum,
+            currency: Currency::new(currency),
+        });
+        sums.filter(|sum| !sum.value.is_zero())
+            .map(|sum| format!(", for {sum}"))
+            .collect()
     }
 }
 
@@ -450,8 +474,24 @@ mod tests {
             failed: 0,
             in_doubt: 0,
             waiting: 0,
+            cost: BTreeMap::new(),
             told: &told,
         };
         assert_eq!(summary.line(), "nothing to do: 7 done before");
+    }
+
+    #[test]
+    fn a_summary_names_what_it_cost() {
+        let told = Told::default();
+        let summary = Summary {
+            done: 2,
+            done_before: 0,
+            failed: 1,
+            in_doubt: 0,
+            waiting: 0,
+            cost: BTreeMap::from([("USD".to_owned(), Decimal::new(4010, 5))]),
+            told: &told,
+        };
+        assert_eq!(summary.line(), "2 done, 1 failed, for $0.0401");
     }
 }

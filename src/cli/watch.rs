@@ -110,15 +110,15 @@ impl Reporter for Log {
         match event {
             Event::Job { job, outputs } => log_job(job, outputs),
             Event::Progress { id, seconds } => {
-                tracing::trace!(job = id.0, "{seconds:.0} s of audio done");
+                tracing::trace!(job_id = id.0, "{seconds:.0} s of audio done");
             }
             Event::Encoded { id, seconds } => {
                 tracing::trace!(job = id.0, "{seconds:.0} s of audio encoded");
             }
             Event::Uploaded { id, sent, size } => {
-                tracing::trace!(job = id.0, "{sent} of {size} bytes uploaded");
+                tracing::trace!(job_id = id.0, "{sent} of {size} bytes uploaded");
             }
-            Event::Sent { id, bytes } => tracing::trace!(job = id.0, bytes, "sent"),
+            Event::Sent { id, bytes } => tracing::trace!(job_id = id.0, bytes, "sent"),
             Event::Skipped { path, reason } => {
                 tracing::debug!(
                     source = shown(path),
@@ -143,14 +143,14 @@ fn log_job(job: &Job, outputs: &[Output]) {
         .unwrap_or_else(|| crate::domain::job::Reason::new("", ""));
     let code = reason.code;
     match &job.stage {
-        Stage::Queued { reason: None, .. } => tracing::info!(job = id, source, "queued"),
-        Stage::Split { pieces } => tracing::debug!(job = id, source, pieces, "cut"),
+        Stage::Queued { reason: None, .. } => tracing::info!(job_id = id, source, "queued"),
+        Stage::Split { pieces } => tracing::debug!(job_id = id, source, pieces, "cut"),
         Stage::Submitting | Stage::Committing | Stage::Received { trouble: None, .. } => {
-            tracing::debug!(job = id, source, "{}", job.stage.name().as_str());
+            tracing::debug!(job_id = id, source, "{}", job.stage.name().as_str());
         }
         Stage::Awaiting { overdue: None, .. } => {
-            let run = job.run_id.clone().unwrap_or_default();
-            tracing::info!(job = id, source, run, "accepted");
+            let run_id = job.run_id.clone().unwrap_or_default();
+            tracing::info!(job_id = id, source, run_id, "accepted");
         }
         Stage::Done { .. } => {
             let cost = job
@@ -165,9 +165,9 @@ fn log_job(job: &Job, outputs: &[Output]) {
                 .collect();
             let outputs = outputs.join(" ");
             if cost.is_empty() {
-                tracing::info!(job = id, source, outputs, "done");
+                tracing::info!(job_id = id, source, outputs, "done");
             } else {
-                tracing::info!(job = id, source, cost, outputs, "done");
+                tracing::info!(job_id = id, source, cost, outputs, "done");
             }
         }
         Stage::Queued {
@@ -177,7 +177,7 @@ fn log_job(job: &Job, outputs: &[Output]) {
         | Stage::Awaiting {
             overdue: Some(_), ..
         } => {
-            tracing::info!(job = id, source, code, "waiting: {}", reason.text);
+            tracing::info!(job_id = id, source, code, "waiting: {}", reason.text);
         }
         Stage::Received {
             trouble: Some(_), ..
@@ -185,8 +185,8 @@ fn log_job(job: &Job, outputs: &[Output]) {
         | Stage::Failed { .. }
         | Stage::InDoubt { .. } => {
             let state = job.stage.state();
-            tracing::warn!(job = id, source, code, "{state}: {}", reason.text);
+            tracing::warn!(job_id = id, source, code, "{state}: {}", reason.text);
         }
-        Stage::Cancelled => tracing::info!(job = id, source, "cancelled"),
+        Stage::Cancelled => tracing::info!(job_id = id, source, "cancelled"),
     }
 }

@@ -307,7 +307,7 @@ impl Driver {
         {
             if next_action(&job.stage, self.time_for(&job)) == Action::Repeat {
                 tracing::warn!(
-                    job = job.id.0,
+                    job_id = job.id.0,
                     source = %job.source.display(),
                     "sent again although nobody knows whether it was billed (service.in_doubt = \"retry-once\")"
                 );

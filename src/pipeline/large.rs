@@ -317,7 +317,7 @@ impl Pipeline {
             None => spool.drop_shrunk(id),
         });
         if let Err(error) = removed.await? {
-            tracing::warn!(job = job.id.0, "what was made of it stays: {error}");
+            tracing::warn!(job_id = job.id.0, "what was made of it stays: {error}");
         }
         Ok(())
     }

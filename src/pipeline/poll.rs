@@ -38,7 +38,7 @@ impl Pipeline {
                 self.poll_later(&job, submitted_at, None).await
             }
             Err(error) => {
-                tracing::debug!(job = job.id.0, "a poll got no answer: {error}");
+                tracing::debug!(job_id = job.id.0, "a poll got no answer: {error}");
                 self.poll_later(&job, submitted_at, None).await
             }
         }

@@ -94,7 +94,7 @@ impl Pipeline {
         let _turn = self.pen.publishing().await;
         if self.queue.is_superseded(job.id).await? {
             tracing::info!(
-                job = job.id.0,
+                job_id = job.id.0,
                 source = %job.source.display(),
                 "its recording was replaced meanwhile: the transcript is kept in the table alone"
             );

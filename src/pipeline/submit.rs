@@ -280,7 +280,7 @@ impl Pipeline {
             }
             Err(NoAnswer::Withheld(Withheld::NotRecorded(text))) => {
                 tracing::error!(
-                    job = job.id.0,
+                    job_id = job.id.0,
                     "nothing was sent, because it could not be recorded: {text}"
                 );
                 let until = after(self.now(), RECORD_WAIT);
