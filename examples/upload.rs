@@ -1,4 +1,4 @@
-//! Puts one file into a bucket as stenod does, for `benches/compare/upload.sh`.
+//! Puts one file into a bucket as stenod does, for `benches/compare/upload.py`.
 //!
 //! `cargo run --release --example upload -- s3://bucket/prefix http://127.0.0.1:9000 FILE`, with the
 //! credentials in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Says how long it took from the open
