@@ -18,7 +18,7 @@ use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Job, JobId, Provider, Stage, State};
+use crate::domain::job::{Job, Provider, Stage, State};
 use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
