@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::output::{quoted, shown};
+use super::output::shown;
 use super::{Failure, Session, exit, view};
 use crate::clock::{before, rfc3339};
 use crate::domain::route::bytes;
@@ -162,10 +162,9 @@ fn forget(session: &Session, state_dir: &Path, arguments: &PruneArguments) -> Re
             .data(&forgotten(&pruned, arguments.dry_run))?;
     }
     if arguments.dry_run {
-        session.output.say(&format!(
-            "nothing was changed; `stenod --state-dir {} db prune` does it",
-            quoted(state_dir)
-        ))?;
+        session
+            .output
+            .say("nothing was changed; the same command without --dry-run does it")?;
     }
     Ok(exit::DONE)
 }

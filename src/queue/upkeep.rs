@@ -98,7 +98,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Copies the table as it is at one moment to a new file of mode 0600, and checks the copy.
+    /// Copies the table as it is at one moment to a new file of mode 0600.
     ///
     /// # Errors
     /// [`QueueError::Backup`] where `target` is there already or cannot be written.
