@@ -6,14 +6,31 @@ use rusqlite::Connection;
 
 use super::{QueueError, damage, schema, upkeep};
 
+/// No file beside the table is shared with another process in a simulation, and no power is cut: what it
+/// kills is the process, and one lives at a time.
+#[cfg(test)]
+fn set_durability(connection: &Connection) -> rusqlite::Result<()> {
+    let simulated = crate::faults::simulated();
+    if simulated {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", if simulated { "OFF" } else { "FULL" })
+}
+
+#[cfg(not(test))]
+fn set_durability(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
 /// Opens the database with the settings that its promises rest on, at today's schema.
 pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     // Until it is known to be sound, nothing in its files is tidied up.
     let keep = damage::has_log(path);
     let mut connection = Connection::open(path)?;
     damage::leave_as_it_is(&connection, keep)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    set_durability(&connection)?;
     connection.pragma_update(None, "cache_size", -64 * 1024)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
@@ -22,11 +39,6 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
         rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
         true,
     )?;
-    // What a simulation kills is the process and not the power.
-    #[cfg(test)]
-    if crate::faults::simulated() {
-        connection.pragma_update(None, "synchronous", "OFF")?;
-    }
     if let Some(older) = schema::older(&connection)? {
         upkeep::back_up_before_migration(&connection, path, older)?;
     }
