@@ -425,6 +425,7 @@ pub async fn open(
         pen: Arc::default(),
         quarantine: Arc::default(),
         pulse: Arc::default(),
+        waiting: Arc::default(),
         reporter,
         bell: Arc::new(Notify::new()),
         stop,

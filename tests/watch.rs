@@ -109,6 +109,64 @@ fn a_recording_that_is_still_growing_is_not_sent() {
 }
 
 #[test]
+fn what_is_not_complete_is_told_with_what_it_waits_for_until_it_is() {
+    let stage = stage();
+    stage.set_folders("settle", "1s");
+    let whole = wav(1, 1.0);
+    let half = stage.put("half.wav", &whole[..whole.len() / 2]);
+    let empty = stage.put("empty.wav", b"");
+    let zeros = stage.put("zeros.mp3", &[0; 4096]);
+    let growing = stage.put("growing.mp3", b"");
+    let counts = |stage: &Stage| stage.json(&["status"])["settling"]["counts"].clone();
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("what it waits for", || {
+        let mut file = fs::File::options().append(true).open(&growing).unwrap();
+        file.write_all(&[1; 64]).unwrap();
+        counts(&stage) == serde_json::json!({"cut_short": 2, "empty": 1, "growing": 1})
+    });
+    let text = stage.stenod(["status"]).success().stdout;
+    let says = "settling  2 cut short, 1 empty, 1 growing\n";
+    assert!(
+        text.contains(says) && text.contains("half.wav: cut short: "),
+        "{text}"
+    );
+    let explained = |path: &std::path::Path| stage.json(&["explain", path.to_str().unwrap()]);
+    for (path, code) in [
+        (&half, "cut_short"),
+        (&empty, "empty"),
+        (&zeros, "cut_short"),
+        (&growing, "growing"),
+    ] {
+        let found = explained(path);
+        assert_eq!(
+            (&found["answer"], &found["code"]),
+            (&"settling".into(), &code.into()),
+            "{found:#}"
+        );
+        assert!(found["until"].is_string(), "{found:#}");
+    }
+    fs::remove_file(&growing).unwrap();
+    watch.terminate();
+    watch.outcome().no_panic();
+    // The table knows what is cut short while nobody watches.
+    assert_eq!(counts(&stage), serde_json::json!({"cut_short": 2}));
+    assert_eq!(explained(&half)["code"], "cut_short");
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the same as before", || {
+        counts(&stage) == serde_json::json!({"cut_short": 2, "empty": 1})
+    });
+    stage.put("half.wav", &whole);
+    watch.until("its transcript", || stage.at("half.json").exists());
+    watch.until("that it waits no longer", || {
+        counts(&stage) == serde_json::json!({"cut_short": 1, "empty": 1})
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
 fn a_folder_that_is_moved_in_is_found_with_everything_inside() {
     let stage = stage();
     let outside = stage.root().join("outside");

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
-use super::{Failure, Session, exit, view};
+use super::{Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::domain::job::{Job, JobId, Reason, State};
@@ -122,13 +122,34 @@ async fn ask(
         Ok::<_, crate::queue::QueueError>((answer, pauses))
     })
     .await??;
+    let instance = running_instance(&config.state_dir)?;
+    let answer = match instance {
+        Some(_) => as_it_is_watched(config, &path, answer).await,
+        None => answer,
+    };
     Ok(Explanation {
         path,
         folder,
         answer,
-        instance: running_instance(&config.state_dir)?,
+        instance,
         pauses,
     })
+}
+
+/// The answer, with what whoever watches has seen of the file: how it grew is known to nobody else.
+async fn as_it_is_watched(config: &Config, path: &Path, answer: Answer) -> Answer {
+    let may_wait = matches!(answer, Answer::Settling { .. } | Answer::Planned(_));
+    if !may_wait {
+        return answer;
+    }
+    let told = unsettled::ask(config, Some(path)).await;
+    match told.and_then(|told| told.files.into_iter().next()) {
+        Some(file) => Answer::Settling {
+            reason: Reason::new(file.code, file.text),
+            until: file.until,
+        },
+        None => answer,
+    }
 }
 
 impl Told {
@@ -189,7 +210,7 @@ impl Explanation {
                 )
             },
             Answer::Settling { reason, until } => Told {
-                until: Some(*until),
+                until: *until,
                 ..Told::because(
                     "settling",
                     &Reason::new(

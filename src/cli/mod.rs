@@ -25,6 +25,7 @@ mod show;
 mod signals;
 mod speakers;
 mod status;
+mod unsettled;
 mod usage;
 mod view;
 mod watch;
@@ -521,7 +522,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
             plan::execute(session, arguments).await
         }
         Command::Watch(arguments) => watch::execute(session, arguments).await,
-        Command::Status => status::execute(session),
+        Command::Status => status::execute(session).await,
         Command::List(arguments) => list::execute(session, &arguments),
         Command::Show(arguments) => show::execute(session, &arguments),
         Command::Render(arguments) => render::execute(session, arguments).await,

@@ -120,6 +120,7 @@ pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
             | Answer::Resumed(_)
             | Answer::Ran(_)
             | Answer::Speakers
+            | Answer::Waiting(_)
             | Answer::Rendered(_) => return Err(unexpected()),
         }
     } else {
@@ -173,7 +174,14 @@ pub(super) async fn carry_out(
     }
 }
 
-async fn ask(config: &Config, order: &Order) -> Result<Result<Answer, Refusal>, CallError> {
+/// Asks whoever holds the state.
+///
+/// # Errors
+/// [`CallError`] where nobody listens or answers.
+pub(super) async fn ask(
+    config: &Config,
+    order: &Order,
+) -> Result<Result<Answer, Refusal>, CallError> {
     let mut call = Call::place(&config.state_dir, order).await?;
     loop {
         match call.next().await? {

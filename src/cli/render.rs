@@ -81,7 +81,8 @@ pub(super) async fn render(
             | Answer::Resumed(_)
             | Answer::Reloaded(_)
             | Answer::Ran(_)
-            | Answer::Speakers => return Err(orders::unexpected()),
+            | Answer::Speakers
+            | Answer::Waiting(_) => return Err(orders::unexpected()),
         }
     }
     Ok(report)

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
-use super::{Failure, Session, exit, view};
+use super::{Failure, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
+use crate::control::Unsettled;
 use crate::domain::job::State;
 use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency};
-use crate::queue::{FolderRow, Instance, Leftover, Pause, Reader, Spend, running_instance};
+use crate::queue::{
+    FolderRow, Instance, Leftover, Pause, Reader, Skipped, Spend, running_instance,
+};
 
 struct Status {
     instance: Option<Instance>,
@@ -21,12 +24,18 @@ struct Status {
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
     skipped: usize,
+    unsettled: Unsettled,
     leftovers: Vec<Leftover>,
 }
 
-pub(super) fn execute(session: &Session) -> Result<u8, Failure> {
+pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
     let config = session.config()?;
-    let status = Status::read(session, &config)?;
+    let mut status = Status::read(session, &config)?;
+    if status.instance.is_some()
+        && let Some(told) = unsettled::ask(&config, None).await
+    {
+        status.unsettled = told;
+    }
     if session.output.json() {
         session.output.document(&status.json())?;
     } else {
@@ -54,6 +63,7 @@ impl Status {
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
             skipped: 0,
+            unsettled: Unsettled::default(),
             leftovers: Vec::new(),
         };
         if let Some(reader) = reader {
@@ -62,7 +72,10 @@ impl Status {
             status.pauses = reader.pauses()?;
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
-            status.skipped = reader.skipped()?.len();
+            let skipped = reader.skipped()?;
+            status.unsettled = unsettled::by_table(&skipped);
+            let for_good = |file: &&Skipped| !unsettled::is_unsettled(file);
+            status.skipped = skipped.iter().filter(for_good).count();
             status.leftovers = reader.leftovers()?;
             status.read_folders(&reader)?;
         }
@@ -108,6 +121,7 @@ impl Status {
             "spent": self.spent(),
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),
+            "settling": unsettled::document(&self.unsettled),
             "skipped": self.skipped,
             "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         })
@@ -171,6 +185,7 @@ impl Status {
             let way = by_reason(code);
             lines.push(format!("failed    {count} {code}   fix: {way}"));
         }
+        lines.extend(unsettled::lines(&self.unsettled));
         if self.skipped > 0 {
             lines.push(format!(
                 "skipped   {} passed over as no usable recordings",

@@ -3,6 +3,7 @@
 //! Jobs travel by their numbers, since both sides read the same table. Paths travel as text where they
 //! are UTF-8 and as bytes where not, so that no name is lost.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,11 @@ pub enum Order {
     },
     /// Write outputs of done jobs again.
     Render(RenderOrder),
+    /// Tell which files are not complete yet.
+    Waiting {
+        /// This one alone; all of them without it.
+        path: Option<Named>,
+    },
 }
 
 /// What a run is to take in.
@@ -230,6 +236,30 @@ pub enum Answer {
     Speakers,
     /// Outputs were written again.
     Rendered(Rendered),
+    /// These files are waited for.
+    Waiting(Unsettled),
+}
+
+/// Files that are not complete yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// How many wait for what, by the code of the reason.
+    pub counts: BTreeMap<String, u64>,
+    /// Some of them; those that may wait for a person come first.
+    pub files: Vec<UnsettledFile>,
+}
+
+/// A file that is not complete yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsettledFile {
+    /// Which.
+    pub path: Named,
+    /// The code of the reason.
+    pub code: String,
+    /// The reason in words.
+    pub text: String,
+    /// When it is looked at again, if anybody does.
+    pub until: Option<Timestamp>,
 }
 
 /// A job that an order leaves as it is.

@@ -39,7 +39,8 @@ impl Desk for Echo {
                 | Order::Pause { .. }
                 | Order::Run(_)
                 | Order::Speakers { .. }
-                | Order::Render(_) => {
+                | Order::Render(_)
+                | Order::Waiting { .. } => {
                     Err(Refusal::new(RefusalKind::Impossible, "not here").hint("elsewhere"))
                 }
             }

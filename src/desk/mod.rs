@@ -21,7 +21,7 @@ use crate::control::{self, Answer, Order, Refusal, RefusalKind, Server, Told};
 use crate::pipeline::{Chosen, Event, Pipeline, PipelineError, Reporter, Table};
 use crate::queue::{PauseReason, Queue};
 use crate::supervise::TaskPanicked;
-use words::{changed, failed, held, rendered, to_render};
+use words::{changed, failed, held, rendered, to_render, unsettled};
 
 /// Events that wait for whoever follows a run; who is too slow looks at the table instead.
 const EVENTS_AHEAD: usize = 1024;
@@ -106,6 +106,10 @@ impl Desk {
                 Some(daemon) => reload(daemon).await,
                 None => Err(only_a_daemon("takes on other settings before it has ended")),
             },
+            Order::Waiting { path } => {
+                let pipeline = self.pipeline();
+                Ok(unsettled(&pipeline.waiting, path))
+            }
             order @ (Order::Retry { .. }
             | Order::Cancel { .. }
             | Order::Pause { .. }
@@ -177,7 +181,7 @@ async fn at_table(table: Table<'_>, order: Order) -> Result<Answer, Refusal> {
             let (jobs, options) = to_render(order);
             Ok(rendered(table.render(jobs, options).await.map_err(failed)?))
         }
-        Order::Reload | Order::Run(_) => Err(Refusal::new(
+        Order::Reload | Order::Run(_) | Order::Waiting { .. } => Err(Refusal::new(
             RefusalKind::Impossible,
             "nobody is at work who could do that",
         )),

@@ -73,6 +73,8 @@ pub(super) async fn run(
     });
     let mut pipeline = Pipeline {
         reporter,
+        // A run waits for other files than the daemon, and not as long.
+        waiting: Arc::default(),
         ..Pipeline::clone(&own)
     };
     // The places are judged by the flags of the run, and named ones are wanted though they are old.

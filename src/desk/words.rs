@@ -1,14 +1,22 @@
 //! From what the pipeline says to what goes over the wire, and back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::control::{
-    Answer, Held, Left, LeftFile, Refusal, RefusalKind, RenderOrder, Rendered, WrittenFile,
+    Answer, Held, Left, LeftFile, Named, Refusal, RefusalKind, RenderOrder, Rendered, Unsettled,
+    UnsettledFile, WrittenFile,
 };
-use crate::pipeline::{Changed, NotWritten, PipelineError, RenderOptions, RenderReport, ToRender};
+use crate::domain::settle;
+use crate::pipeline::{
+    Awaited, Changed, NotWritten, PipelineError, RenderOptions, RenderReport, ToRender, Waiting,
+};
 use crate::queue::{Pause, PauseReason, QueueError};
 use crate::session::{OpenError, SetupError};
+
+/// Files that are named when somebody asks what is waited for; all are counted.
+const MOST_UNSETTLED_TOLD: usize = 100;
 
 pub(super) fn changed(changed: Changed) -> Answer {
     let left = changed.left.into_iter().map(|(job, stage)| Left {
@@ -62,6 +70,39 @@ pub(super) fn rendered(report: RenderReport) -> Answer {
         left: left(report.left),
         failed: left(report.failed),
     })
+}
+
+/// The files that are waited for, or the one at `path` if it is among them.
+pub(super) fn unsettled(waiting: &Waiting, path: Option<Named>) -> Answer {
+    let mut awaited = match path {
+        Some(path) => waiting.of(&PathBuf::from(path)).into_iter().collect(),
+        None => waiting.all(),
+    };
+    let mut counts = BTreeMap::new();
+    for one in &awaited {
+        *counts.entry(one.reason.code().to_owned()).or_insert(0) += 1;
+    }
+    awaited.sort_by(|a, b| (rank(a), &a.path).cmp(&(rank(b), &b.path)));
+    awaited.truncate(MOST_UNSETTLED_TOLD);
+    let files = awaited.into_iter().map(|one| UnsettledFile {
+        path: one.path.as_path().into(),
+        code: one.reason.code().to_owned(),
+        text: one.reason.to_string(),
+        until: Some(one.until),
+    });
+    let files = files.collect();
+    Answer::Waiting(Unsettled { counts, files })
+}
+
+/// What may wait for a person comes before what goes on by itself.
+fn rank(awaited: &Awaited) -> u8 {
+    match awaited.reason {
+        settle::Unsettled::CutShort { .. } => 0,
+        settle::Unsettled::Empty => 1,
+        settle::Unsettled::TemporaryName { .. } => 2,
+        settle::Unsettled::Growing => 3,
+        settle::Unsettled::TooYoung => 4,
+    }
 }
 
 pub(super) fn held(pause: &Pause) -> Held {

@@ -88,11 +88,27 @@ pub enum Unsettled {
         /// The pattern that the name matches.
         pattern: &'static str,
     },
-    /// Its container says that bytes are missing.
+    /// Its content says that bytes are missing.
     CutShort {
-        /// What is missing, in a few words ("no moov").
+        /// What says so, in a few words ("cut short: no moov").
         what: String,
     },
+}
+
+/// The code of [`Unsettled::CutShort`], by which the table knows such a file.
+pub const CUT_SHORT: &str = "cut_short";
+
+impl Unsettled {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Growing => "growing",
+            Self::Empty => "empty",
+            Self::TooYoung => "too_young",
+            Self::TemporaryName { .. } => "temporary_name",
+            Self::CutShort { .. } => CUT_SHORT,
+        }
+    }
 }
 
 impl fmt::Display for Unsettled {
@@ -102,7 +118,7 @@ impl fmt::Display for Unsettled {
             Self::Empty => f.write_str("empty"),
             Self::TooYoung => f.write_str("too young"),
             Self::TemporaryName { pattern } => write!(f, "temporary name ({pattern})"),
-            Self::CutShort { what } => write!(f, "cut short: {what}"),
+            Self::CutShort { what } => f.write_str(what),
         }
     }
 }
@@ -169,8 +185,8 @@ impl SettleBook {
         self.settle(path, entry, now)
     }
 
-    /// Takes in that a probe of the complete-looking `sample` found the container cut short: the file
-    /// waits, with `what` as the reason, until it changes.
+    /// Takes in that the complete-looking `sample` was found cut short: the file waits, with `what` as the
+    /// reason, until it changes.
     pub fn cut_short(
         &mut self,
         path: &Path,
@@ -272,6 +288,8 @@ struct Entry {
     since: Timestamp,
     /// When the last sample was taken.
     looked: Timestamp,
+    /// The settle time of its folder.
+    settle: Duration,
     /// How long it must stay unchanged.
     wait: Duration,
     changed: bool,
@@ -287,6 +305,7 @@ impl Entry {
             last,
             since,
             looked,
+            settle,
             wait: settle,
             changed: false,
             cut_short: None,
@@ -295,6 +314,10 @@ impl Entry {
     }
 
     fn sample(&mut self, sample: Fingerprint, settle: Duration, now: Timestamp) {
+        if settle != self.settle {
+            // The configuration was read again.
+            (self.settle, self.wait) = (settle, settle);
+        }
         if sample != self.last {
             let longest = LONGEST_WAIT.max(settle);
             if elapsed(self.since, now) >= self.wait / 2 {

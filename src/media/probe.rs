@@ -52,7 +52,7 @@ pub enum ProbeError {
         resembles: Resemblance,
     },
     /// The end is missing: still being written, or the copy was interrupted.
-    #[error("it is cut short: {what}; wait until it is complete, or copy it again")]
+    #[error("cut short: {what}")]
     CutShort {
         /// What shows it.
         what: String,

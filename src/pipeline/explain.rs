@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::Place;
 use super::intake::{consider_skip, unsettled_reason};
-use super::plan::{PlanTerms, Planned, plan_file};
+use super::plan::{Fate, PlanTerms, Planned, plan_file};
 use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
 use crate::domain::job::{ContentHash, Job, Reason};
-use crate::domain::settle::{Fingerprint, SettleBook, Settling};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, SettleBook, Settling};
 use crate::queue::{Known, Output, QueueError, Reader};
 use crate::source;
 
@@ -57,8 +57,8 @@ pub enum Answer {
     Settling {
         /// Why not.
         reason: Reason,
-        /// When it is looked at again.
-        until: Timestamp,
+        /// When it is looked at again, if that is known.
+        until: Option<Timestamp>,
     },
     /// It has a job.
     Job(Box<Job>),
@@ -161,7 +161,7 @@ impl Question<'_> {
             None => None,
         };
         if let Some(Known::Skipped(reason)) = known {
-            return Ok(Answer::Skipped(reason));
+            return Ok(passed_over(reason));
         }
         if known.is_none() {
             if self.is_left_as_existing()? {
@@ -174,7 +174,7 @@ impl Question<'_> {
             book.observe(path, place.settle, *fingerprint, touched);
             let settling = book.observe(path, place.settle, *fingerprint, self.now);
             if let Settling::Wait { reason, until } = settling {
-                let reason = unsettled_reason(&reason);
+                let (reason, until) = (unsettled_reason(&reason), Some(until));
                 return Ok(Answer::Settling { reason, until });
             }
         }
@@ -190,7 +190,16 @@ impl Question<'_> {
             path.to_owned(),
             fingerprint,
         )? {
-            Some(planned) => Ok(Answer::Planned(Box::new(planned))),
+            Some(planned) => Ok(match &planned.fate {
+                Fate::Skip(reason) if reason.code == CUT_SHORT => passed_over(reason.clone()),
+                Fate::Skip(_)
+                | Fate::Send { .. }
+                | Fate::Done
+                | Fate::Duplicate { .. }
+                | Fate::UnderWay
+                | Fate::Wait(_)
+                | Fate::Ended(_) => Answer::Planned(Box::new(planned)),
+            }),
             None => self.absent(path),
         }
     }
@@ -222,6 +231,15 @@ impl Question<'_> {
             .find(|folder| folder.path == self.place.root.path());
         Ok(known.is_none_or(|folder| folder.scanned_at.is_none()))
     }
+}
+
+/// What is cut short may still become whole.
+fn passed_over(reason: Reason) -> Answer {
+    if reason.code == CUT_SHORT {
+        let until = None;
+        return Answer::Settling { reason, until };
+    }
+    Answer::Skipped(reason)
 }
 
 fn touched(fingerprint: &Fingerprint) -> Option<Timestamp> {

@@ -28,6 +28,7 @@ mod room;
 mod simulation;
 mod spool;
 mod submit;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub use quarantine::Quarantine;
 pub use render::{NotWritten, Pen, RenderOptions, RenderReport, ToRender};
 pub use report::{Event, Reporter, Silent};
 pub use spool::Spool;
+pub use waiting::{Awaited, Waiting};
 
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
@@ -124,6 +126,8 @@ pub struct Pipeline {
     pub quarantine: Arc<Quarantine>,
     /// Signs of life.
     pub pulse: Arc<Pulse>,
+    /// Files that are not complete yet.
+    pub waiting: Arc<Waiting>,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
     /// Rings when the table should be looked at.

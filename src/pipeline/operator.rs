@@ -390,6 +390,7 @@ mod tests {
             pen: Arc::default(),
             quarantine: Arc::default(),
             pulse: Arc::default(),
+            waiting: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),
             stop: CancellationToken::new(),

@@ -17,7 +17,7 @@ use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
-use crate::domain::settle::Fingerprint;
+use crate::domain::settle::{CUT_SHORT, Fingerprint};
 use crate::queue::{Known, QueueError, Reader};
 
 /// What would become of one recording.
@@ -214,6 +214,16 @@ impl Planner<'_> {
             }) => (hash, duration, format),
             Examined::Recording(Known::Skipped(reason)) | Examined::Skipped { reason, .. } => {
                 self.add(place, path, size, None, Fate::Skip(reason));
+                return Ok(());
+            }
+            Examined::CutShort { what } => {
+                self.add(
+                    place,
+                    path,
+                    size,
+                    None,
+                    Fate::Skip(Reason::new(CUT_SHORT, what)),
+                );
                 return Ok(());
             }
             Examined::Changed => {

@@ -51,7 +51,7 @@ pub(super) fn adopt(
         ..
     } = candidate;
     let is_known = jobs::find(connection, source, *hash, settings)?.is_some();
-    if is_known || is_base_taken(connection, &adoption.base, source)? {
+    if is_known || is_base_taken(connection, &adoption.base, source, None)? {
         return Ok(None);
     }
     let id = jobs::insert(connection, candidate, &adoption.base, now)?;
@@ -72,15 +72,24 @@ pub(super) fn adopt(
     Ok(Some(id))
 }
 
-/// Whether the outputs of another recording begin with `base`.
+/// Whether the outputs of another recording begin with `base`, in capitals or not: many disks take both
+/// names for one. A job may be excepted.
 pub(super) fn is_base_taken(
     connection: &Connection,
     base: &Path,
     source: &Path,
+    except: Option<JobId>,
 ) -> Result<bool, QueueError> {
     Ok(connection
-        .prepare_cached("SELECT 1 FROM jobs WHERE base = ?1 AND source <> ?2 LIMIT 1")?
-        .exists(params![path_bytes(base), path_bytes(source)])?)
+        .prepare_cached(
+            "SELECT 1 FROM jobs WHERE lower(CAST(base AS TEXT)) = lower(CAST(?1 AS TEXT))
+             AND source <> ?2 AND id <> ?3 LIMIT 1",
+        )?
+        .exists(params![
+            path_bytes(base),
+            path_bytes(source),
+            except.map_or(0, |id| id.0)
+        ])?)
 }
 
 /// What the transcript says of itself, and that it was taken up.

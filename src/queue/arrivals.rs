@@ -31,7 +31,16 @@ pub struct Arrival {
     /// The recording to queue, if it is one.
     pub candidate: Option<Candidate>,
     /// The job of the same recording whose file has gone, which follows it.
-    pub gone: Option<JobId>,
+    pub gone: Option<Gone>,
+}
+
+/// A job whose recording is not under its old name any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The job.
+    pub id: JobId,
+    /// Whether the disk takes both names for one, so that its outputs stay where they are.
+    pub respelt: bool,
 }
 
 /// What the table has of a recording already.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::adopt::{self, Adoption};
-use super::arrivals::{self, Arrival, Kin};
+use super::arrivals::{self, Arrival, Gone, Kin};
 use super::jobs::{self, Enqueued};
 use super::read::{self, FolderRow};
 use super::sources::{self, Known};
@@ -90,7 +90,7 @@ impl Queue {
     pub async fn enqueue(
         &self,
         candidate: Candidate,
-        gone: Option<JobId>,
+        gone: Option<Gone>,
         force: bool,
         now: Timestamp,
     ) -> Result<Enqueued, QueueError> {

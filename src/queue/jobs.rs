@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::QueueError;
 use super::adopt;
+use super::arrivals::Gone;
 use super::ledger;
 use super::pieces;
 use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
@@ -77,7 +78,7 @@ pub(super) fn twins(
 pub(super) fn enqueue(
     connection: &Connection,
     candidate: &Candidate,
-    gone: Option<JobId>,
+    gone: Option<Gone>,
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
     if let Some(job) = find(
@@ -88,11 +89,16 @@ pub(super) fn enqueue(
     )? {
         return Ok(Enqueued::Known(Box::new(job)));
     }
-    let base = free_base(connection, candidate)?;
-    match gone {
-        Some(id) => follow(connection, id, candidate, &base, now),
-        None => Ok(Enqueued::New(insert(connection, candidate, &base, now)?)),
-    }
+    let Some(Gone { id, respelt }) = gone else {
+        let base = free_base(connection, candidate, None)?;
+        return Ok(Enqueued::New(insert(connection, candidate, &base, now)?));
+    };
+    let base = if respelt {
+        get(connection, id)?.base
+    } else {
+        free_base(connection, candidate, gone)?
+    };
+    follow(connection, id, candidate, &base, now)
 }
 
 /// Queues a recording unless it is known; with `force` also what has ended is queued again, and so is
@@ -100,7 +106,7 @@ pub(super) fn enqueue(
 pub(super) fn offer(
     connection: &Connection,
     candidate: &Candidate,
-    gone: Option<JobId>,
+    gone: Option<Gone>,
     force: bool,
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
@@ -140,15 +146,21 @@ fn may_be_forced(stage: &Stage) -> bool {
 }
 
 /// The base of the outputs: the stem, the whole name where another recording has the stem, and the whole
-/// name with a mark of the recording's own path where others have both.
-fn free_base(connection: &Connection, candidate: &Candidate) -> Result<PathBuf, QueueError> {
+/// name with a mark of the recording's own path where others have both. What the job that follows the
+/// recording has is free.
+fn free_base(
+    connection: &Connection,
+    candidate: &Candidate,
+    follower: Option<Gone>,
+) -> Result<PathBuf, QueueError> {
+    let except = follower.map(|follower| follower.id);
     let at = |name: &OsStr| {
         let output_dir = candidate.output_dir.as_deref();
         naming::base_path(&candidate.source, &candidate.root, output_dir, name)
     };
     let whole = naming::base_name(&candidate.source, true);
     for base in [at(&naming::base_name(&candidate.source, false)), at(&whole)] {
-        if !adopt::is_base_taken(connection, &base, &candidate.source)? {
+        if !adopt::is_base_taken(connection, &base, &candidate.source, except)? {
             return Ok(base);
         }
     }

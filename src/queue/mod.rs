@@ -45,7 +45,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use adopt::Adoption;
-pub use arrivals::{Arrival, Elsewhere, Kin};
+pub use arrivals::{Arrival, Elsewhere, Gone, Kin};
 pub use budget::Limits;
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;

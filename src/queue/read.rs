@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Any error of the table.
     pub fn is_base_taken(&self, base: &Path, source: &Path) -> Result<bool, QueueError> {
-        adopt::is_base_taken(self.connection(), base, source)
+        adopt::is_base_taken(self.connection(), base, source, None)
     }
 
     /// What happened to a job, the oldest first.

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     OBJECTS,
     SUSPECTS,
     TURNS,
+    BASES_IN_ANY_CASE,
 ];
 
 const VERSION_1: &str = "
@@ -283,6 +284,12 @@ DROP INDEX jobs_queued_pieces;
 CREATE INDEX jobs_queue ON jobs (due_ms, turn, id) WHERE parent IS NULL AND stage = 'queued';
 CREATE INDEX jobs_queued_pieces ON jobs (due_ms, turn, id) WHERE parent IS NOT NULL AND stage = 'queued';
 CREATE INDEX jobs_turns ON jobs (folder, turn) WHERE parent IS NULL AND stage = 'queued';
+";
+
+/// Names of outputs that differ by capitals alone are one name to many disks.
+const BASES_IN_ANY_CASE: &str = "
+DROP INDEX jobs_base;
+CREATE INDEX jobs_base ON jobs (lower(CAST(base AS TEXT)));
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -231,6 +231,39 @@ async fn two_recordings_that_share_a_stem_get_different_bases() {
 }
 
 #[tokio::test]
+async fn recordings_whose_stems_differ_by_capitals_alone_have_outputs_that_every_disk_holds_apart()
+{
+    let table = table();
+    let names = [
+        ("/in/Talk.wav", "/in/Talk"),
+        ("/in/talk.mp3", "/in/talk.mp3"),
+        ("/in/TALK.ogg", "/in/TALK.ogg"),
+        ("/in/other/talk.mp3", "/in/other/talk"),
+    ];
+    for (content, (path, base)) in (1..).zip(names) {
+        let id = table.add(path, content).await;
+        assert_eq!(table.queue.job(id).await.unwrap().base, Path::new(base));
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_is_respelt_keeps_its_outputs_and_one_that_is_renamed_does_not() {
+    let respelt = |respelt| async move {
+        let table = table();
+        let id = table.add("/in/Talk.wav", 1).await;
+        let gone = Some(Gone { id, respelt });
+        let talk = recording("/in/talk.wav", 1);
+        let moved = table.queue.enqueue(talk, gone, false, at(9)).await.unwrap();
+        assert_eq!(moved, Enqueued::Moved(id));
+        let job = table.queue.job(id).await.unwrap();
+        assert_eq!(job.source, Path::new("/in/talk.wav"));
+        job.base
+    };
+    assert_eq!(respelt(true).await, Path::new("/in/Talk"));
+    assert_eq!(respelt(false).await, Path::new("/in/talk"));
+}
+
+#[tokio::test]
 async fn a_renamed_recording_keeps_its_job_and_gets_outputs_under_its_new_name() {
     let table = table();
     let id = table.add("/in/a.mp3", 1).await;
@@ -238,7 +271,12 @@ async fn a_renamed_recording_keeps_its_job_and_gets_outputs_under_its_new_name()
     table.finish(id).await;
     let moved = table
         .queue
-        .enqueue(recording("/in/b.mp3", 1), Some(id), false, at(9))
+        .enqueue(
+            recording("/in/b.mp3", 1),
+            Some(Gone { id, respelt: false }),
+            false,
+            at(9),
+        )
         .await
         .unwrap();
     assert_eq!(moved, Enqueued::Moved(id));

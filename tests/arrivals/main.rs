@@ -6,6 +6,7 @@
     reason = "tests make and move files as users do"
 )]
 
+mod disks;
 mod limits;
 mod model;
 
@@ -118,6 +119,86 @@ fn moved_out_and_in(at: &Path, outside: &Path, bytes: &[u8]) {
     fs::rename(outside, at).unwrap();
 }
 
+/// Whether a program is there; where not, what it does is passed over.
+fn has(program: &str, question: &str) -> bool {
+    let is_there = Command::new(program)
+        .arg(question)
+        .output()
+        .is_ok_and(|asked| asked.status.success());
+    if !is_there {
+        println!("no {program} here: passed over");
+    }
+    is_there
+}
+
+#[track_caller]
+fn ran(command: &mut Command) {
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{command:?}: {ended:?}");
+}
+
+/// Archives and copies of folders of recordings, by the programs that people use.
+fn by_programs(outside: &Path, here: &Path) -> Arrivals {
+    let from = outside.join("archive");
+    fs::create_dir_all(from.join("day")).unwrap();
+    let names = ["one.wav", "day/two.wav", "day/three.wav"];
+    let recordings = |seed: u64| {
+        let each = (seed..).zip(names);
+        let each = each.map(|(seed, name)| (name, wav(seed, 1.0)));
+        each.collect::<Vec<_>>()
+    };
+    let mut expected = Vec::new();
+    let mut take = |to: &Path, seed: u64, program: &dyn Fn(&Path)| {
+        let made = recordings(seed);
+        for (name, bytes) in &made {
+            fs::write(from.join(name), bytes).unwrap();
+        }
+        program(to);
+        expected.extend(made.into_iter().map(|(name, bytes)| (to.join(name), bytes)));
+    };
+    if has("unzip", "-v") && has("zip", "-v") {
+        take(&here.join("unzipped"), 100, &|to| {
+            let archive = outside.join("archive.zip");
+            ran(Command::new("zip")
+                .args(["-q", "-r"])
+                .arg(&archive)
+                .arg(".")
+                .current_dir(&from));
+            ran(Command::new("unzip")
+                .arg("-q")
+                .arg(&archive)
+                .arg("-d")
+                .arg(to));
+        });
+    }
+    if has("rsync", "--version") {
+        let slash = from.join("");
+        take(&here.join("rsynced"), 110, &|to| {
+            ran(Command::new("rsync").arg("-a").arg(&slash).arg(to));
+        });
+        take(&here.join("in-place"), 120, &|to| {
+            let slow = ["-a", "--inplace", "--bwlimit=40"];
+            ran(Command::new("rsync").args(slow).arg(&slash).arg(to));
+        });
+    }
+    take(&here.join("unpacked"), 130, &|to| {
+        let archive = outside.join("archive.tar");
+        fs::create_dir(to).unwrap();
+        ran(Command::new("tar")
+            .arg("-cf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&from)
+            .arg("."));
+        ran(Command::new("tar")
+            .arg("-xf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(to));
+    });
+    expected
+}
+
 fn arrive(stage: &Stage) -> Arrivals {
     let (here, beside) = (stage.recordings(), stage.root().to_owned());
     let at = |name: &str| here.join(name);
@@ -125,7 +206,7 @@ fn arrive(stage: &Stage) -> Arrivals {
     let recording = |seed: u64| wav(seed, 1.0);
     fs::create_dir_all(at("sync")).unwrap();
     let sync = at("sync");
-    let expected: Arrivals = vec![
+    let mut expected: Arrivals = vec![
         (at("slow.wav"), recording(1)),
         (at("endless.mp3"), endless()),
         (at("preallocated.wav"), recording(2)),
@@ -140,7 +221,7 @@ fn arrive(stage: &Stage) -> Arrivals {
         (at("back.wav"), recording(11)),
     ];
     let bytes = |number: usize| expected[number].1.as_slice();
-    thread::scope(|scope| {
+    let more = thread::scope(|scope| {
         scope.spawn(|| slow_copy(&at("slow.wav"), bytes(0)));
         scope.spawn(|| slow_copy(&at("endless.mp3"), bytes(1)));
         scope.spawn(|| preallocated(&at("preallocated.wav"), bytes(2)));
@@ -159,7 +240,9 @@ fn arrive(stage: &Stage) -> Arrivals {
         scope.spawn(|| written_in_place(&at("in-place.wav"), bytes(9)));
         scope.spawn(|| unpacked(&at("unpacked.wav"), bytes(10)));
         scope.spawn(|| moved_out_and_in(&at("back.wav"), &outside("back.wav"), bytes(11)));
+        scope.spawn(|| by_programs(&beside, &here)).join().unwrap()
     });
+    expected.extend(more);
     expected
 }
 
@@ -189,6 +272,10 @@ fn whatever_copies_them_recordings_are_sent_whole_and_once() {
     fs::write(stage.at("half.wav"), &half[..half.len() / 2]).unwrap();
     stage.put("last.wav", &wav(51, 1.0));
     watch.until("the last one", || stage.at("last.json").exists());
+    watch.until("the half, with what it waits for", || {
+        let status = stage.json(&["status"]);
+        status["settling"]["counts"]["cut_short"] == 1
+    });
     watch.terminate();
     watch.outcome().no_panic();
     assert_eq!(charges(&stage), before + 1, "{}", stage.service.story());

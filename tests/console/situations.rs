@@ -196,9 +196,9 @@ fn what_a_file_is_explains_why_it_waits_or_is_passed_over() {
         ),
         (
             old(&stage, "cut.wav", &cut_wav(3, 1.0)),
-            "skipped",
+            "settling",
             Some("cut_short"),
-            "",
+            "not complete yet: cut short: ",
         ),
         (
             old(&stage, "text.mp3", b"I am a text.\n"),

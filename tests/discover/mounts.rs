@@ -1,5 +1,6 @@
-//! Disks that come and go. To be run by hand, where mounting is allowed and harms nobody:
-//! `unshare --mount cargo test --test discover mounts -- --ignored`.
+//! Disks that come and go: in a namespace of their own, where whoever runs the tests may mount.
+//!
+//! As root, `unshare --mount cargo test --test discover mounts -- --ignored` does without the namespace.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +11,31 @@ use stenod::discover::{Mode, ModeReason, RootRules};
 use tempfile::TempDir;
 
 use crate::follower::{Follower, brisk, follower, put};
+
+#[test]
+fn disks_that_come_and_go_are_followed_in_a_namespace_of_their_own() {
+    let inside = || {
+        let mut inside = Command::new("unshare");
+        inside.args(["--user", "--map-root-user", "--mount"]);
+        inside
+    };
+    let tried = inside()
+        .args(["mount", "-t", "tmpfs", "none", "/mnt"])
+        .output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        println!("no disk can be mounted here: passed over");
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let ran = inside()
+        .arg(this)
+        .args(["--ignored", "mounts::"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}");
+    assert!(said.contains("4 passed"), "{said}");
+}
 
 fn mount(kind: &str, options: &str, at: &Path) {
     let done = Command::new("mount")

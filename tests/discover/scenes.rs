@@ -326,6 +326,35 @@ async fn a_root_beyond_the_limit_of_watches_is_polled_and_leaves_the_others_alon
 }
 
 #[tokio::test]
+async fn where_the_limit_of_watches_is_reached_in_a_new_tree_all_is_scanned_at_once() {
+    let (from, top) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let name = format!("{number}/a.mp3");
+        fs::create_dir(from.path().join(number.to_string())).unwrap();
+        put(&from.path().join(&name));
+        expected.push(top.path().join(&name));
+    }
+    let tuning = Tuning {
+        watches: 10,
+        check_every: Duration::from_secs(3600),
+        ..brisk()
+    };
+    // Nothing is found by polling: that comes an hour later.
+    let rules = RootRules {
+        poll_every: Duration::from_secs(3600),
+        ..RootRules::default()
+    };
+    let mut follower = Follower::started(top.path(), rules, tuning).await;
+    for number in 0..20 {
+        let name = number.to_string();
+        rename(&from.path().join(&name), &top.path().join(&name));
+    }
+    follower.until_found(&expected).await;
+    assert_eq!(follower.watcher.modes()[0].reason, ModeReason::WatchLimit);
+}
+
+#[tokio::test]
 async fn a_root_that_is_a_file_is_polled() {
     let top = TempDir::new().unwrap();
     let path = top.path().join("a.mp3");

@@ -32,6 +32,13 @@ const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
     (0x0102_1997, "9p"),
 ];
 
+/// How many folders and files may be watched, and the setting that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WatchLimit {
+    pub(super) setting: &'static str,
+    pub(super) watches: usize,
+}
+
 /// A file system: its kind by the magic number of `statfs(2)`, and the bytes free for stenod.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileSystem {
@@ -110,8 +117,12 @@ pub(super) fn watched(root: &RootMode) -> Option<Check> {
 }
 
 /// Whether the watches of the machine are enough for the folders.
-pub(super) fn watches(folders: usize, limit: Option<usize>) -> Check {
-    let Some(limit) = limit else {
+pub(super) fn watches(folders: usize, limit: Option<WatchLimit>) -> Check {
+    let Some(WatchLimit {
+        setting,
+        watches: limit,
+    }) = limit
+    else {
         return Check::note(
             "watch",
             "the limit of file watches cannot be read",
@@ -122,9 +133,8 @@ pub(super) fn watches(folders: usize, limit: Option<usize>) -> Check {
         .saturating_mul(WATCH_SHARE)
         .max(limit.saturating_mul(2))
         .next_power_of_two();
-    let mend = format!(
-        "sudo sysctl fs.inotify.max_user_watches={wanted}   # and the same in /etc/sysctl.d/stenod.conf"
-    );
+    let mend =
+        format!("sudo sysctl {setting}={wanted}   # and the same in /etc/sysctl.d/stenod.conf");
     let text = format!("{folders} folders to watch, and {limit} watches allowed");
     if folders > limit {
         Check::problem("watch", format!("{text}: the rest is polled"), mend)
@@ -297,7 +307,10 @@ mod tests {
             let here: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
             clock(here, there.parse().unwrap())
         };
-        let limit = Some(8_192);
+        let limit = Some(WatchLimit {
+            setting: "fs.inotify.max_user_watches",
+            watches: 8_192,
+        });
         judge_all([
             (
                 "too few",

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::output::{quoted, shown};
 use super::super::{Failure, Session};
 use super::Check;
-use super::judge::{self, FileSystem};
+use super::judge::{self, FileSystem, WatchLimit};
 use crate::config::{self, Config, KeyOrigin, read_secret_file};
 use crate::discover::outlook;
 use crate::domain::job::Provider;
@@ -15,8 +15,18 @@ use crate::session::{self, SetupError};
 use crate::speech::{ClientError, Greeting, NoAnswer};
 use crate::supervise;
 
-/// Where Linux keeps how many folders and files a user may watch.
-const WATCH_LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
+/// Where Linux keeps how many folders and files a user may watch: on the machine, and in a container's
+/// user namespace.
+const WATCH_LIMITS: [(&str, &str); 2] = [
+    (
+        "/proc/sys/fs/inotify/max_user_watches",
+        "fs.inotify.max_user_watches",
+    ),
+    (
+        "/proc/sys/user/max_inotify_watches",
+        "user.max_inotify_watches",
+    ),
+];
 
 pub(super) async fn at_everything(
     session: &Session,
@@ -211,12 +221,13 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
     Ok(checks)
 }
 
-fn watch_limit() -> Option<usize> {
-    std::fs::read_to_string(WATCH_LIMIT)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+/// The lower limit of those that hold.
+fn watch_limit() -> Option<WatchLimit> {
+    let limits = WATCH_LIMITS.into_iter().filter_map(|(path, setting)| {
+        let watches = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
+        Some(WatchLimit { setting, watches })
+    });
+    limits.min_by_key(|limit| limit.watches)
 }
 
 fn folder(folder: &config::Folder) -> Check {

@@ -260,7 +260,12 @@ impl Post {
         // A folder whose rules changed may have fewer folders to watch.
         let stale = before.iter().filter(|path| !self.watched.contains(*path));
         stale.for_each(|path| means.eyes.unwatch(path));
-        hints.add(&self.root, Scope::Tree(folder.to_owned()));
+        let scope = match self.mode {
+            Mode::Events => Scope::Tree(folder.to_owned()),
+            // The limit of watches is reached, and all other watches are gone with it.
+            Mode::Poll => Scope::Root,
+        };
+        hints.add(&self.root, scope);
     }
 
     /// Drops what is known to be watched at and below `folder`, for the kernel may have ended those watches.

@@ -192,12 +192,12 @@ fn a_container_cut_short_waits_until_it_changes() {
     let mut scene = Scene::new();
     let sample = sized(10, at(-3600.0));
     let reason = Unsettled::CutShort {
-        what: "no moov".to_owned(),
+        what: "cut short: no moov".to_owned(),
     };
     let path = scene.path.clone();
     let told = scene
         .book
-        .cut_short(&path, SETTLE, sample, "no moov", at(0.0));
+        .cut_short(&path, SETTLE, sample, "cut short: no moov", at(0.0));
     assert_eq!(told, wait(reason.clone(), at(60.0)));
     assert_eq!(
         scene.see(10, -3600.0, 900.0),
@@ -213,6 +213,17 @@ fn a_container_cut_short_waits_until_it_changes() {
         }
     ));
     assert_eq!(scene.see(11, 950.0, 990.0), Settling::Complete);
+}
+
+#[test]
+fn another_settle_time_holds_from_the_next_look_on() {
+    let mut scene = Scene::new();
+    scene.see(10, -1.0, 0.0);
+    let (path, sample) = (scene.path.clone(), sized(10, at(-1.0)));
+    let hour = Duration::from_secs(3600);
+    let seen = scene.book.observe(&path, hour, sample, at(11.0));
+    assert_eq!(seen, wait(Unsettled::TooYoung, at(3600.0)));
+    assert_eq!(scene.see(10, -1.0, 12.0), Settling::Complete);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! From an examined file to its job: new, known, moved, or done already.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Intake;
@@ -13,7 +15,7 @@ use crate::domain::route::{Shape, first_stage};
 use crate::domain::style::Style;
 use crate::pipeline::document::style;
 use crate::pipeline::{PipelineError, Place};
-use crate::queue::{Arrival, Enqueued, Kin, Known};
+use crate::queue::{Arrival, Elsewhere, Enqueued, Gone, Kin, Known};
 use crate::supervise::{TaskPanicked, blocking};
 
 impl Intake {
@@ -25,8 +27,8 @@ impl Intake {
             .map(|finding| finding.sighting.place.clone());
         let places: Vec<Arc<Place>> = places.collect();
         let mut arrivals = Vec::new();
-        for (finding, kin) in findings.into_iter().zip(kin) {
-            arrivals.push(self.arrival(finding, kin).await?);
+        for (finding, (kin, gone)) in findings.into_iter().zip(kin) {
+            arrivals.push(self.arrival(finding, kin, gone).await?);
         }
         let (force, scoped) = (self.options.force, self.pipeline.pace.scoped);
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
@@ -54,7 +56,10 @@ impl Intake {
     }
 
     /// What the table has of each recording among the findings.
-    async fn kin_of(&self, findings: &[Finding]) -> Result<Vec<Kin>, PipelineError> {
+    async fn kin_of(
+        &self,
+        findings: &[Finding],
+    ) -> Result<Vec<(Kin, Option<Gone>)>, PipelineError> {
         let recordings = findings.iter().map(|finding| match &finding.known {
             Known::Recording { hash, .. } => {
                 let Sighting { place, path, .. } = &finding.sighting;
@@ -72,11 +77,17 @@ impl Intake {
                 .unwrap_or_default()
         });
         let kin: Vec<Kin> = kin.collect();
-        Ok(without_those_that_stay(kin).await?)
+        let paths = findings.iter().map(|finding| finding.sighting.path.clone());
+        Ok(without_those_that_stay(kin.into_iter().zip(paths).collect()).await?)
     }
 
     /// What is to be recorded of a finding; what is passed over is told.
-    async fn arrival(&mut self, finding: Finding, kin: Kin) -> Result<Arrival, PipelineError> {
+    async fn arrival(
+        &mut self,
+        finding: Finding,
+        kin: Kin,
+        gone: Option<Gone>,
+    ) -> Result<Arrival, PipelineError> {
         let Finding {
             sighting,
             known,
@@ -124,7 +135,7 @@ impl Intake {
             route,
             stage,
         };
-        arrival.gone = kin.elsewhere.first().map(|elsewhere| elsewhere.id);
+        arrival.gone = gone;
         let is_new = kin.own.is_none() && arrival.gone.is_none();
         if is_new
             && !self.options.force
@@ -237,29 +248,74 @@ impl Intake {
     }
 }
 
-/// Keeps of the jobs elsewhere those whose file has gone while its folder is still there: renames. No
-/// job follows two recordings.
-async fn without_those_that_stay(mut kin: Vec<Kin>) -> Result<Vec<Kin>, TaskPanicked> {
-    if kin.iter().all(|kin| kin.elsewhere.is_empty()) {
-        return Ok(kin);
+/// Finds for each recording the job elsewhere whose file has gone while its folder is still there: a
+/// rename. No job follows two recordings.
+async fn without_those_that_stay(
+    kin: Vec<(Kin, PathBuf)>,
+) -> Result<Vec<(Kin, Option<Gone>)>, TaskPanicked> {
+    if kin.iter().all(|(kin, _)| kin.elsewhere.is_empty()) {
+        return Ok(kin.into_iter().map(|(kin, _)| (kin, None)).collect());
     }
     blocking(move || {
         let mut taken = HashSet::new();
-        for kin in &mut kin {
-            let gone = kin.elsewhere.iter().find(|elsewhere| {
-                !taken.contains(&elsewhere.id)
-                    && elsewhere.root.exists()
-                    && is_gone(&elsewhere.source)
-            });
-            let gone = gone.cloned();
-            taken.extend(gone.iter().map(|gone| gone.id));
-            kin.elsewhere = gone.into_iter().collect();
-        }
-        kin
+        let follow = |(kin, path): (Kin, PathBuf)| {
+            let free = kin.elsewhere.iter();
+            let mut free = free.filter(|one| !taken.contains(&one.id) && one.root.exists());
+            let gone = free.find_map(|one| gone_for(one, &path));
+            taken.extend(gone.map(|gone| gone.id));
+            (kin, gone)
+        };
+        kin.into_iter().map(follow).collect()
     })
     .await
 }
 
+/// The job elsewhere, if its recording is now the one at `path`.
+fn gone_for(elsewhere: &Elsewhere, path: &Path) -> Option<Gone> {
+    let id = elsewhere.id;
+    let respelt = !is_gone(&elsewhere.source);
+    (!respelt || is_respelt(&elsewhere.source, path)).then_some(Gone { id, respelt })
+}
+
 fn is_gone(path: &Path) -> bool {
     matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether `old` leads to what is called `new` now, in the same folder, though nothing is called `old`
+/// there: the disk makes no difference between capitals, and somebody changed them.
+fn is_respelt(old: &Path, new: &Path) -> bool {
+    let Some(folder) = old
+        .parent()
+        .filter(|folder| old != new && Some(*folder) == new.parent())
+    else {
+        return false;
+    };
+    // The content is the same already. Inodes are made up on many such disks, one for each spelling.
+    let looks = |path: &Path| {
+        let there = path.symlink_metadata().ok()?;
+        Some((there.dev(), there.len(), there.mtime(), there.mtime_nsec()))
+    };
+    let is_listed = || {
+        let entries = fs::read_dir(folder).ok()?;
+        let mut names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+        // What cannot be read may be the old name.
+        Some(names.any(|name| !matches!(name, Ok(name) if Some(&*name) != old.file_name())))
+    };
+    looks(old).is_some() && looks(old) == looks(new) && is_listed() == Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_names_of_one_file_are_no_new_spelling_where_both_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        crate::durable::write(&at("Talk.wav"), b"speech", crate::durable::Existing::Keep).unwrap();
+        fs::hard_link(at("Talk.wav"), at("talk.wav")).unwrap();
+        assert!(!is_respelt(&at("Talk.wav"), &at("talk.wav")));
+        assert!(!is_respelt(&at("Talk.wav"), &at("Talk.wav")));
+        assert!(!is_respelt(&at("nothing.wav"), &at("talk.wav")));
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::discover::sample;
 use crate::domain::job::{ContentHash, Reason};
-use crate::domain::settle::Fingerprint;
+use crate::domain::settle::{CUT_SHORT, Fingerprint};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::queue::Known;
 use crate::source;
@@ -22,6 +22,11 @@ pub enum Examined {
         reason: Reason,
         /// Whether the file as it is will never be one, so that it need not be read again.
         lasting: bool,
+    },
+    /// Bytes are missing that may still come: wait until it changes.
+    CutShort {
+        /// What says so.
+        what: String,
     },
     /// It changed while it was read: look again later.
     Changed,
@@ -64,10 +69,25 @@ pub(in crate::pipeline) async fn examine_soon(
 }
 
 fn skipped_by(error: &ProbeError) -> Examined {
+    if error.may_still_grow() {
+        return Examined::CutShort {
+            what: missing(error),
+        };
+    }
     // A file that cannot be read today may be readable tomorrow without having changed.
     let lasting = !matches!(error, ProbeError::Unreadable(_));
     Examined::Skipped {
         reason: Reason::new(error.code(), error.to_string()),
         lasting,
     }
+}
+
+/// What is missing, in the words by which such a file waits.
+fn missing(error: &ProbeError) -> String {
+    let text = error.to_string();
+    if error.code() == CUT_SHORT {
+        return text;
+    }
+    // The room was made before the content came, as some copiers do.
+    format!("cut short: {text}")
 }

@@ -15,7 +15,7 @@ mod watch;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::place::Below;
@@ -74,7 +74,6 @@ pub struct Intake {
     pipeline: Arc<Pipeline>,
     places: Vec<Arc<Place>>,
     options: IntakeOptions,
-    book: SettleBook,
     queued: usize,
     shown_modes: Vec<RootMode>,
     looked_at: HashSet<PathBuf>,
@@ -95,7 +94,6 @@ impl Intake {
             pipeline,
             places: places.into_iter().map(Arc::new).collect(),
             options,
-            book: SettleBook::default(),
             queued: 0,
             shown_modes: Vec::new(),
             looked_at: HashSet::new(),
@@ -123,6 +121,10 @@ impl Intake {
         looked.store(true, Ordering::SeqCst);
         self.pipeline.bell.notify_one();
         Ok(self)
+    }
+
+    fn book(&self) -> MutexGuard<'_, SettleBook> {
+        self.pipeline.waiting.book()
     }
 
     /// Notes that a recording's job was come across.

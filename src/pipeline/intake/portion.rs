@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::{Examined, Intake, IntakeOptions, consider_skip};
 use crate::discover::{Found, LocalRules};
 use crate::domain::job::Reason;
-use crate::domain::settle::{Fingerprint, Settling, one_shot};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, Settling, Unsettled, one_shot};
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::Known;
 
@@ -103,7 +103,7 @@ impl Intake {
                 fingerprint,
             }),
             Err(mistaken) => {
-                self.book.forget(&path);
+                self.book().forget(&path);
                 self.skipped(path, mistaken.reason());
                 self.paused.add(place, mistaken);
             }
@@ -121,13 +121,17 @@ impl Intake {
         let mut findings = Vec::new();
         let mut complete = Vec::new();
         for (sighting, known) in portion.sightings.into_iter().zip(known) {
+            let known = match known {
+                Some(Known::Skipped(reason)) if !self.asks_again(&reason) => {
+                    self.pass_over(sighting, reason);
+                    continue;
+                }
+                known => known,
+            };
             if known.is_some() || portion.leave {
-                self.book.forget(&sighting.path);
+                self.book().forget(&sighting.path);
             }
             match known {
-                Some(Known::Skipped(reason)) if !self.asks_again(&reason) => {
-                    self.skipped(sighting.path, reason);
-                }
                 Some(known @ Known::Recording { .. }) => findings.push(Finding {
                     sighting,
                     known,
@@ -163,14 +167,44 @@ impl Intake {
             || (self.options.one_shot && reason.code == "existing" && self.pipeline.pace.scoped)
     }
 
-    fn is_complete(&mut self, sighting: &Sighting) -> bool {
+    /// Passes over a file of which that is known; one that is cut short is waited for.
+    fn pass_over(&self, sighting: Sighting, reason: Reason) {
+        if reason.code == CUT_SHORT && !self.options.one_shot {
+            self.wait_for_the_rest(&sighting, &reason.text);
+        } else {
+            self.book().forget(&sighting.path);
+            self.skipped(sighting.path, reason);
+        }
+    }
+
+    /// Waits for a file of which the end is missing until it changes; a run does not.
+    fn wait_for_the_rest(&self, sighting: &Sighting, what: &str) {
+        let Sighting {
+            place,
+            path,
+            fingerprint,
+        } = sighting;
+        let now = self.pipeline.now();
+        let is_new = !matches!(
+            self.book().standing(path),
+            Some((Unsettled::CutShort { .. }, _))
+        );
+        self.book()
+            .cut_short(path, place.settle, *fingerprint, what, now);
+        if is_new {
+            tracing::info!(source = %path.display(), "waiting: {what}");
+        }
+    }
+
+    fn is_complete(&self, sighting: &Sighting) -> bool {
         let settle = if self.options.one_shot {
             one_shot(sighting.place.settle)
         } else {
             sighting.place.settle
         };
         let (path, now) = (&sighting.path, self.pipeline.now());
-        match self.book.observe(path, settle, sighting.fingerprint, now) {
+        let settling = self.book().observe(path, settle, sighting.fingerprint, now);
+        match settling {
             Settling::Wait { reason, .. } => {
                 tracing::debug!(source = %path.display(), "waiting: {reason}");
                 false
@@ -196,10 +230,20 @@ impl Intake {
                     new,
                 })
             }
+            Examined::CutShort { what } => {
+                let reason = Reason::new(CUT_SHORT, what);
+                self.pass_over(sighting.clone(), reason.clone());
+                // Known by the table, it is not read again after the next start.
+                Some(Finding {
+                    sighting,
+                    known: Known::Skipped(reason),
+                    new,
+                })
+            }
             Examined::Changed => {
                 let (path, settle) = (&sighting.path, sighting.place.settle);
                 let now = self.pipeline.now();
-                self.book.observe(path, settle, sighting.fingerprint, now);
+                self.book().observe(path, settle, sighting.fingerprint, now);
                 None
             }
         }

@@ -21,14 +21,7 @@ pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
 }
 
 pub(in crate::pipeline) fn unsettled_reason(reason: &Unsettled) -> Reason {
-    let code = match reason {
-        Unsettled::Growing => "growing",
-        Unsettled::Empty => "empty",
-        Unsettled::TooYoung => "too_young",
-        Unsettled::TemporaryName { .. } => "temporary_name",
-        Unsettled::CutShort { .. } => "cut_short",
-    };
-    Reason::new(code, reason.to_string())
+    Reason::new(reason.code(), reason.to_string())
 }
 
 pub(in crate::pipeline) fn io_code(error: &io::Error) -> &'static str {

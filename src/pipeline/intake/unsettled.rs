@@ -21,7 +21,7 @@ const LOOKS_AT_ONCE: usize = 1024;
 impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
         self.look_at_due().await?;
-        if self.book.rescan_wanted() {
+        if self.book().rescan_wanted() {
             for place in self.places.clone() {
                 self.scan(&place, Scope::Root).await?;
             }
@@ -31,7 +31,7 @@ impl Intake {
 
     /// Looks again at the files for which it is time; what is complete by now is taken in.
     pub(super) async fn look_at_due(&mut self) -> Result<(), PipelineError> {
-        let due = self.book.due(self.pipeline.now(), LOOKS_AT_ONCE);
+        let due = self.book().due(self.pipeline.now(), LOOKS_AT_ONCE);
         if due.is_empty() {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Intake {
             self.pipeline.pulse.scanner_turned();
             match self.place_of(&path) {
                 Some(place) => owned.push((place, path)),
-                None => self.book.forget(&path),
+                None => self.book().forget(&path),
             }
         }
         let looks = blocking(move || {
@@ -54,7 +54,7 @@ impl Intake {
         for (place, path, seen) in looks.await? {
             let Sight::File { fingerprint, local } = seen else {
                 // Gone, or left out by now.
-                self.book.forget(&path);
+                self.book().forget(&path);
                 continue;
             };
             self.put_in(&place, path, fingerprint, &local, &mut portion);
@@ -70,7 +70,7 @@ impl Intake {
     pub(super) fn drop_hopeless(&mut self, deadline: Timestamp) -> bool {
         let late = self.pipeline.now() > deadline;
         let hopeless: Vec<(PathBuf, Unsettled)> = self
-            .book
+            .book()
             .waiting()
             .filter(|(_, reason, _)| match reason {
                 Unsettled::Empty | Unsettled::TemporaryName { .. } | Unsettled::CutShort { .. } => {
@@ -81,10 +81,10 @@ impl Intake {
             .map(|(path, reason, _)| (path.to_owned(), reason))
             .collect();
         for (path, reason) in hopeless {
-            self.book.forget(&path);
+            self.book().forget(&path);
             self.skipped(path, unsettled_reason(&reason));
         }
-        !self.book.is_empty()
+        !self.book().is_empty()
     }
 
     pub(super) async fn wait_for_next_look(&self) {
@@ -97,10 +97,8 @@ impl Intake {
 
     pub(super) fn until_next_look(&self) -> Duration {
         let now = self.pipeline.now();
-        let next = self
-            .book
-            .next_look()
-            .unwrap_or_else(|| after(now, pipeline::SLOW_TICK));
+        let next = self.book().next_look();
+        let next = next.unwrap_or_else(|| after(now, pipeline::SLOW_TICK));
         age(now, next)
     }
 }

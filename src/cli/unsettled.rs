@@ -1,0 +1,107 @@
+//! The files that are not complete yet: asked of whoever watches, else what the table knows of them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::output::{clean, shown};
+use super::{orders, view};
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::control::{Answer, Order, Unsettled, UnsettledFile};
+use crate::domain::settle::CUT_SHORT;
+use crate::queue::Skipped;
+
+/// How long whoever watches may take to answer; without an answer the table has to do.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most files that are named on the screen.
+const MOST_NAMED: usize = 5;
+
+/// What whoever holds the state waits for, or whether it waits for `path`; nothing if it does not answer.
+pub(super) async fn ask(config: &Config, path: Option<&Path>) -> Option<Unsettled> {
+    let path = path.map(Into::into);
+    let order = Order::Waiting { path };
+    let asked = tokio::time::timeout(PATIENCE, orders::ask(config, &order)).await;
+    match asked {
+        Ok(Ok(Ok(Answer::Waiting(unsettled)))) => Some(unsettled),
+        Err(_) => None,
+        Ok(Ok(Ok(
+            Answer::Changed { .. }
+            | Answer::Paused(_)
+            | Answer::Resumed(_)
+            | Answer::Reloaded(_)
+            | Answer::Ran(_)
+            | Answer::Speakers
+            | Answer::Rendered(_),
+        ))) => None,
+        Ok(Ok(Err(refusal))) => {
+            tracing::debug!("what is waited for is not told: {refusal}");
+            None
+        }
+        Ok(Err(error)) => {
+            tracing::debug!("{:#}", anyhow::Error::new(error));
+            None
+        }
+    }
+}
+
+/// The files among those that were passed over that may still become whole.
+pub(super) fn by_table(skipped: &[Skipped]) -> Unsettled {
+    let files: Vec<UnsettledFile> = skipped
+        .iter()
+        .filter(|file| is_unsettled(file))
+        .map(|file| UnsettledFile {
+            path: file.path.as_path().into(),
+            code: file.reason.code.clone(),
+            text: file.reason.text.clone(),
+            until: None,
+        })
+        .collect();
+    let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
+    let counts = (count > 0).then(|| (CUT_SHORT.to_owned(), count));
+    let counts = counts.into_iter().collect();
+    Unsettled { counts, files }
+}
+
+/// Whether a file was passed over for being cut short, and not for good.
+pub(super) fn is_unsettled(skipped: &Skipped) -> bool {
+    skipped.reason.code == CUT_SHORT
+}
+
+/// The lines of `status`.
+pub(super) fn lines(unsettled: &Unsettled) -> Vec<String> {
+    if unsettled.counts.is_empty() {
+        return Vec::new();
+    }
+    let counts = unsettled
+        .counts
+        .iter()
+        .map(|(code, count)| format!("{count} {}", clean(&code.replace('_', " "))));
+    let counts: Vec<String> = counts.collect();
+    let mut lines = vec![format!("settling  {}", counts.join(", "))];
+    let named = unsettled.files.iter().take(MOST_NAMED);
+    lines.extend(named.map(|file| {
+        let path = PathBuf::from(file.path.clone());
+        format!("          {}: {}", shown(&path), clean(&file.text))
+    }));
+    let all: u64 = unsettled.counts.values().sum();
+    let named = u64::try_from(unsettled.files.len().min(MOST_NAMED)).unwrap_or(0);
+    if all > named {
+        lines.push(format!("          and {} more", all - named));
+    }
+    lines
+}
+
+pub(super) fn document(unsettled: &Unsettled) -> Value {
+    let file = |file: &UnsettledFile| {
+        json!({
+            "path": view::path(&PathBuf::from(file.path.clone())), "code": file.code,
+            "message": file.text, "until": file.until.map(rfc3339),
+        })
+    };
+    json!({
+        "counts": unsettled.counts,
+        "files": unsettled.files.iter().map(file).collect::<Vec<_>>(),
+    })
+}
