@@ -293,7 +293,7 @@ fn orders_say_the_same_whether_somebody_is_at_work_or_not() {
     stage
         .stenod(["retry", "1"])
         .success()
-        .says("1 queued again");
+        .says("1 to be tried again");
     watch.until("the transcript", || stage.at("gone.json").exists());
     watch.terminate();
     watch.outcome().code(143);

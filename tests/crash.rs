@@ -21,6 +21,8 @@ use stenod_support::stage::Stage;
 
 /// Recordings in flight at once in the random series.
 const JOBS: usize = 4;
+/// How long a recording may take that is handled alone, on a machine that is busy.
+const TIME_ALONE: Duration = Duration::from_secs(5);
 /// The most kills on one stage; a longer series is played on several.
 const MOST_KILLS_OF_A_ROUND: u64 = 50;
 /// A recording of so many seconds is over the direct limit of the roads for large ones: 640 KB, and 1.6 MB
@@ -292,7 +294,8 @@ fn play(road: Road, kills: u64, random: &mut Random) -> Tally {
         put_recordings(&stage, road, &mut recordings);
         landed += u64::from(kill_at_random(&stage, random));
     }
-    let patience = PATIENCE + Duration::from_secs(recordings.len() as u64);
+    // Whatever was in hand at a kill is handled alone, one after the other.
+    let patience = PATIENCE + TIME_ALONE * u32::try_from(recordings.len()).unwrap();
     let last = stage.call(["run"]).patience(patience).output().no_panic();
     let paid: BTreeMap<_, _> = stage.service.look(|log| log.ledger().counts());
     let states = states(&stage);

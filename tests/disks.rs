@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use stenod_support::audio::wav;
-use stenod_support::stage::{NOBODY, Stage, is_root, tree};
+use stenod_support::stage::{NOBODY, Stage, eventually, is_root, tree};
 
 /// The number of the right to mount, see capabilities(7).
 const CAP_SYS_ADMIN: u32 = 21;
@@ -130,6 +130,64 @@ fn a_transcript_that_finds_no_room_is_kept_and_written_when_there_is_some() {
         assert!(outputs.join(format!("{seed}.json")).exists());
     }
     assert_eq!(submits(&stage), 3);
+    stage.check();
+}
+
+#[test]
+fn a_disk_of_the_table_that_fills_while_the_daemon_runs_holds_it_until_there_is_room() {
+    let stage = stage();
+    let Some(disk) = SmallDisk::at(&stage.state()) else {
+        return;
+    };
+    stage.put("a.wav", &wav(1, 0.5));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the first transcript", || stage.at("a.json").exists());
+    disk.fill();
+    stage.put("b.wav", &wav(2, 0.5));
+    eventually("its word about the disk", || {
+        watch.stderr().contains("no room")
+    });
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    disk.make_room();
+    watch.until("the second transcript", || stage.at("b.json").exists());
+    assert_eq!(submits(&stage), 2);
+    watch.terminate();
+    watch.outcome().no_panic();
+    stage.check();
+}
+
+#[test]
+fn a_disk_of_the_outputs_that_fills_while_the_daemon_runs_holds_the_queue_until_there_is_room() {
+    let stage = stage();
+    let outputs = stage.root().join("outputs");
+    let Some(disk) = SmallDisk::at(&outputs) else {
+        return;
+    };
+    stage.set("transcribe.output_dir", outputs.to_str().unwrap());
+    stage.put("a.wav", &wav(1, 0.5));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the first transcript", || outputs.join("a.json").exists());
+    disk.fill();
+    stage.put("b.wav", &wav(2, 0.5));
+    eventually("the pause", || {
+        let status = stage.json(&["status"]);
+        let reasons: Vec<_> = status["pauses"].as_array().unwrap().iter().collect();
+        reasons.iter().any(|pause| pause["reason"] == "disk")
+    });
+    stage.put("c.wav", &wav(3, 0.5));
+    eventually("the third in the line", || {
+        stage.json(&["list"]).as_array().unwrap().len() == 3
+    });
+    assert_eq!(submits(&stage), 2, "the queue was not held");
+    disk.make_room();
+    watch.until("the other transcripts", || {
+        ["b", "c"]
+            .iter()
+            .all(|name| outputs.join(name).with_extension("json").exists())
+    });
+    assert_eq!(submits(&stage), 3);
+    watch.terminate();
+    watch.outcome().no_panic();
     stage.check();
 }
 

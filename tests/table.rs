@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
+use serde_json::json;
 use stenod_support::audio::wav;
+use stenod_support::service::{Endpoint, Reply, Rule};
 use stenod_support::stage::{Stage, names};
 
 /// What the first schema held: three recordings that are done (one by a ticket), one that failed, one in doubt.
@@ -195,4 +197,123 @@ fn old_histories_are_forgotten_and_nothing_that_was_paid_for() {
     let lock = fs::File::open(stage.state().join("lock")).unwrap();
     lock.lock().unwrap();
     stage.stenod(["db", "prune"]).code(11);
+}
+
+/// A recording whose run goes on, as a dead daemon left it, so many hours after it was accepted.
+fn awaited_for_hours(stage: &Stage, hours: i64) {
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    stage.service.behave(|behaviour| behaviour.polls = u32::MAX);
+    stage.put("a.wav", &wav(1, 0.5));
+    let watch = stage.call(["watch"]).start();
+    stage.service.wait("a first poll", |log| {
+        log.polls().any(|poll| poll.answered.is_some())
+    });
+    watch.kill();
+    let connection = Connection::open(table(stage)).unwrap();
+    let moved = connection
+        .execute(
+            "UPDATE jobs SET due_ms = 0, data = json_set(data, '$.submitted_at',
+                 strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(data, '$.submitted_at'), ?1))
+             WHERE stage = 'awaiting'",
+            [format!("-{hours} hours")],
+        )
+        .unwrap();
+    assert_eq!(moved, 1);
+}
+
+fn first_reason(stage: &Stage) -> String {
+    let list = stage.json(&["list"]);
+    list[0]["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_run_that_takes_longer_than_its_length_explains_is_told_of_asked_on_and_never_sent_again() {
+    let stage = stage();
+    awaited_for_hours(&stage, 72);
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("its word about the run", || {
+        first_reason(&stage) == "poll_deadline"
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    // The service ends it after all.
+    stage.service.behave(|behaviour| behaviour.polls = 0);
+    stage
+        .stenod(["retry", "1"])
+        .success()
+        .says("1 to be tried again");
+    stage.stenod(["run"]).success();
+    assert!(stage.at("a.json").exists());
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
+fn a_run_that_the_service_does_not_know_any_more_is_told_of_and_never_sent_again() {
+    let stage = stage();
+    awaited_for_hours(&stage, 1);
+    let gone = Reply::json(404, &json!({"error": "Run not found"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Status).answer(gone).always());
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("its word about the run", || {
+        first_reason(&stage) == "run_unknown"
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    stage.stenod(["run"]).no_panic();
+    stage.stenod(["cancel", "1"]).success().says("1 cancelled");
+    let entries = number(
+        &table(&stage),
+        "SELECT count(*) FROM ledger WHERE kind = 'charge' OR kind = 'doubt'",
+    );
+    assert_eq!(entries, 1, "what it cost, or may have cost, is kept");
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    stage.check();
+}
+
+/// Leaves the table as if the process had gone down while it made something of the first recording's reply,
+/// alone, and once before that.
+fn gone_down_twice_with_the_reply(stage: &Stage) {
+    let source = stage.at("a.wav").into_os_string().into_encoded_bytes();
+    let connection = Connection::open(table(stage)).unwrap();
+    let received = connection.execute(
+        "UPDATE jobs SET stage = 'received', state = 'active', due_ms = 0,
+             data = json_object('stage', 'received', 'reply', (SELECT max(id) FROM replies), 'trouble', NULL)",
+        [],
+    );
+    assert_eq!(received.unwrap(), 1);
+    let counted = connection.execute(
+        "INSERT INTO suspects (path, falls, at_ms) VALUES (?1, 1, 0)",
+        [&source],
+    );
+    assert_eq!(counted.unwrap(), 1);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let mut hands = format!("working {}\0", boot.trim()).into_bytes();
+    hands.extend(source);
+    hands.extend([0, 0]);
+    fs::write(stage.state().join("in-hand"), hands).unwrap();
+}
+
+#[test]
+fn a_reply_with_which_stenod_went_down_twice_is_left_until_somebody_asks_and_never_paid_again() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 0.5));
+    stage.stenod(["run"]).success();
+    fs::remove_file(stage.at("a.json")).unwrap();
+    gone_down_twice_with_the_reply(&stage);
+    stage.stenod(["run"]).code(3);
+    assert_eq!(first_reason(&stage), "poison");
+    assert!(!stage.at("a.json").exists());
+    stage
+        .stenod(["show", "1"])
+        .success()
+        .says("went down twice");
+    stage.stenod(["retry", "1"]).success();
+    stage.stenod(["run"]).success();
+    assert!(stage.at("a.json").exists());
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    stage.check();
 }

@@ -39,7 +39,7 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
         }
     };
     let answer = carry_out(session, &config, &order).await?;
-    say_changed(session, "queued again", answer)
+    say_changed(session, "to be tried again", answer)
 }
 
 pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Result<u8, Failure> {

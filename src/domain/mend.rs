@@ -124,13 +124,13 @@ const SERVICE: &[Row] = &[
     ),
     (
         "poll_deadline",
-        "stenod status",
-        "it is asked every hour; `stenod cancel {id}` gives it up",
+        "stenod retry {id}",
+        "asks at once, which costs nothing; `stenod cancel {id}` gives it up",
     ),
     (
         "run_unknown",
-        "stenod status",
-        "it is asked every hour; `stenod cancel {id}` gives it up",
+        "stenod retry {id}",
+        "asks at once, which costs nothing; `stenod cancel {id}` gives it up",
     ),
     (
         "upload_broken",

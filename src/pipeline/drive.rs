@@ -252,7 +252,7 @@ impl Driver {
             if let Action::Interpret { reply } = next_action(&job.stage, self.time_for(&job)) {
                 let pipeline = self.pipeline.clone();
                 self.start(job.id, Work::Publish, async move {
-                    pipeline.interpret(job, reply).await
+                    pipeline.interpret_in_turn(job, reply).await
                 });
             }
         }

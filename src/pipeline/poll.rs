@@ -9,7 +9,7 @@ use crate::domain::job::{Job, Overdue, Reason, Ticket};
 use crate::domain::step::{self, OVERDUE_POLL_WAIT, UNKNOWN_RUN_GRACE, poll_wait};
 use crate::domain::timing::{after, age};
 use crate::domain::verdict::{Halt, PollVerdict, poll_verdict};
-use crate::queue::{PauseReason, RawReply};
+use crate::queue::{PauseReason, QueueError, RawReply};
 use crate::speech::{Answer, NoAnswer, replies_of};
 
 impl Pipeline {
@@ -30,7 +30,11 @@ impl Pipeline {
             () = self.stop.cancelled() => return Ok(()),
         };
         match answer {
-            Ok(answer) => self.record_poll(&job, submitted_at, answer).await,
+            Ok(answer) => match self.record_poll(&job, submitted_at, answer).await {
+                // It was given up by hand while the service was being asked.
+                Err(PipelineError::Queue(QueueError::Elsewhere { .. })) => Ok(()),
+                recorded => recorded,
+            },
             Err(NoAnswer::Unreachable(text)) => {
                 let text = format!("the service cannot be reached: {text}");
                 self.halt(Halt::Offline, None, &Reason::new("offline", text))

@@ -18,8 +18,10 @@ use crate::queue::{Output, ReplyKind, StoredReply};
 use crate::speech::replies_of;
 use crate::supervise;
 
-/// How long outputs that could not be written wait for the next try.
-const OUTPUT_WAIT: Duration = Duration::from_secs(600);
+/// How long an output that could not be written is left alone at first; each time twice as long.
+const FIRST_OUTPUT_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait between two tries to write it.
+const LONGEST_OUTPUT_WAIT: Duration = Duration::from_secs(600);
 
 impl Pipeline {
     /// Makes a ticket or a transcript of the reply that is stored for a job.
@@ -177,8 +179,8 @@ impl Pipeline {
         };
         let trouble = Trouble {
             reason: Reason::new(code, text),
-            retry_at: after(self.now(), self.chance.about(OUTPUT_WAIT)),
-            tries: tries + 1,
+            retry_at: after(self.now(), self.chance.about(output_wait(tries))),
+            tries: tries.saturating_add(1),
         };
         if is_full {
             self.no_room(Disk::Outputs, trouble.retry_at, trouble.reason.text.clone())
@@ -190,6 +192,14 @@ impl Pipeline {
         })
         .await
     }
+}
+
+/// The wait after an output could not be written for the time number `tries`, counted from nought.
+fn output_wait(tries: u32) -> Duration {
+    let factor = 1_u32.checked_shl(tries).unwrap_or(u32::MAX);
+    FIRST_OUTPUT_WAIT
+        .saturating_mul(factor)
+        .min(LONGEST_OUTPUT_WAIT)
 }
 
 type AllWritten = Vec<(Format, Written)>;

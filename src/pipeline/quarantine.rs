@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::intake::examine_soon;
 use super::{Examined, Pipeline, PipelineError};
 use crate::domain::fall;
-use crate::domain::job::Job;
+use crate::domain::job::{Job, ReplyId, Trouble};
 use crate::domain::settle::Fingerprint;
 
 /// Who has recordings in hand: many share it, or one suspect has it alone.
@@ -65,6 +66,44 @@ impl Pipeline {
         }
         self.bell.notify_one();
         Ok(())
+    }
+
+    /// Makes of a stored reply what is to be made of it, when it is its turn. One with which the process went
+    /// down too often stays as it is, paid for, until somebody has it tried again.
+    pub(super) async fn interpret_in_turn(
+        self: &Arc<Self>,
+        job: Job,
+        reply: ReplyId,
+    ) -> Result<(), PipelineError> {
+        let (id, source) = (job.id, job.source.clone());
+        let falls = self.queue.falls(source.clone()).await?;
+        if falls.is_some_and(fall::is_poison) {
+            self.kept(|| self.queue.acquit(source.clone())).await?;
+            let trouble = Trouble {
+                reason: fall::poison(),
+                retry_at: Timestamp::MAX,
+                tries: 0,
+            };
+            self.kept(|| self.queue.trouble(id, reply, trouble.clone(), self.now()))
+                .await?;
+            return self.tell(id).await;
+        }
+        let _turn = self.quarantine.turn(falls.is_some()).await;
+        let in_hand = self.queue.look_into(source.clone());
+        match self.interpret(job, reply).await {
+            Err(PipelineError::Task(panicked)) => {
+                in_hand.keep();
+                Err(panicked.into())
+            }
+            interpreted => {
+                drop(in_hand);
+                if falls.is_some() {
+                    self.kept(|| self.queue.acquit(source.clone())).await?;
+                    self.bell.notify_one();
+                }
+                interpreted
+            }
+        }
     }
 
     /// Examines a file when it is its turn; one with which the process went down too often is passed over.

@@ -13,7 +13,7 @@ use crate::domain::timing::after;
 use crate::queue::{Pause, PauseReason, QueueError};
 
 /// How long a full disk is left alone before it is tried again.
-const ROOM_WAIT: Duration = Duration::from_secs(30);
+const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// How often a record is tried while stenod is being stopped, before it is given up.
 const LAST_TRIES: u32 = 3;
 /// The wait between two of these.

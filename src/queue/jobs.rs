@@ -459,8 +459,12 @@ pub(super) fn count_attempt(connection: &Connection, id: JobId) -> Result<(), Qu
     Ok(())
 }
 
-/// Queues again what had ended without a transcript, or is in doubt, because a person asked for it.
+/// Queues again what had ended without a transcript, or is in doubt, because a person asked for it; what
+/// goes on by itself, only late, is tried at once.
 pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
+    if hurry(connection, job, now)? {
+        return Ok(());
+    }
     if job.piece.is_none() && pieces::retry(connection, job, now)? {
         return Ok(());
     }
@@ -478,7 +482,45 @@ pub(super) fn retry(connection: &Connection, job: &Job, now: Timestamp) -> Resul
     advance(connection, job.id, &from, &Stage::queued(), now)
 }
 
-/// Stops a job because a person asked for it; one that is accepted is paid for, and its transcript comes.
+/// Has a run that is overdue asked after now, and outputs that could not be written tried now, in place of
+/// when their time comes; says whether there was one.
+fn hurry(connection: &Connection, job: &Job, now: Timestamp) -> Result<bool, QueueError> {
+    let mut stage = job.stage.clone();
+    let due = match &mut stage {
+        Stage::Awaiting {
+            poll_at,
+            overdue: Some(_),
+            ..
+        } => poll_at,
+        Stage::Received {
+            trouble: Some(trouble),
+            ..
+        } => &mut trouble.retry_at,
+        Stage::Split { .. } => {
+            let mut hurried = false;
+            for piece in pieces::of(connection, job.id)? {
+                hurried |= hurry(connection, &piece, now)?;
+            }
+            return Ok(hurried);
+        }
+        Stage::Awaiting { overdue: None, .. }
+        | Stage::Received { trouble: None, .. }
+        | Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Done { .. }
+        | Stage::Failed { .. }
+        | Stage::InDoubt { .. }
+        | Stage::Cancelled => return Ok(false),
+    };
+    *due = now;
+    advance(connection, job.id, &[job.stage.name()], &stage, now)?;
+    Ok(true)
+}
+
+/// Stops a job because a person asked for it; one that is accepted is paid for, and its transcript comes,
+/// unless the service is overdue with it: then what it may have cost is kept as a doubt.
 pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
     let from = [
         StageName::Queued,
@@ -488,6 +530,12 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
     ];
     let job = get(connection, id)?;
     let stage = job.stage.name();
+    if let Stage::Awaiting {
+        overdue: Some(_), ..
+    } = job.stage
+    {
+        return give_up(connection, &job, now);
+    }
     let is_split = stage == StageName::Split;
     let may_be = from.contains(&stage) || (is_split && pieces::cancel(connection, &job, now)?);
     if !may_be {
@@ -506,6 +554,24 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
         now,
     )?;
     advance(connection, id, &from, &Stage::Cancelled, now)
+}
+
+/// Waits no longer for a run that is overdue; whether it was paid for, only the service knows.
+fn give_up(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
+    let text = "given up while the service had it";
+    // Where the ticket named what it costs, that is in the ledger.
+    if job.cost.is_none() {
+        ledger::doubt(connection, job.id, text, now)?;
+    }
+    note(
+        connection,
+        job.id,
+        &Reason::new("cancelled", text),
+        None,
+        now,
+    )?;
+    let from = [StageName::Awaiting];
+    advance(connection, job.id, &from, &Stage::Cancelled, now)
 }
 
 /// Queues a done recording to be transcribed, and paid for, once more.
