@@ -61,13 +61,18 @@ mutate MUTATIONS='20000':
 standin:
     cargo test --test standin
 
+# Record a first session in a terminal: docs/first-run.cast and .svg (needs python3 with venv)
+record *PROGRAM:
+    bash docs/record/run {{PROGRAM}}
+
 # Have every format read by a program that is not ours (needs python3 with venv)
 readers:
     bash tests/readers/run
 
-# Write the expected outputs of the renderers anew; read the difference before committing it
+# Write the expected outputs of the renderers and the expected screens anew; read the difference before committing it
 bless:
     STENOD_BLESS=1 cargo test --test render
+    STENOD_BLESS=1 cargo test --test console
 
 # Storms of files beside the watcher, on every file system that can be mounted here; as root, some minutes
 watch-storm:

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::consent::{self, Price};
+use super::live::Paces;
 use super::orders::{unexpected, unheard};
 use super::report::Teller;
-use super::run::{Prices, RunEnd, finish, show_plan};
+use super::run::{NOTHING_SENT, Prices, RunEnd, finish, show_plan};
 use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
 use crate::config::Config;
@@ -48,9 +49,10 @@ impl Elsewhere<'_> {
             code = signals.next() => return Ok(code),
         };
         if !agreed {
+            self.session.output.say(NOTHING_SENT)?;
             return Ok(exit::DONE);
         }
-        self.teller.begin(price);
+        self.teller.begin(price, self.paces()?);
         let mut call = match Call::place(&self.config.state_dir, &self.order()?).await {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
@@ -115,12 +117,22 @@ impl Elsewhere<'_> {
             limit: self.choices.limit,
             catalogue,
         };
-        let state_dir = self.config.state_dir.clone();
+        let (state_dir, onlooker) = (self.config.state_dir.clone(), self.teller.clone());
         let plan = supervise::blocking(move || {
             let reader = Reader::open(&state_dir)?;
-            plan(&places.places, reader.as_ref(), terms)
+            plan(&places.places, reader.as_ref(), terms, &*onlooker)
         });
-        Ok(ahead(&plan.await??))
+        let plan = plan.await??;
+        self.teller.clear();
+        Ok(ahead(&plan))
+    }
+
+    /// How long the service took before.
+    fn paces(&self) -> Result<Paces, Failure> {
+        let Some(reader) = Reader::open(&self.config.state_dir)? else {
+            return Ok(Paces::new());
+        };
+        Ok(reader.paces()?)
     }
 
     fn order(&self) -> Result<Order, Failure> {
@@ -165,6 +177,11 @@ impl Elsewhere<'_> {
             News::Progress { job, seconds } => {
                 self.teller.report(&Event::Progress { id: job, seconds });
             }
+            News::Reading { path, read, size } => self.teller.report(&Event::Reading {
+                path: path.into(),
+                read,
+                size,
+            }),
             News::Encoded { job, seconds } => {
                 self.teller.report(&Event::Encoded { id: job, seconds });
             }

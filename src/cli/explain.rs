@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
+use super::text::{Page, Sheet};
 use super::{Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
@@ -19,6 +20,9 @@ use crate::pipeline::plan::{Fate, Planned};
 use crate::queue::{Instance, Pause, Reader, running_instance};
 use crate::session::{self, Places};
 use crate::supervise;
+
+/// The columns of the names of what is told.
+const NAMES: usize = 7;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -68,7 +72,9 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     if session.output.json() {
         session.output.document(&explanation.json())?;
     } else {
-        session.output.data(&explanation.text())?;
+        session
+            .output
+            .data(&explanation.text(session.output.page()))?;
     }
     Ok(exit::DONE)
 }
@@ -375,34 +381,32 @@ impl Explanation {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self, page: Page) -> String {
         let told = self.told();
-        let mut lines = vec![
-            field("path", &shown(&self.path)),
-            field(
-                "answer",
-                &format!("{}: {}", told.answer.replace('_', " "), clean(&told.text)),
-            ),
-        ];
+        let mut sheet = Sheet::new(page, NAMES);
+        sheet.whole("path", &shown(&self.path));
+        let answer = told.answer.replace('_', " ");
+        sheet.sentence("answer", &format!("{answer}: {}", clean(&told.text)));
         if let Some(code) = &told.code {
-            lines.push(field("reason", code));
+            sheet.whole("reason", code);
         }
         if let Some(until) = told.until {
-            lines.push(field("until", &rfc3339(until)));
+            sheet.whole("until", &rfc3339(until));
         }
         match &self.folder {
-            Some(folder) => lines.push(field("folder", &shown(folder))),
-            None => lines.push(field("folder", "none of the configured ones")),
+            Some(folder) => sheet.whole("folder", &shown(folder)),
+            None => sheet.whole("folder", "none of the configured ones"),
         }
         if let Some(fix) = &told.fix {
-            lines.push(field("fix", &view::fix(fix)));
+            // This very command tells nothing new.
+            if fix.command.starts_with("stenod explain ") {
+                sheet.sentence("fix", fix.note);
+            } else {
+                sheet.command("fix", fix);
+            }
         }
-        lines.join("\n") + "\n"
+        sheet.text()
     }
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("{name:<7} {value}")
 }
 
 fn gone(job: &Job) -> Told {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::exit;
+use super::output::page;
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::pipeline::PipelineError;
 use crate::queue::QueueError;
@@ -51,6 +52,7 @@ pub fn report(failure: &Failure) -> u8 {
     if let Some(hint) = &failure.hint {
         text.push_str(&format!("  {hint}\n"));
     }
+    let text = page(io::stderr()).talk(&text);
     match io::stderr().write_all(text.as_bytes()) {
         // With standard error gone there is nobody left to tell.
         Ok(()) | Err(_) => failure.code,

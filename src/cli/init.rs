@@ -129,15 +129,21 @@ impl Questions {
         }
     }
 
+    /// In one go, so that nothing that is typed ahead comes between.
+    fn ask(question: &str) -> io::Result<()> {
+        let text = format!("{question} ");
+        io::stderr().lock().write_all(text.as_bytes())
+    }
+
     fn line(question: &str) -> io::Result<String> {
-        write!(io::stderr().lock(), "{question} ")?;
+        Self::ask(question)?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         Ok(answer.trim().to_owned())
     }
 
     fn secret(question: &str) -> io::Result<Option<SecretString>> {
-        write!(io::stderr().lock(), "{question} ")?;
+        Self::ask(question)?;
         let answer = Zeroizing::new(rpassword::read_password()?);
         let answer = answer.trim();
         Ok((!answer.is_empty()).then(|| SecretString::from(answer.to_owned())))
@@ -437,7 +443,7 @@ async fn tell(
         ));
     }
     if let Some((_, text)) = plan {
-        lines.push(format!("there now: {text}"));
+        lines.push(session.output.page().text("there now: ", &text));
     }
     lines.push(next_steps(config));
     session.output.data(&(lines.join("\n") + "\n"))?;

@@ -23,7 +23,11 @@ pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8
         }
         session.output.document(&Value::Array(list))?;
     } else {
-        let lines: String = jobs.iter().map(|job| view::line(job) + "\n").collect();
+        let page = session.output.page();
+        let lines: String = jobs
+            .iter()
+            .map(|job| view::line(job, page) + "\n")
+            .collect();
         session.output.data(&lines)?;
         if jobs.is_empty() {
             session

@@ -25,6 +25,7 @@ mod show;
 mod signals;
 mod speakers;
 mod status;
+mod text;
 mod unsettled;
 mod usage;
 mod view;
@@ -74,7 +75,7 @@ pub mod exit {
 const KEYS: &str = "\
 Also: `stenod db check|backup|prune`, `stenod completions SHELL`, `stenod man`, `stenod help COMMAND`.
 
-Without a key the built-in recogniser does the work (English). For the service, put a key into
+Without a key the built-in recogniser does the work (English). For the service, put a key into \
 NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
 
 const SPEAKERS_FILE: &str = "\

@@ -1,10 +1,12 @@
 //! Where text goes: data to standard output, talk to standard error, colours only where they are wanted.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::text::Page;
 use super::{Progress, When};
 
 /// How a command speaks.
@@ -12,7 +14,10 @@ use super::{Progress, When};
 pub(super) struct Output {
     json: bool,
     quiet: bool,
+    /// On standard error.
     colour: bool,
+    /// On standard output.
+    data_colour: bool,
     progress: bool,
 }
 
@@ -25,11 +30,12 @@ impl Output {
         no_colour: bool,
     ) -> Self {
         let on_terminal = io::stderr().is_terminal();
-        let colour = colour.applies(on_terminal && !no_colour);
+        let coloured = |is_terminal: bool| colour.applies(is_terminal && !no_colour);
         Self {
             json,
             quiet,
-            colour,
+            colour: coloured(on_terminal),
+            data_colour: coloured(io::stdout().is_terminal()),
             progress: !quiet
                 && !json
                 && match progress {
@@ -55,6 +61,16 @@ impl Output {
         self.colour
     }
 
+    /// What data are written on as text.
+    pub(super) fn page(&self) -> Page {
+        page(io::stdout()).coloured(self.data_colour)
+    }
+
+    /// What talk is written on.
+    pub(super) fn page_for_talk(&self) -> Page {
+        page(io::stderr()).coloured(self.colour)
+    }
+
     /// Writes data as text, to standard output.
     pub(super) fn data(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -77,7 +93,24 @@ impl Output {
         if self.quiet {
             return Ok(());
         }
+        self.say_whole(&self.page_for_talk().talk(text))
+    }
+
+    /// The same on lines as they are.
+    pub(super) fn say_whole(&self, text: &str) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         writeln!(io::stderr().lock(), "{text}")
+    }
+}
+
+/// What a stream leads to.
+pub(super) fn page(stream: impl AsFd) -> Page {
+    match rustix::termios::tcgetwinsize(stream) {
+        Ok(size) if size.ws_col > 0 => Page::columns(usize::from(size.ws_col)),
+        // No terminal, or one that does not know.
+        Ok(_) | Err(_) => Page::endless(),
     }
 }
 

@@ -7,6 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
+use super::report::Teller;
+use super::text::Page;
 use super::{Failure, RunArguments, Session, exit, view};
 use crate::config::Config;
 use crate::domain::audio::AudioDuration;
@@ -29,6 +31,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let state_dir = config.state_dir.clone();
     let model = model_of(&places);
     let (plan, time) = make(
+        session,
         places,
         state_dir,
         terms,
@@ -43,7 +46,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     } else {
         session
             .output
-            .data(&text(&plan, provider.name(), &model, time))?;
+            .data(&text(session.output.page(), &plan, time))?;
     }
     Ok(exit::DONE)
 }
@@ -57,6 +60,7 @@ fn model_of(places: &Places) -> String {
 
 /// The plan, and how long it will take.
 async fn make(
+    session: &Session,
     places: Places,
     state_dir: PathBuf,
     terms: PlanTerms,
@@ -64,13 +68,15 @@ async fn make(
     jobs: usize,
 ) -> Result<(Plan, Outlook), Failure> {
     let model = model_of(&places);
+    let teller = Teller::new(session.output);
     let planned = supervise::blocking(move || {
         let reader = Reader::open(&state_dir)?;
         let measured = match &reader {
             Some(reader) => reader.pace(&model)?,
             None => None,
         };
-        let plan = plan(&places.places, reader.as_ref(), terms)?;
+        let plan = plan(&places.places, reader.as_ref(), terms, &teller)?;
+        teller.end();
         let sum = Sum::of(plan.items.iter());
         let time = outlook(Work {
             recordings: sum.recordings,
@@ -93,9 +99,21 @@ pub(super) async fn summary(
     let places = session::places(config, &[], provider)?;
     let terms = terms(session, config, provider, false, None).await?;
     let jobs = config.service.jobs.get();
-    let (plan, time) = make(places, config.state_dir.clone(), terms, provider, jobs).await?;
+    let (plan, time) = make(
+        session,
+        places,
+        config.state_dir.clone(),
+        terms,
+        provider,
+        jobs,
+    )
+    .await?;
     let sum = Sum::of(plan.items.iter());
-    let text = format!("{} to transcribe, {}", sum.text(), takes(time));
+    let text = if sum.recordings == 0 {
+        "nothing to transcribe".to_owned()
+    } else {
+        format!("{} to transcribe, {}", sum.text(), takes(time))
+    };
     Ok((sum.json(), text))
 }
 
@@ -129,6 +147,9 @@ pub(super) async fn terms(
     })
 }
 
+/// Before what is said of a recording below its line.
+const BELOW: &str = "           ";
+
 /// Recordings to send: how many, how long, how large, for how much.
 #[derive(Debug, Clone)]
 struct Sum {
@@ -152,15 +173,17 @@ impl Default for Sum {
 impl Sum {
     fn of<'a>(items: impl Iterator<Item = &'a Planned>) -> Self {
         let mut sum = Self::default();
-        for item in items {
-            if let Fate::Send { cost, .. } = &item.fate {
-                sum.recordings += 1;
-                sum.micros += item.duration.map_or(0, AudioDuration::micros);
-                sum.bytes += item.size;
-                sum.cost = sum.cost.zip(*cost).map(|(sum, cost)| sum + cost);
-            }
-        }
+        items.for_each(|item| sum.add(item));
         sum
+    }
+
+    fn add(&mut self, item: &Planned) {
+        if let Fate::Send { cost, .. } = &item.fate {
+            self.recordings += 1;
+            self.micros += item.duration.map_or(0, AudioDuration::micros);
+            self.bytes += item.size;
+            self.cost = self.cost.zip(*cost).map(|(sum, cost)| sum + cost);
+        }
     }
 
     fn json(&self) -> Value {
@@ -181,10 +204,11 @@ impl Sum {
             None => "price unknown".to_owned(),
         };
         let bytes = crate::domain::route::bytes(self.bytes);
-        format!(
-            "{} recordings, {duration}, {bytes}, {cost}",
-            self.recordings
-        )
+        match self.recordings {
+            0 => "nothing".to_owned(),
+            1 => format!("1 recording, {duration}, {bytes}, {cost}"),
+            recordings => format!("{recordings} recordings, {duration}, {bytes}, {cost}"),
+        }
     }
 }
 
@@ -198,6 +222,30 @@ fn by_root(plan: &Plan) -> BTreeMap<&PathBuf, Vec<&Planned>> {
         roots.entry(&item.root).or_default().push(item);
     }
     roots
+}
+
+/// What is to be sent by route, who recognises and model.
+fn by_way(plan: &Plan) -> BTreeMap<(&'static str, &'static str, &str), Sum> {
+    let mut ways = BTreeMap::new();
+    for item in &plan.items {
+        if let Fate::Send { route, .. } = &item.fate {
+            let way = (
+                route.route.as_str(),
+                item.provider.name(),
+                item.model.as_str(),
+            );
+            ways.entry(way).or_insert_with(Sum::default).add(item);
+        }
+    }
+    ways
+}
+
+fn way_json(((route, provider, model), sum): (&(&str, &str, &str), &Sum)) -> Value {
+    let mut way = json!({"route": route, "provider": provider, "model": model});
+    if let (Some(way), Value::Object(sum)) = (way.as_object_mut(), sum.json()) {
+        way.extend(sum);
+    }
+    way
 }
 
 fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
@@ -219,6 +267,7 @@ fn document(plan: &Plan, provider: &str, model: &str, time: Outlook) -> Value {
         "to_send": Sum::of(plan.items.iter()).json(),
         "prices": view::prices(&plan.prices),
         "routes": by_route(plan),
+        "ways": by_way(plan).iter().map(way_json).collect::<Vec<_>>(),
         "time": {"seconds": time.time.as_secs(), "measured": time.is_measured},
         "done": count(plan, |fate| *fate == Fate::Done),
         "duplicates": count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
@@ -274,40 +323,55 @@ fn action(fate: &Fate) -> &'static str {
     }
 }
 
-fn text(plan: &Plan, provider: &str, model: &str, time: Outlook) -> String {
-    let mut text = String::new();
-    for item in &plan.items {
-        text.push_str(&line(item));
-        text.push('\n');
-    }
+fn text(page: Page, plan: &Plan, time: Outlook) -> String {
+    let mut lines: Vec<String> = plan.items.iter().map(|item| line(page, item)).collect();
     for (path, trouble) in &plan.troubles {
-        text.push_str(&format!("folder     {}: {}\n", shown(path), clean(trouble)));
+        let start = format!("{:<9}  {:>8}  ", "folder", "");
+        lines.push(page.about(&start, path, &clean(trouble)));
     }
     let roots = by_root(plan);
     if roots.len() > 1 {
-        text.push('\n');
+        lines.push(String::new());
         for (root, items) in roots {
-            text.push_str(&format!(
-                "{}: {}\n",
-                shown(root),
-                Sum::of(items.into_iter()).text()
-            ));
+            lines.push(page.about("", root, &Sum::of(items.into_iter()).text()));
         }
     }
-    text.push_str(&format!(
-        "\nto send: {}, by {provider} ({model})\n",
-        Sum::of(plan.items.iter()).text()
-    ));
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    let sum = Sum::of(plan.items.iter());
+    lines.push(page.text("to send: ", &sum.text()));
+    let ways = by_way(plan);
+    let is_one = ways.len() == 1;
+    for ((route, provider, model), sum) in ways {
+        let way = format!("{provider} {}, {route}", clean(model));
+        // The sum of one is the sum of all.
+        let sum = if is_one {
+            String::new()
+        } else {
+            format!(": {}", sum.text())
+        };
+        lines.push(page.text("by:      ", &(way + &sum)));
+    }
     for (model, price) in &plan.prices {
-        text.push_str(&format!("price: {}\n", price::sentence(model, *price)));
+        lines.push(page.text("price:   ", &price::sentence(model, *price)));
     }
-    if count(plan, |fate| matches!(fate, Fate::Send { .. })) > 0 {
-        text.push_str(&format!("takes:   {}\n", takes(time)));
+    if sum.recordings > 0 {
+        lines.push(page.text("takes:   ", &takes(time)));
     }
+    let others = besides(plan);
+    if !others.is_empty() {
+        lines.push(page.text("besides: ", &others));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What is not sent, counted by what becomes of it.
+fn besides(plan: &Plan) -> String {
     let others = [
         ("done", count(plan, |fate| *fate == Fate::Done)),
         (
-            "duplicates, free",
+            "free as a copy",
             count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
         ),
         ("under way", count(plan, |fate| *fate == Fate::UnderWay)),
@@ -323,39 +387,40 @@ fn text(plan: &Plan, provider: &str, model: &str, time: Outlook) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    if !others.is_empty() {
-        text.push_str(&format!("besides: {}\n", others.join(", ")));
-    }
-    text
+    others.join(", ")
 }
 
 /// The route and why it is the one, unless the recording goes as it is.
-fn way(chosen: &Chosen) -> String {
+fn way(page: Page, chosen: &Chosen) -> String {
     match chosen.route {
         Route::Direct | Route::Local => String::new(),
         Route::Shrink { .. } | Route::Bucket { .. } | Route::Pieces(_) => {
-            format!("\n             {}: {}", chosen.route, clean(&chosen.why))
+            let text = format!("{}: {}", chosen.route, clean(&chosen.why));
+            format!("\n{}", page.text(BELOW, &text))
         }
     }
 }
 
-fn line(item: &Planned) -> String {
+fn line(page: Page, item: &Planned) -> String {
     let duration = item
         .duration
         .map(|duration| duration.to_string())
         .unwrap_or_default();
-    let source = shown(&item.source);
-    let start = format!("{:<9}  {duration:>8}", action(&item.fate));
+    let start = format!("{:<9}  {duration:>8}  ", action(&item.fate));
+    let path = |taken| page.path(&item.source, start.len() + taken);
     match &item.fate {
         Fate::Send { route, cost } => {
             let cost = cost.filter(|cost| !cost.is_zero());
             let cost = cost.map_or(String::new(), |cost| format!("  {}", Amount::usd(cost)));
-            format!("{start}  {source}{cost}{}", way(route))
+            format!("{start}{}{cost}{}", path(cost.len()), way(page, route))
         }
-        Fate::Done | Fate::UnderWay => format!("{start}  {source}"),
-        Fate::Duplicate { of } => format!("{start}  {source} = {}", shown(of)),
+        Fate::Done | Fate::UnderWay => format!("{start}{}", path(0)),
+        Fate::Duplicate { of } => {
+            let text = format!("the same as {}", shown(of));
+            page.about(&start, &item.source, &text)
+        }
         Fate::Wait(reason) | Fate::Skip(reason) | Fate::Ended(reason) => {
-            format!("{start}  {source}: {}", clean(&reason.text))
+            page.about(&start, &item.source, &clean(&reason.text))
         }
     }
 }

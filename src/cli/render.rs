@@ -209,7 +209,7 @@ pub(super) fn say(session: &Session, report: &Rendered, unfinished: usize) -> Re
     );
     if unfinished > 0 {
         line.push_str(&format!(
-            "; {unfinished} recordings are not transcribed (`stenod status`)"
+            "; without a transcript: {unfinished} (`stenod status`)"
         ));
     }
     session.output.say(&line)?;

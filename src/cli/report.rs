@@ -3,19 +3,25 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::consent::Price;
-use super::live::Live;
+use super::live::{Live, Paces};
 use super::output::{Output, clean, shown};
+use super::text::{Page, Tone};
 use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
+use crate::pipeline::plan::Onlooker;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::{Output as Written, Pause};
 
+/// The columns of the word that says what has happened.
+const WORD: usize = 10;
 /// The most passed-over files that are told one by one at the end.
 const MOST_SKIPPED_TOLD: usize = 1000;
 
@@ -23,6 +29,8 @@ const MOST_SKIPPED_TOLD: usize = 1000;
 pub(super) struct Teller {
     output: Output,
     state: Mutex<Told>,
+    /// Whether a run has begun: what it would cost is agreed to.
+    begun: AtomicBool,
     /// The bars, where they are wanted.
     live: Option<Mutex<Live>>,
 }
@@ -47,25 +55,47 @@ impl Teller {
         Self {
             output,
             state: Mutex::default(),
+            begun: AtomicBool::new(false),
             live: output.progress().then(|| Mutex::new(Live::new())),
         }
     }
 
     /// What there is to do is known: the bars show that.
-    pub(super) fn begin(&self, price: Price) {
-        self.with_live(|live| live.begin(price));
+    pub(super) fn begin(&self, price: Price, paces: Paces) {
+        self.begun.store(true, Ordering::SeqCst);
+        self.with_live(|live| live.begin(price, paces));
     }
 
-    /// Takes the bars away, for a question or for good.
+    /// Whether a run has begun: something may have been sent.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Takes the bars away, for a question.
     pub(super) fn clear(&self) {
         self.with_live(Live::clear);
+    }
+
+    /// Takes the bars away for good.
+    pub(super) fn end(&self) {
+        self.with_live(Live::end);
     }
 
     /// Says something beside the bars.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
         match &self.live {
-            Some(live) => lock(live).say(text),
-            None => self.output.say(text),
+            Some(live) => lock(live).say(&self.output.page_for_talk().talk(text)),
+            // For whoever has it read out: one line for one thing.
+            None => self.output.say_whole(text),
+        }
+    }
+
+    /// How much page a line has: beside bars it is made to fit, elsewhere it is one line and whole.
+    fn page(&self) -> Page {
+        let page = self.output.page_for_talk();
+        match self.live {
+            Some(_) => page,
+            None => page.endless_too(),
         }
     }
 
@@ -84,6 +114,7 @@ impl Teller {
         match event {
             Event::Job { job, outputs } => self.job(told, job, outputs),
             Event::Progress { id, seconds } => self.progress(told, *id, *seconds),
+            Event::Reading { path, read, size } => self.read(path, *read, *size),
             Event::Encoded { id, seconds } => self.encoded(*id, *seconds),
             Event::Uploaded { id, sent, size } => self.uploaded(*id, *sent, *size),
             Event::Sent { id, bytes } => {
@@ -120,7 +151,7 @@ impl Teller {
                 job.stage,
                 Stage::Submitting | Stage::Awaiting { overdue: None, .. }
             );
-        match line(job, outputs) {
+        match line(self.page(), job, outputs) {
             Some(line) if before != Some(now) && !is_drawn => self.say(&line),
             _ => Ok(()),
         }
@@ -137,6 +168,16 @@ impl Teller {
             return self.output.line(&line);
         }
         self.with_live(|live| live.heard(id, seconds));
+        Ok(())
+    }
+
+    fn read(&self, path: &Path, read: u64, size: u64) -> io::Result<()> {
+        if self.output.json() {
+            return self.output.line(&json!({
+                "type": "progress", "source": view::path(path), "read_bytes": read, "size_bytes": size,
+            }));
+        }
+        self.with_live(|live| live.read(path, read, size));
         Ok(())
     }
 
@@ -170,11 +211,9 @@ impl Teller {
                 "message": reason.text, "skipped": true,
             }));
         }
-        self.say(&format!(
-            "skipped   {}: {}",
-            shown(path),
-            clean(&reason.text)
-        ))
+        let page = self.page();
+        let text = page.about("skipped   ", path, &clean(&reason.text));
+        self.say(&page.painted(&text, "skipped", Tone::Care))
     }
 
     fn paused(&self, pause: &Pause) -> io::Result<()> {
@@ -193,6 +232,19 @@ impl Teller {
             until.unwrap_or_default(),
             clean(&pause.text)
         ))
+    }
+}
+
+impl Onlooker for Teller {
+    fn looked_at(&self, path: &Path) {
+        self.with_live(|live| {
+            live.read(path, 0, 0);
+            live.found();
+        });
+    }
+
+    fn reading(&self, path: &Path, read: u64, size: u64) {
+        self.with_live(|live| live.read(path, read, size));
     }
 }
 
@@ -216,21 +268,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The line of a change, for the changes that a person wants to see.
-fn line(job: &Job, outputs: &[Written]) -> Option<String> {
-    let source = shown(&job.source);
-    let reason = || {
-        job.stage
-            .reason()
-            .map(|reason| clean(&reason.text))
-            .unwrap_or_default()
+fn line(page: Page, job: &Job, outputs: &[Written]) -> Option<String> {
+    let tone = Tone::of(job.stage.state());
+    let named = |word: &str, rest: &str| {
+        let start = format!("{word:<WORD$}");
+        let path = page.path(&job.source, WORD + rest.width());
+        page.painted(&format!("{start}{path}{rest}"), word, tone)
+    };
+    let because = |word: &str| {
+        let reason = job.stage.reason().map(|reason| clean(&reason.text));
+        let text = piece(job) + &reason.unwrap_or_default();
+        let text = page.about(&format!("{word:<WORD$}"), &job.source, &text);
+        page.painted(&text, word, tone)
     };
     match &job.stage {
         Stage::Queued { reason: None, .. }
         | Stage::Received { trouble: None, .. }
         | Stage::Committing => None,
-        Stage::Split { pieces } => Some(format!("cut       {source}: {pieces} pieces")),
-        Stage::Submitting => Some(format!("started   {source}{}", length(job))),
-        Stage::Awaiting { overdue: None, .. } => Some(format!("accepted  {source}")),
+        Stage::Split { pieces } => Some(named("cut", &format!(": {pieces} pieces"))),
+        Stage::Submitting => Some(named("started", &length(job))),
+        Stage::Awaiting { overdue: None, .. } => Some(named("accepted", &length(job))),
         Stage::Queued {
             reason: Some(_), ..
         }
@@ -240,32 +297,47 @@ fn line(job: &Job, outputs: &[Written]) -> Option<String> {
         }
         | Stage::Received {
             trouble: Some(_), ..
-        } => Some(format!("waiting   {source}: {}", reason())),
-        Stage::Done { .. } => {
-            let names: Vec<String> = outputs
-                .iter()
-                .filter_map(|output| name(&output.path))
-                .collect();
-            let cost = job
-                .cost
-                .as_ref()
-                .map(|cost| format!(", {cost}"))
-                .unwrap_or_default();
-            Some(format!(
-                "done      {source}{}{cost} -> {}",
-                length(job),
-                names.join(" ")
-            ))
-        }
-        Stage::Failed { .. } => Some(format!("failed    {source}: {}", reason())),
-        Stage::InDoubt { .. } => Some(format!("in doubt  {source}: {}", reason())),
-        Stage::Cancelled => Some(format!("cancelled {source}")),
+        } => Some(because("waiting")),
+        Stage::Done { .. } => Some(named("done", &(length(job) + &gains(job, outputs)))),
+        Stage::Failed { .. } => Some(because("failed")),
+        Stage::InDoubt { .. } => Some(because("in doubt")),
+        Stage::Cancelled => Some(named("cancelled", "")),
     }
 }
 
+/// What was paid, and the files that were written for it.
+fn gains(job: &Job, outputs: &[Written]) -> String {
+    let cost = job
+        .cost
+        .as_ref()
+        .map(|cost| format!(", {cost}"))
+        .unwrap_or_default();
+    let names: Vec<String> = outputs
+        .iter()
+        .filter_map(|output| name(&output.path))
+        .collect();
+    // A piece has none.
+    if names.is_empty() {
+        return cost;
+    }
+    format!("{cost} -> {}", names.join(" "))
+}
+
+/// Its length, and which piece of its recording it is.
 fn length(job: &Job) -> String {
-    job.duration
-        .map(|duration| format!(" ({duration})"))
+    let piece = piece(job);
+    let piece = piece.trim_end_matches(": ");
+    match (job.duration, piece) {
+        (Some(duration), "") => format!(" ({duration})"),
+        (Some(duration), piece) => format!(" ({piece}, {duration})"),
+        (None, "") => String::new(),
+        (None, piece) => format!(" ({piece})"),
+    }
+}
+
+fn piece(job: &Job) -> String {
+    job.piece
+        .map(|piece| format!("piece {}: ", piece.number))
         .unwrap_or_default()
 }
 

@@ -36,7 +36,10 @@ pub(super) struct RunEnd {
 
 /// What a first signal leads to.
 const STOPPING: &str =
-    "stopping: what is handed over is finished, the rest is kept; once more stops at once";
+    "stopping: what is handed over is finished, the rest kept; again stops at once";
+
+/// What is said where nobody agreed to the price, or a signal came before anybody was asked.
+pub(super) const NOTHING_SENT: &str = "nothing was sent, and nothing was spent";
 
 /// What a second signal leaves behind.
 const STOPPED_AT_ONCE: &str = "stopped at once: what was being sent may have been paid for; the same command goes on, and `stenod status` tells what is in doubt";
@@ -77,8 +80,12 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         Err(error) => return Err(error.into()),
     };
     let asking = teller.clone();
-    // Nobody may be reading any more; the stop goes on all the same.
-    let asked = || drop(asking.say(STOPPING));
+    let asked = || {
+        if asking.has_begun() {
+            // Nobody may be reading any more; the stop goes on all the same.
+            drop(asking.say(STOPPING));
+        }
+    };
     let options = IntakeOptions {
         one_shot: true,
         force: choices.force,
@@ -88,10 +95,13 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let work = run(session, &pipeline, places, options, choices.said, &teller);
     let work = batch::attended(&pipeline, work);
     let worked = under_signals(signals, &stop, asked, work).await;
-    teller.clear();
+    teller.end();
     match worked {
         Worked::Done(end) => {
-            let end = end?;
+            let Some(end) = end? else {
+                session.output.say(NOTHING_SENT)?;
+                return Ok(exit::DONE);
+            };
             let jobs = pipeline
                 .queue
                 .read(|reader| reader.scoped_jobs(None))
@@ -99,8 +109,11 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             finish(session, &jobs, &teller, &end)
         }
         Worked::Stopped(end, code) => {
-            end?;
-            say_how_to_go_on(session)?;
+            if end?.is_some() {
+                say_how_to_go_on(session)?;
+            } else {
+                session.output.say(NOTHING_SENT)?;
+            }
             Ok(code)
         }
         Worked::Abandoned(code) => {
@@ -110,6 +123,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     }
 }
 
+/// Takes in what there is and works on it; `None` where nobody agreed to what that costs.
 async fn run(
     session: &Session,
     pipeline: &Arc<Pipeline>,
@@ -117,7 +131,7 @@ async fn run(
     options: IntakeOptions,
     said: Said,
     teller: &Teller,
-) -> Result<RunEnd, Failure> {
+) -> Result<Option<RunEnd>, Failure> {
     let roots = places.places.len();
     let intake = batch::take_in(pipeline, places.places, options).await?;
     let missing = intake.troubles.len();
@@ -133,23 +147,27 @@ async fn run(
     show_plan(session, teller, price, &prices)?;
     say_if_held(session, pipeline)?;
     match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
-        Ok(true) => teller.begin(price),
+        Ok(true) => teller.begin(
+            price,
+            pipeline
+                .queue
+                .read(|reader| reader.paces())
+                .await
+                .map_err(PipelineError::from)?,
+        ),
         Ok(false) => {
             take_back(pipeline).await?;
-            return Ok(RunEnd {
-                ended: Ended::Stopped,
-                missing,
-            });
+            return Ok(None);
         }
         Err(failure) => {
             take_back(pipeline).await?;
             return Err(failure);
         }
     }
-    Ok(RunEnd {
+    Ok(Some(RunEnd {
         ended: batch::work(pipeline.clone()).await?,
         missing,
-    })
+    }))
 }
 
 /// What lies ahead of a run, by the table: each recording counts once, copies of it and those of what is

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
+use super::text::{Page, Sheet};
 use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Stage};
@@ -14,6 +15,9 @@ use crate::domain::transcript::{Speaker, Timing};
 use crate::notes::Notes;
 use crate::pipeline::{document, style};
 use crate::queue::{Attempt, LedgerEntry, Output, Reader};
+
+/// The columns of the names of what is told.
+const NAMES: usize = 9;
 
 struct Everything {
     document: Option<Document>,
@@ -41,7 +45,9 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
     if session.output.json() {
         session.output.document(&everything.json())?;
     } else {
-        session.output.data(&everything.text())?;
+        session
+            .output
+            .data(&everything.text(session.output.page()))?;
     }
     Ok(exit::DONE)
 }
@@ -108,39 +114,47 @@ impl Everything {
         value
     }
 
-    fn text(&self) -> String {
+    fn text(&self, page: Page) -> String {
+        let mut sheet = Sheet::new(page, NAMES);
+        self.head(&mut sheet);
+        if let Some(document) = &self.document {
+            heard_lines(document, &mut sheet);
+        }
+        self.lists(&mut sheet);
+        sheet.text()
+    }
+
+    fn head(&self, sheet: &mut Sheet) {
         let job = &self.job;
-        let mut lines = vec![
-            field("job", &job.id.to_string()),
-            field("source", &shown(&job.source)),
-            field("state", &state(job)),
-        ];
+        sheet.whole("job", &job.id.to_string());
+        sheet.whole("source", &shown(&job.source));
+        sheet.whole("state", &state(job));
         if let Some(reason) = job.stage.reason() {
-            lines.push(field(
+            sheet.sentence(
                 "reason",
                 &format!("{}: {}", reason.code, clean(&reason.text)),
-            ));
+            );
         }
         if let Some(way) = view::way_out(job) {
-            lines.push(field("fix", &view::fix(&way)));
+            sheet.command("fix", &way);
         }
         if let Some(at) = view::next_attempt(&job.stage) {
-            lines.push(field("next", &rfc3339(at)));
+            sheet.whole("next", &rfc3339(at));
         }
         let duration = job
             .duration
             .map_or("unknown".to_owned(), |duration| duration.to_string());
-        lines.push(field(
+        sheet.sentence(
             "audio",
             &format!("{}, {duration}, {}", job.format, route::bytes(job.size)),
-        ));
+        );
         if let Some(chosen) = &job.route {
             let text = format!("{} ({})", chosen.route, clean(&chosen.why));
-            lines.push(field("route", &text));
+            sheet.sentence("route", &text);
         }
-        lines.push(field("hash", &job.hash.to_string()));
+        sheet.whole("hash", &job.hash.to_string());
         let settings = &job.settings;
-        lines.push(field(
+        sheet.sentence(
             "settings",
             &format!(
                 "{} {}, language {}, diarize {}, audio events {}",
@@ -150,51 +164,26 @@ impl Everything {
                 settings.diarize,
                 settings.tag_audio_events
             ),
-        ));
-        let optional = [("run", &job.run_id), ("request", &job.request_id)];
-        lines.extend(
-            optional
-                .iter()
-                .filter_map(|(name, id)| Some(field(name, &clean(id.as_ref()?)))),
         );
-        if let Some(cost) = &job.cost {
-            lines.push(field("cost", &cost.to_string()));
+        for (name, id) in [("run", &job.run_id), ("request", &job.request_id)] {
+            if let Some(id) = id {
+                sheet.whole(name, &clean(id));
+            }
         }
-        lines.extend(self.document.iter().flat_map(heard_lines));
-        self.lists(&mut lines);
-        lines.join("\n") + "\n"
+        if let Some(cost) = &job.cost {
+            sheet.whole("cost", &cost.to_string());
+        }
     }
 
-    fn lists(&self, lines: &mut Vec<String>) {
+    fn lists(&self, sheet: &mut Sheet) {
         for output in &self.outputs {
-            let note = output
-                .note
-                .as_ref()
-                .map(|note| format!(" ({})", clean(note)));
-            lines.push(field(
-                "output",
-                &(shown(&output.path) + &note.unwrap_or_default()),
-            ));
+            sheet.whole("output", &shown(&output.path));
+            if let Some(note) = &output.note {
+                sheet.sentence("", &format!("({})", clean(note)));
+            }
         }
         for one in &self.pieces {
-            let reason = one.stage.reason();
-            let reason =
-                reason.map_or(String::new(), |reason| format!(": {}", clean(&reason.text)));
-            let cost = one.cost.as_ref().map(|cost| format!(", {cost}"));
-            let times = one.piece.map_or(String::new(), |piece| {
-                let stretch = piece.stretch;
-                format!(
-                    "{} {} to {}",
-                    piece.number,
-                    stretch.begins(),
-                    stretch.ends()
-                )
-            });
-            let cost = cost.unwrap_or_default();
-            lines.push(field(
-                "piece",
-                &format!("{times}: {}{cost}{reason}", state(one)),
-            ));
+            sheet.sentence("piece", &piece_text(one));
         }
         for attempt in &self.attempts {
             let text = format!(
@@ -203,7 +192,7 @@ impl Everything {
                 attempt.event,
                 clean(&attempt.text)
             );
-            lines.push(field("event", &text));
+            sheet.sentence("event", &text);
         }
         for entry in &self.ledger {
             let text = format!(
@@ -214,9 +203,26 @@ impl Everything {
                 entry.currency,
                 clean(&entry.note)
             );
-            lines.push(field("ledger", &text));
+            sheet.sentence("ledger", &text);
         }
     }
+}
+
+fn piece_text(one: &Job) -> String {
+    let reason = one.stage.reason();
+    let reason = reason.map_or(String::new(), |reason| format!(": {}", clean(&reason.text)));
+    let cost = one.cost.as_ref().map(|cost| format!(", {cost}"));
+    let times = one.piece.map_or(String::new(), |piece| {
+        let stretch = piece.stretch;
+        format!(
+            "{} {} to {}",
+            piece.number,
+            stretch.begins(),
+            stretch.ends()
+        )
+    });
+    let cost = cost.unwrap_or_default();
+    format!("{times}: {}{cost}{reason}", state(one))
 }
 
 /// The state, and the stage where that says more.
@@ -227,10 +233,6 @@ fn state(job: &Job) -> String {
     } else {
         format!("{state} ({stage})")
     }
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("{name:<9} {value}")
 }
 
 /// What was heard: the language as the service names it, how exact the times are, who speaks, what is odd.
@@ -244,7 +246,7 @@ fn transcript(document: &Document) -> Value {
     })
 }
 
-fn heard_lines(document: &Document) -> Vec<String> {
+fn heard_lines(document: &Document, sheet: &mut Sheet) {
     let transcript = &document.transcript;
     let language = transcript.language.as_deref().unwrap_or("not named");
     let timing = match transcript.timing {
@@ -254,25 +256,22 @@ fn heard_lines(document: &Document) -> Vec<String> {
         Timing::None => "none",
     };
     let heard = format!("language {}, times {timing}", clean(language));
-    let mut lines = vec![field("heard", &heard)];
+    sheet.sentence("heard", &heard);
     if !transcript.speakers.is_empty() {
         let names = transcript.speakers.iter().map(Speaker::display_name);
         let names = names.map(clean).collect::<Vec<_>>().join(", ");
-        lines.push(field("speakers", &names));
+        sheet.sentence("speakers", &names);
     }
-    let warnings = transcript.warnings.iter();
-    lines.extend(warnings.map(|warning| field("warning", &clean(&warning.message))));
-    let applied = document.glossary.iter();
-    lines.extend(applied.map(|one| {
-        let text = format!(
-            "{} for {} ({} times)",
-            clean(&one.to),
-            clean(&one.from),
-            one.count
+    for warning in &transcript.warnings {
+        sheet.sentence("warning", &clean(&warning.message));
+    }
+    for one in &document.glossary {
+        let (to, from) = (clean(&one.to), clean(&one.from));
+        sheet.sentence(
+            "glossary",
+            &format!("{to} for {from} ({} times)", one.count),
         );
-        field("glossary", &text)
-    }));
-    lines
+    }
 }
 
 fn event(attempt: &Attempt) -> Value {

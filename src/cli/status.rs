@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
+use super::text::{Page, Sheet};
 use super::{Failure, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
@@ -15,6 +16,9 @@ use crate::domain::money::{Amount, Currency};
 use crate::queue::{
     FolderRow, Instance, Leftover, Pause, Reader, Skipped, Spend, running_instance,
 };
+
+/// The columns of the names of what is told.
+const NAMES: usize = 9;
 
 struct Status {
     instance: Option<Instance>,
@@ -39,7 +43,9 @@ pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
     if session.output.json() {
         session.output.document(&status.json())?;
     } else {
-        session.output.data(&status.text(&config))?;
+        session
+            .output
+            .data(&status.text(&config, session.output.page()))?;
     }
     Ok(exit::DONE)
 }
@@ -146,61 +152,73 @@ impl Status {
         Value::Object(spent)
     }
 
-    fn text(&self, config: &Config) -> String {
-        let mut lines = vec![match &self.instance {
+    fn text(&self, config: &Config, page: Page) -> String {
+        let mut sheet = Sheet::new(page, NAMES);
+        let running = match &self.instance {
             Some(instance) => format!(
                 "running since {} (process {})",
                 instance.since, instance.pid
             ),
             None => "not running".to_owned(),
-        }];
-        lines.push(format!("state     {}", shown(&config.state_dir)));
-        let counts: Vec<String> = State::ALL
+        };
+        sheet.whole("state", &shown(&config.state_dir));
+        let counts = State::ALL
             .into_iter()
+            .filter(|state| self.count(*state) > 0);
+        let counts: Vec<String> = counts
             .map(|state| format!("{} {}", self.count(state), state.as_str().replace('_', " ")))
             .collect();
-        lines.push(format!("jobs      {}", counts.join(", ")));
+        let counts = if counts.is_empty() {
+            "none so far".to_owned()
+        } else {
+            counts.join(", ")
+        };
+        sheet.sentence("jobs", &counts);
         for pause in &self.pauses {
-            let until = pause
-                .until
-                .map(|until| format!(" until {}", rfc3339(until)));
-            lines.push(format!(
-                "paused    {} since {}{}: {}",
-                pause.reason.as_str(),
-                rfc3339(pause.since),
-                until.unwrap_or_default(),
-                clean(&pause.text)
-            ));
-            if let Some(way) = mend(pause.reason.as_str(), None, "") {
-                lines.push(format!("          fix: {}", view::fix(&way)));
-            }
+            pause_lines(pause, &mut sheet);
         }
-        lines.extend(self.spend.iter().map(spend_line));
-        lines.extend(
-            self.folders
-                .iter()
-                .map(|(folder, counts)| folder_line(folder, counts)),
-        );
+        for spend in &self.spend {
+            sheet.sentence("spent", &spend_line(spend));
+        }
+        for (folder, counts) in &self.folders {
+            sheet.about("folder", &folder.path, &folder_line(folder, counts));
+        }
         for (code, count) in &self.failures {
             let way = by_reason(code);
-            lines.push(format!("failed    {count} {code}   fix: {way}"));
+            sheet.whole("failed", &format!("{count} {code}   fix: {way}"));
         }
-        lines.extend(unsettled::lines(&self.unsettled));
+        unsettled::lines(&self.unsettled, &mut sheet);
         if self.skipped > 0 {
-            lines.push(format!(
-                "skipped   {} passed over as no usable recordings",
-                self.skipped
-            ));
+            let text = format!("{} passed over as no usable recordings", self.skipped);
+            sheet.sentence("skipped", &text);
         }
         if let Some(first) = self.leftovers.first() {
-            lines.push(format!(
-                "bucket    {} not taken out of {} so far: {}",
+            let text = format!(
+                "{} not taken out of {} so far: {}",
                 self.leftovers.len(),
                 clean(&first.bucket),
                 clean(&first.trouble)
-            ));
+            );
+            sheet.sentence("bucket", &text);
         }
-        lines.join("\n") + "\n"
+        format!("{running}\n{}", sheet.text())
+    }
+}
+
+fn pause_lines(pause: &Pause, sheet: &mut Sheet) {
+    let until = pause
+        .until
+        .map(|until| format!(" until {}", rfc3339(until)));
+    let text = format!(
+        "{} since {}{}: {}",
+        pause.reason.as_str(),
+        rfc3339(pause.since),
+        until.unwrap_or_default(),
+        clean(&pause.text)
+    );
+    sheet.sentence("paused", &text);
+    if let Some(way) = mend(pause.reason.as_str(), None, "") {
+        sheet.command("  fix:", &way);
     }
 }
 
@@ -213,7 +231,7 @@ fn spend_line(spend: &Spend) -> String {
         .to_string()
     };
     let mut line = format!(
-        "spent     {} today, {} this month, {} in all",
+        "{} today, {} this month, {} in all",
         amount(spend.today),
         amount(spend.month),
         amount(spend.total)
@@ -257,12 +275,9 @@ fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {
 }
 
 fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
-    let mut line = format!("folder    {}", shown(&folder.path));
     let total: u64 = counts.values().sum();
-    line.push_str(&format!(
-        ": {} of {total} done",
-        counts.get("done").copied().unwrap_or(0)
-    ));
+    let done = counts.get("done").copied().unwrap_or(0);
+    let mut line = format!("{done} of {total} done");
     if let Some(mode) = &folder.mode {
         let reason = folder.mode_reason.as_deref().unwrap_or_default();
         line.push_str(&format!(", watched by {mode} ({})", clean(reason)));

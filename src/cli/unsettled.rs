@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::output::{clean, shown};
+use super::output::clean;
+use super::text::Sheet;
 use super::{orders, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
@@ -70,27 +71,25 @@ pub(super) fn is_unsettled(skipped: &Skipped) -> bool {
 }
 
 /// The lines of `status`.
-pub(super) fn lines(unsettled: &Unsettled) -> Vec<String> {
+pub(super) fn lines(unsettled: &Unsettled, sheet: &mut Sheet) {
     if unsettled.counts.is_empty() {
-        return Vec::new();
+        return;
     }
     let counts = unsettled
         .counts
         .iter()
         .map(|(code, count)| format!("{count} {}", clean(&code.replace('_', " "))));
     let counts: Vec<String> = counts.collect();
-    let mut lines = vec![format!("settling  {}", counts.join(", "))];
-    let named = unsettled.files.iter().take(MOST_NAMED);
-    lines.extend(named.map(|file| {
+    sheet.sentence("settling", &counts.join(", "));
+    for file in unsettled.files.iter().take(MOST_NAMED) {
         let path = PathBuf::from(file.path.clone());
-        format!("          {}: {}", shown(&path), clean(&file.text))
-    }));
+        sheet.about("", &path, &clean(&file.text));
+    }
     let all: u64 = unsettled.counts.values().sum();
     let named = u64::try_from(unsettled.files.len().min(MOST_NAMED)).unwrap_or(0);
     if all > named {
-        lines.push(format!("          and {} more", all - named));
+        sheet.sentence("", &format!("and {} more", all - named));
     }
-    lines
 }
 
 pub(super) fn document(unsettled: &Unsettled) -> Value {

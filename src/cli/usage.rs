@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::output::{clean, shown};
+use super::output::clean;
+use super::text::Page;
 use super::{Failure, Session, exit, view};
 use crate::clock::{before, day_start, local_day, rfc3339};
 use crate::domain::audio::AudioDuration;
@@ -166,9 +167,10 @@ pub(super) fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Fa
         }
         session.output.document(&document)?;
     } else {
+        let page = session.output.page();
         session
             .output
-            .data(&text(&total, &tables, since, arguments))?;
+            .data(&text(page, &total, &tables, since, arguments))?;
     }
     Ok(exit::DONE)
 }
@@ -203,6 +205,7 @@ fn json_row(by: By, (key, sum): (&String, &Sum)) -> Value {
 }
 
 fn text(
+    page: Page,
     total: &Sum,
     tables: &[(By, BTreeMap<String, Sum>)],
     since: Timestamp,
@@ -225,18 +228,20 @@ fn text(
             by.name()
         ));
         for (key, sum) in rows {
-            text.push_str(&line(sum, &shown(key.as_ref())));
+            text.push_str(&line(page, sum, key));
         }
     }
-    text.push_str(&format!("\n{}", line(total, "in all")));
+    text.push_str(&format!("\n{}", line(page, total, "in all")));
     text
 }
 
-fn line(sum: &Sum, name: &str) -> String {
-    format!(
-        "{:>10}  {:>10}  {name}  {}\n",
+fn line(page: Page, sum: &Sum, name: &str) -> String {
+    let start = format!(
+        "{:>10}  {:>10}  ",
         sum.recordings,
-        sum.duration().to_string(),
-        sum.cost()
-    )
+        sum.duration().to_string()
+    );
+    let cost = sum.cost();
+    let name = page.path(name.as_ref(), start.len() + 2 + cost.len());
+    format!("{start}{name}  {cost}\n")
 }

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{clean, quoted, shown};
+use super::output::{clean, quoted};
+use super::text::{Page, Tone};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, Reason, Stage};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::PRICES_AS_OF;
 use crate::domain::price::{Price, PriceSource};
 use crate::queue::Output;
+
+/// Before what is said of a job below its line.
+const BELOW: &str = "        ";
 
 /// A job as `list --json` shows it.
 pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
@@ -79,22 +83,13 @@ pub(super) fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A way out on one line: the command to copy, and what to know about it.
-pub(super) fn fix(mend: &Mend) -> String {
-    if mend.note.is_empty() {
-        mend.command.clone()
-    } else {
-        format!("{}   # {}", mend.command, mend.note)
-    }
-}
-
 /// When something happens next, if that is known.
 pub(super) fn next_attempt(stage: &Stage) -> Option<Timestamp> {
     stage.due().flatten()
 }
 
-/// A job on one line: state, length, cost, recording, reason.
-pub(super) fn line(job: &Job) -> String {
+/// A job on one line: state, length, cost, recording; below it the reason and the way out.
+pub(super) fn line(job: &Job, page: Page) -> String {
     let duration = job
         .duration
         .map(|duration| duration.to_string())
@@ -104,21 +99,19 @@ pub(super) fn line(job: &Job) -> String {
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let mut line = format!(
-        "{:>6}  {:<9}  {duration:>8}  {cost:>9}  {}",
-        job.id,
-        job.stage.state(),
-        shown(&job.source)
-    );
+    let state = job.stage.state();
+    let start = format!("{:>6}  {state:<9}  {duration:>8}  {cost:>9}  ", job.id);
+    let path = page.path(&job.source, start.len());
+    let start = page.painted(&start, state.as_str(), Tone::of(state));
+    let mut line = format!("{start}{path}");
     if let Some(reason) = job.stage.reason() {
-        line.push_str(&format!(
-            "\n        {}: {}",
-            reason.code,
-            clean(&reason.text)
-        ));
+        let text = format!("{}: {}", reason.code, clean(&reason.text));
+        line.push('\n');
+        line.push_str(&page.text(BELOW, &text));
     }
     if let Some(way) = way_out(job) {
-        line.push_str(&format!("\n        fix: {}", fix(&way)));
+        line.push('\n');
+        line.push_str(&page.command(&format!("{BELOW}fix: "), &way.command, way.note));
     }
     line
 }

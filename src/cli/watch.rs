@@ -112,6 +112,9 @@ impl Reporter for Log {
             Event::Progress { id, seconds } => {
                 tracing::trace!(job_id = id.0, "{seconds:.0} s of audio done");
             }
+            Event::Reading { path, read, size } => {
+                tracing::trace!(source = shown(path), "{read} of {size} bytes read");
+            }
             Event::Encoded { id, seconds } => {
                 tracing::trace!(job = id.0, "{seconds:.0} s of audio encoded");
             }

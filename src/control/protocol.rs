@@ -166,6 +166,15 @@ pub enum News {
         /// Seconds of audio that are done.
         seconds: f64,
     },
+    /// A large file is being read, to know what it is.
+    Reading {
+        /// Which.
+        path: Named,
+        /// Bytes that were read.
+        read: u64,
+        /// Bytes in all.
+        size: u64,
+    },
     /// A recording is being encoded again, or cut.
     Encoded {
         /// Which job.

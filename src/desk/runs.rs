@@ -38,6 +38,11 @@ impl Reporter for Aside {
                 code: reason.code.clone(),
                 text: reason.text.clone(),
             }),
+            Event::Reading { path, read, size } => self.told.tell(News::Reading {
+                path: path.as_path().into(),
+                read: *read,
+                size: *size,
+            }),
             Event::Job { .. }
             | Event::Progress { .. }
             | Event::Encoded { .. }
@@ -228,6 +233,7 @@ impl Follower {
             | Event::Progress { .. }
             | Event::Encoded { .. }
             | Event::Uploaded { .. }
+            | Event::Reading { .. }
             | Event::Skipped { .. } => {}
         }
     }

@@ -13,7 +13,7 @@ use super::intake::{Examined, consider_skip, examine};
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
-use crate::domain::job::{ContentHash, Job, Reason, Settings, Stage, State};
+use crate::domain::job::{ContentHash, Job, Provider, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
@@ -54,6 +54,10 @@ pub struct Planned {
     pub source: PathBuf,
     /// The folder under which it was found.
     pub root: PathBuf,
+    /// Who would recognise it.
+    pub provider: Provider,
+    /// With which model.
+    pub model: String,
     /// Its size in bytes.
     pub size: u64,
     /// Its measured length.
@@ -93,6 +97,26 @@ struct Planner<'a> {
     first: HashMap<(ContentHash, Settings), PathBuf>,
     sent: usize,
     below: Below,
+    onlooker: &'a dyn Onlooker,
+}
+
+/// Sees how far a plan is.
+pub trait Onlooker {
+    /// One more file was looked at.
+    fn looked_at(&self, path: &Path);
+
+    /// So many of the `size` bytes of a large file were read.
+    fn reading(&self, path: &Path, read: u64, size: u64);
+}
+
+/// Nobody looks on.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Onlooker for Nobody {
+    fn looked_at(&self, _path: &Path) {}
+
+    fn reading(&self, _path: &Path, _read: u64, _size: u64) {}
 }
 
 /// Plans what a run over `places` would do; blocks for as long as reading new files takes.
@@ -103,6 +127,7 @@ pub fn plan(
     places: &[Place],
     reader: Option<&Reader<'static>>,
     terms: PlanTerms,
+    onlooker: &dyn Onlooker,
 ) -> Result<Plan, QueueError> {
     let mut planner = Planner {
         reader,
@@ -111,6 +136,7 @@ pub fn plan(
         first: HashMap::new(),
         sent: 0,
         below: Below::default(),
+        onlooker,
     };
     for place in places {
         planner.scan(&Arc::new(place.clone()))?;
@@ -134,6 +160,7 @@ pub(super) fn plan_file(
         first: HashMap::new(),
         sent: 0,
         below: Below::default(),
+        onlooker: &Nobody,
     };
     planner.recording(place, path, fingerprint)?;
     Ok(planner.plan.items.pop())
@@ -204,8 +231,11 @@ impl Planner<'_> {
         };
         let known = match known {
             Some(known) => Examined::Recording(known),
-            None => examine(&path, fingerprint),
+            None => examine(&path, fingerprint, &mut |read| {
+                self.onlooker.reading(&path, read, size);
+            }),
         };
+        self.onlooker.looked_at(&path);
         let (hash, duration, format) = match known {
             Examined::Recording(Known::Recording {
                 hash,
@@ -354,6 +384,8 @@ impl Planner<'_> {
         self.plan.items.push(Planned {
             source,
             root,
+            provider: place.settings.provider,
+            model: place.settings.model.clone(),
             size,
             duration,
             fate,

@@ -122,7 +122,8 @@ impl Pipeline {
         }
         let _turn = self.quarantine.turn(falls.is_some()).await;
         let in_hand = self.queue.look_into(path.clone());
-        match examine_soon(path.clone(), fingerprint).await {
+        let reporter = self.reporter.clone();
+        match examine_soon(path.clone(), fingerprint, reporter).await {
             Ok(examined) => {
                 drop(in_hand);
                 if falls.is_some() {

@@ -26,6 +26,15 @@ pub enum Event {
         /// Seconds of audio that are done.
         seconds: f64,
     },
+    /// A large file is being read, to know what it is; `read` comes to `size` at the end, whatever that is.
+    Reading {
+        /// Which.
+        path: PathBuf,
+        /// Bytes that were read.
+        read: u64,
+        /// Bytes in all.
+        size: u64,
+    },
     /// A recording is being encoded again, or cut.
     Encoded {
         /// Which.

@@ -419,6 +419,14 @@ impl<'a> Reader<'a> {
         usage::pace(self.connection(), model)
     }
 
+    /// The same of each model of the latest submits.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn paces(&self) -> Result<HashMap<String, f64>, QueueError> {
+        usage::paces(self.connection())
+    }
+
     /// The job that the file at `path` was written for, if stenod wrote it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What was transcribed and what that cost: one row for each submit that was paid for, each doubt, and
 //! each transcript that cost nothing.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -89,4 +90,22 @@ pub(super) fn pace(connection: &Connection, model: &str) -> Result<Option<f64>, 
     )?;
     let pace: Option<f64> = statement.query_row(params![model, MEASURED], |row| row.get(0))?;
     Ok(pace.filter(|pace| pace.is_finite() && *pace > 0.0))
+}
+
+/// The paces of the models of the latest submits.
+pub(super) fn paces(connection: &Connection) -> Result<HashMap<String, f64>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT json_extract(j.settings, '$.model')
+         FROM (SELECT job FROM ledger WHERE kind = 'charge' ORDER BY id DESC LIMIT ?1) c
+         JOIN jobs j ON j.id = c.job",
+    )?;
+    let models = statement.query_map([MEASURED], |row| row.get::<_, String>(0))?;
+    let models: Vec<String> = models.collect::<Result<_, _>>()?;
+    let mut paces = HashMap::new();
+    for model in models {
+        if let Some(pace) = pace(connection, &model)? {
+            paces.insert(model, pace);
+        }
+    }
+    Ok(paces)
 }

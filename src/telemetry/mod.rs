@@ -9,6 +9,7 @@ mod journal;
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -78,13 +79,42 @@ pub fn start(
     journal_stream: Option<&OsStr>,
 ) -> Result<(), anyhow::Error> {
     let registry = tracing_subscriber::registry().with(EnvFilter::new(verbosity.directive()));
-    let text = || fmt::layer().with_writer(io::stderr).with_target(false);
+    let text = || fmt::layer().with_writer(|| Beside).with_target(false);
     let started = match (journal(journal_stream), looks) {
         (Some(journal), _) => registry.with(journal).try_init(),
         (None, Looks::Text { colour }) => registry.with(text().with_ansi(colour)).try_init(),
         (None, Looks::Json) => registry.with(text().json().flatten_event(true)).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("cannot set up logging: {error}"))
+}
+
+/// Runs a write to standard error while whatever is drawn there is taken away.
+type Around = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+static AROUND: Mutex<Option<Around>> = Mutex::new(None);
+
+/// From now on what is logged to standard error is written by `around`, which makes way for it.
+pub fn write_around(around: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) {
+    *AROUND.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(around));
+}
+
+/// Standard error beside what is drawn there.
+struct Beside;
+
+impl io::Write for Beside {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let mut written = Ok(0);
+        let mut write = || written = io::stderr().write(buffer);
+        match &*AROUND.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(around) => around(&mut write),
+            None => write(),
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// The journal, if it listens and standard error leads there anyway.

@@ -1,12 +1,14 @@
-//! `stenod init`, without a terminal: what it writes, and what it leaves alone.
+//! `stenod init`, on a terminal and without: what it asks, what it writes, and what it leaves alone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use stenod_support::audio::wav;
-use stenod_support::stage::{Call, KEY, Stage};
+use stenod_support::service::Endpoint;
+use stenod_support::stage::{Call, KEY, LINES, Stage, Terminal};
 
+use super::screens::{is_as_before, still};
 use super::stage;
 
 /// A call on a machine where nothing is configured yet, and the place where its configuration belongs.
@@ -116,4 +118,68 @@ fn systemd_is_told_of_the_configured_folders() {
         fs::read_to_string(stage.config_file()).unwrap(),
         stage.config()
     );
+}
+
+/// The screen without what only machines with systemd are told.
+fn without_systemd(screen: &str) -> String {
+    let end = screen.find("\nas a service").unwrap_or(screen.len());
+    screen[..end].trim_end().to_owned() + "\n"
+}
+
+#[test]
+fn a_person_is_asked_for_folders_and_a_key_that_is_tried_and_never_shown() {
+    let stage = still();
+    stage.put("a.wav", &wav(1, 6.0));
+    let (call, config) = fresh(&stage, &["init"]);
+    let mut terminal = Terminal::start(&call, LINES, stage.replaced());
+    terminal.until("the first folder", |screen| screen.contains("none yet):"));
+    terminal.press("/nowhere/at/all\r");
+    terminal.until("that it is not there", |screen| {
+        screen.contains("No such file") && screen.matches("none yet):").count() == 2
+    });
+    terminal.press(&format!("{}\r", stage.recordings().display()));
+    terminal.until("whether there is another", |screen| {
+        screen.contains("that is all):")
+    });
+    terminal.press("\r");
+    terminal.until("the key", |screen| screen.contains("does the work):"));
+    terminal.until_hidden();
+    terminal.press("sk-nano-wrong\r");
+    terminal.until("that it was refused", |screen| {
+        screen.contains("refused the key") && screen.matches("does the work):").count() == 2
+    });
+    assert!(!config.exists(), "it was written before the key was taken");
+    terminal.until_hidden();
+    terminal.press(&format!("{KEY}\r"));
+    let ended = terminal.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    for secret in [KEY, "sk-nano-wrong"] {
+        assert!(!ended.written.contains(secret), "{}", ended.screen);
+    }
+    is_as_before("init.terminal", &without_systemd(&ended.screen));
+    let key = config.with_file_name("key");
+    assert_eq!(fs::read_to_string(&key).unwrap(), KEY);
+    let mode = fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let asked = stage.service.look(|log| log.at(Endpoint::Balance).count());
+    assert_eq!(asked, 2, "{}", stage.service.story());
+    fresh(&stage, &["run", "--yes"]).0.output().success();
+    assert!(stage.at("a.txt").exists());
+}
+
+#[test]
+fn a_person_without_a_key_gets_the_built_in_recogniser() {
+    let stage = still();
+    let folder = stage.recordings();
+    let (call, config) = fresh(&stage, &["init", folder.to_str().unwrap()]);
+    let mut terminal = Terminal::start(&call, LINES, stage.replaced());
+    terminal.until("the key", |screen| screen.contains("does the work):"));
+    terminal.press("\r");
+    let ended = terminal.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    is_as_before(
+        "init-without-a-key.terminal",
+        &without_systemd(&ended.screen),
+    );
+    assert!(config.exists() && !config.with_file_name("key").exists());
 }

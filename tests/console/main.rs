@@ -11,8 +11,10 @@ mod doctor;
 mod explain;
 mod help;
 mod init;
+mod live;
 mod mends;
 mod page;
+mod screens;
 mod situations;
 mod usage;
 

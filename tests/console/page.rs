@@ -1,8 +1,9 @@
 //! The page of names that users and scripts rely on, walked line by line.
 
+use rustix::process::Signal;
 use serde_json::Value;
 use stenod_support::audio::wav;
-use stenod_support::service::{Endpoint, Reply, Rule};
+use stenod_support::service::{Endpoint, Gate, Reply, Rule};
 use stenod_support::stage::Stage;
 
 use super::stage;
@@ -249,6 +250,57 @@ fn exit_codes_are_those_of_the_page() {
         stage.set("service.jobs", "four");
         vec!["run"]
     });
+}
+
+#[test]
+fn a_service_out_of_reach_is_exit_code_5_and_the_work_is_kept() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 0.5));
+    // Too far away for a run to wait.
+    let rule = Rule::on(Endpoint::Submit).answer(Reply::busy(429, 24 * 3600));
+    stage.service.script(rule.always());
+    stage.stenod(["run"]).code(5).says("the work is kept");
+    let jobs = stage.json(&["list"]);
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs:#}");
+    assert_eq!(jobs[0]["attempts"], 1, "{jobs:#}");
+    stage.service.unscript();
+    stage.stenod(["resume"]).success();
+    stage.stenod(["run"]).success();
+}
+
+#[test]
+fn a_second_daemon_is_exit_code_11() {
+    let stage = stage();
+    let mut first = stage.call(["watch"]).start();
+    first.until("the lock", || {
+        stage.json(&["status"])["running"].as_bool() == Some(true)
+    });
+    let pid = first.pid().to_string();
+    stage.stenod(["watch"]).code(11).says(&pid);
+}
+
+#[test]
+fn signals_are_exit_codes_130_and_143() {
+    for (command, signal, code) in [
+        ("run", Signal::INT, 130),
+        ("run", Signal::TERM, 143),
+        ("watch", Signal::INT, 130),
+        ("watch", Signal::TERM, 143),
+    ] {
+        let stage = stage();
+        stage.put("a.wav", &wav(1, 0.5));
+        let gate = Gate::closed();
+        stage
+            .service
+            .script(Rule::on(Endpoint::Submit).behind(&gate));
+        let running = stage.call([command]).start();
+        stage
+            .service
+            .wait("the submit", |log| log.submits().any(|submit| submit.held));
+        running.signal(signal);
+        gate.open();
+        running.outcome().code(code);
+    }
 }
 
 #[test]

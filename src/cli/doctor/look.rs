@@ -10,7 +10,7 @@ use super::judge::{self, FileSystem, WatchLimit};
 use crate::config::{self, Config, KeyOrigin, read_secret_file};
 use crate::discover::outlook;
 use crate::domain::job::Provider;
-use crate::queue::{DATABASE, Reader, running_instance};
+use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
 use crate::speech::{ClientError, Greeting, NoAnswer};
 use crate::supervise;
@@ -151,6 +151,10 @@ fn table(state_dir: &Path) -> Check {
         Err(error) if error.is_damage() => {
             let error = anyhow::Error::new(error);
             damaged_table(format!("{} is damaged: {error:#}", shown(&path)))
+        }
+        Err(error @ QueueError::NewerSchema { .. }) => {
+            let mend = "install that stenod again, or go back to a copy of the table (README, \"Looking after the job table\")";
+            Check::problem("table", error.to_string(), mend)
         }
         Err(error) => {
             let text = format!(

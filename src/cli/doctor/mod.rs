@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::clean;
+use super::text::{Page, Tone};
 use super::{Failure, Session, exit};
 use crate::config::Config;
 
@@ -34,6 +35,16 @@ impl Grade {
             Self::Ok => "ok",
             Self::Note => "note",
             Self::Problem => "problem",
+        }
+    }
+}
+
+impl Grade {
+    fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Note => Tone::Care,
+            Self::Problem => Tone::Bad,
         }
     }
 }
@@ -82,19 +93,24 @@ impl Check {
         })
     }
 
-    fn line(&self) -> String {
-        let margin = format!("\n{}", " ".repeat(MARGIN));
-        let text: Vec<String> = self.text.lines().map(clean).collect();
-        let mut line = format!(
-            "{:<8} {:<8} {}",
-            self.grade.name(),
-            self.name,
-            text.join(&margin)
-        );
-        if let Some(mend) = &self.mend {
-            line.push_str(&format!("{margin}fix: {}", clean(mend)));
+    fn line(&self, page: Page) -> String {
+        let grade = self.grade.name();
+        let mut start = format!("{grade:<8} {:<8} ", self.name);
+        let mut lines = Vec::new();
+        for text in self.text.lines() {
+            lines.push(page.text(&start, &clean(text)));
+            start = " ".repeat(MARGIN);
         }
-        line
+        if let Some(mend) = &self.mend {
+            let start = format!("{}fix: ", " ".repeat(MARGIN));
+            let (command, note) = mend.split_once("   # ").unwrap_or((mend, ""));
+            lines.push(if command.contains("stenod ") || !note.is_empty() {
+                page.command(&start, &clean(command), &clean(note))
+            } else {
+                page.text(&start, &clean(mend))
+            });
+        }
+        page.painted(&lines.join("\n"), grade, self.grade.tone())
     }
 }
 
@@ -121,7 +137,8 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
             .output
             .document(&json!({"ok": !failed, "checks": list}))?;
     } else {
-        let lines: String = checks.iter().map(|check| check.line() + "\n").collect();
+        let page = session.output.page();
+        let lines: String = checks.iter().map(|check| check.line(page) + "\n").collect();
         session.output.data(&lines)?;
     }
     Ok(if failed { exit::UNEXPECTED } else { exit::DONE })

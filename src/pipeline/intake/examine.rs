@@ -1,15 +1,24 @@
 //! Reading a file that counts as complete, once: what it is, how long, and its hash.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::discover::sample;
 use crate::domain::job::{ContentHash, Reason};
 use crate::domain::settle::{CUT_SHORT, Fingerprint};
 use crate::media::probe::{ProbeError, probe_file};
+use crate::pipeline::{Event, Reporter};
 use crate::queue::Known;
 use crate::source;
 use crate::supervise::{TaskPanicked, blocking};
+
+/// So many bytes of a file are read before it is told how far that is, and again (16 MiB): smaller files
+/// are read before anybody could see it.
+const READ_STEP: u64 = 16 << 20;
+/// Bytes that are read at once (128 KiB).
+const READ_AT_ONCE: usize = 128 << 10;
 
 /// What an examination found, for a file that did not change meanwhile.
 #[derive(Debug)]
@@ -32,19 +41,15 @@ pub enum Examined {
     Changed,
 }
 
-/// Probes and hashes a file that counts as complete; blocks for as long as reading it takes.
-pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
+/// Probes and hashes a file that counts as complete, and tells of how many bytes that is; blocks for as long
+/// as reading it takes.
+pub fn examine(path: &Path, fingerprint: &Fingerprint, told: &mut dyn FnMut(u64)) -> Examined {
     let examined = source::open(path)
         .map_err(ProbeError::from)
         .and_then(|file| {
             let probe = probe_file(&file)?;
-            let mut hasher = blake3::Hasher::new();
-            let mut reader = &file;
-            io::Seek::rewind(&mut reader).map_err(ProbeError::Unreadable)?;
-            hasher
-                .update_reader(reader)
-                .map_err(ProbeError::Unreadable)?;
-            Ok((probe, ContentHash(*hasher.finalize().as_bytes())))
+            let hash = hashed(&file, told).map_err(ProbeError::Unreadable)?;
+            Ok((probe, hash))
         });
     match sample(path) {
         Ok(Some(now)) if now == *fingerprint => {}
@@ -61,11 +66,53 @@ pub fn examine(path: &Path, fingerprint: &Fingerprint) -> Examined {
     }
 }
 
+/// The hash of a whole file.
+fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<ContentHash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; READ_AT_ONCE];
+    let (mut read, mut next) = (0, READ_STEP);
+    file.rewind()?;
+    loop {
+        let count = match file.read(&mut buffer) {
+            Ok(0) => return Ok(ContentHash(*hasher.finalize().as_bytes())),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(buffer.get(..count).unwrap_or_default());
+        read += u64::try_from(count).unwrap_or(0);
+        if read >= next {
+            next = read + READ_STEP;
+            told(read);
+        }
+    }
+}
+
 pub(in crate::pipeline) async fn examine_soon(
     path: PathBuf,
     fingerprint: Fingerprint,
+    reporter: Arc<dyn Reporter>,
 ) -> Result<Examined, TaskPanicked> {
-    blocking(move || examine(&path, &fingerprint)).await
+    blocking(move || {
+        let size = fingerprint.size;
+        let tell = |read| {
+            let path = path.clone();
+            reporter.report(&Event::Reading { path, read, size });
+        };
+        let mut was_told = false;
+        let examined = examine(&path, &fingerprint, &mut |read| {
+            was_told = true;
+            // The last of it is told when all is known.
+            if read < size {
+                tell(read);
+            }
+        });
+        if was_told {
+            tell(size);
+        }
+        examined
+    })
+    .await
 }
 
 fn skipped_by(error: &ProbeError) -> Examined {

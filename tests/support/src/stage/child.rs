@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::service::PATIENCE;
 
 /// How often a condition is looked at that nothing announces.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A call of the program that is being prepared.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Call {
     folder: Option<PathBuf>,
     user: Option<u32>,
     input: Vec<u8>,
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 impl Call {

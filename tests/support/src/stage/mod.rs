@@ -4,6 +4,7 @@
 //! the machine leaks in; everything is below one temporary folder and goes with it.
 
 mod child;
+mod terminal;
 mod tree;
 
 use std::cell::{Cell, RefCell};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::service::Standin;
 pub use child::{Call, Outcome, Running, eventually};
+pub use terminal::{COLUMNS, CTRL_C, Ended, LINES, Replaced, Terminal};
 pub use tree::{Entry, names, tree};
 
 /// The key that the stand-in accepts and the program is given.
@@ -42,7 +44,20 @@ pub struct Stage {
 impl Stage {
     /// Sets a stage for `program` (the path of the built binary) with one configured folder.
     pub fn new(program: &str) -> Self {
-        let root = TempDir::with_prefix("stenod-").expect("a temporary folder");
+        Self::inside(program, &std::env::temp_dir())
+    }
+
+    /// The same below `/tmp`, whatever the environment says: every path has a known length, so that
+    /// screens with paths in them can be compared.
+    pub fn of_known_length(program: &str) -> Self {
+        Self::inside(program, Path::new("/tmp"))
+    }
+
+    fn inside(program: &str, folder: &Path) -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("stenod-")
+            .tempdir_in(folder);
+        let root = root.expect("a temporary folder");
         for folder in ["recordings", "home", "tmp", "run"] {
             fs::create_dir(root.path().join(folder)).expect("a folder of the stage");
         }
@@ -228,6 +243,25 @@ impl Stage {
         arguments: impl IntoIterator<Item = Argument>,
     ) -> Outcome {
         self.call(arguments).output()
+    }
+
+    /// What differs between two stages, and what is shown instead.
+    pub fn replaced(&self) -> Replaced {
+        let root = self.root().display().to_string();
+        let name = root.rsplit_once('-').expect("a prefix").1.to_owned();
+        let shown = root.replace(&name, &"0".repeat(name.len()));
+        let port = format!("127.0.0.1:{}", self.service.port());
+        let digits = port.len() - "127.0.0.1:".len();
+        let none = format!("127.0.0.1:{}", "0".repeat(digits));
+        Replaced::default().and(root, shown).and(port, none)
+    }
+
+    /// Starts the program on a terminal as people have it.
+    pub fn on_terminal<Argument: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = Argument>,
+    ) -> Terminal {
+        Terminal::start(&self.call(arguments), LINES, self.replaced())
     }
 
     /// Calls the program with `--json` and parses the one document it prints.

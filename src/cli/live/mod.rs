@@ -1,0 +1,487 @@
+//! What is going on, drawn on a terminal while it goes on: one bar in minutes of audio, with the money
+//! and the time left, and a line for each recording in flight.
+//!
+//! Only drawn, never asked: what is told at the end comes from the table.
+
+mod row;
+mod screen;
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rust_decimal::Decimal;
+
+use super::consent::Price;
+use crate::domain::audio::AudioDuration;
+use crate::domain::job::{Job, JobId, Stage};
+use crate::domain::money::Amount;
+use crate::domain::pace::{Outlook, Work, outlook, words};
+use crate::domain::route::Chosen;
+use crate::telemetry;
+use row::{Phase, Row};
+use screen::Screen;
+
+/// How often elapsed times are drawn anew.
+const TICK: Duration = Duration::from_millis(250);
+/// The most lines for recordings in flight; further ones are counted in the overall bar alone.
+const MOST_ROWS: usize = 12;
+
+/// Seconds of waiting for a second of audio, by model, as earlier runs have measured it.
+pub(super) type Paces = HashMap<String, f64>;
+
+/// The bars.
+pub(super) struct Live {
+    bars: MultiProgress,
+    overall: ProgressBar,
+    rows: HashMap<JobId, Row>,
+    /// Files that are read, before they have a job.
+    reading: HashMap<PathBuf, Row>,
+    price: Option<Price>,
+    paces: Paces,
+    /// Microseconds of audio that have ended.
+    done: u64,
+    /// The same of those pieces whose whole has not ended, by the whole.
+    in_pieces: HashMap<JobId, u64>,
+    spent: Decimal,
+    /// Seconds waited, and seconds of audio waited for, by what has ended.
+    waited: (f64, f64),
+    found: usize,
+    /// Whether the bars are gone for good: whatever comes then is drawn no more.
+    is_over: bool,
+}
+
+impl Live {
+    pub(super) fn new() -> Self {
+        let target = ProgressDrawTarget::term_like(Box::<Screen>::default());
+        Self::on(target)
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let bars = MultiProgress::with_draw_target(target);
+        let around = bars.clone();
+        telemetry::write_around(move |write| around.suspend(write));
+        let overall = bars.add(ProgressBar::new_spinner());
+        overall.set_style(style("{spinner} {wide_msg}"));
+        overall.set_message("looking for recordings");
+        overall.enable_steady_tick(TICK);
+        Self {
+            bars,
+            overall,
+            rows: HashMap::new(),
+            reading: HashMap::new(),
+            price: None,
+            paces: Paces::new(),
+            done: 0,
+            in_pieces: HashMap::new(),
+            spent: Decimal::ZERO,
+            waited: (0.0, 0.0),
+            found: 0,
+            is_over: false,
+        }
+    }
+
+    /// Prints a line above the bars.
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+        self.bars
+            .suspend(|| writeln!(io::stderr().lock(), "{text}"))
+    }
+
+    /// Takes the bars away, for a question.
+    pub(super) fn clear(&mut self) {
+        let rows = self.rows.drain().map(|(_, row)| row);
+        let rows = rows.chain(self.reading.drain().map(|(_, row)| row));
+        rows.for_each(|row| row.end(&self.bars));
+        self.overall.finish_and_clear();
+        self.bars.remove(&self.overall);
+    }
+
+    /// Takes the bars away for good.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+        self.clear();
+    }
+
+    /// Begins the bar of a run whose price is known.
+    pub(super) fn begin(&mut self, price: Price, paces: Paces) {
+        self.price = Some(price);
+        self.paces = paces;
+        if price.recordings == 0 {
+            return;
+        }
+        self.overall = self
+            .bars
+            .insert(0, ProgressBar::new(price.duration.micros()));
+        self.overall
+            .set_style(style("[{bar:16}] {wide_msg}").progress_chars("=> "));
+        self.overall.enable_steady_tick(TICK);
+        self.draw();
+    }
+
+    /// One more recording was found.
+    pub(super) fn found(&mut self) {
+        self.found += 1;
+        self.overall
+            .set_message(format!("looking for recordings: {} found", self.found));
+    }
+
+    /// So much of a file was read, to know what it is; all of it ends its line.
+    pub(super) fn read(&mut self, path: &Path, read: u64, size: u64) {
+        if read >= size {
+            if let Some(row) = self.reading.remove(path) {
+                row.end(&self.bars);
+            }
+            return;
+        }
+        let phase = Phase::Hash { read, size };
+        if let Some(row) = self.reading.get_mut(path) {
+            row.now(phase);
+        } else if self.has_room() {
+            let row = Row::read(path, &self.bars, phase);
+            self.reading.insert(path.to_owned(), row);
+        }
+    }
+
+    /// Draws where a job is now.
+    pub(super) fn job(&mut self, job: &Job) {
+        if self.is_over {
+            return;
+        }
+        match &job.stage {
+            Stage::Submitting => self.start(job),
+            Stage::Committing | Stage::Awaiting { overdue: None, .. } => self.wait(job.id),
+            Stage::Received { trouble: None, .. } => {}
+            Stage::Done { .. } => {
+                // What a recording in pieces costs is the sum of theirs.
+                let was_cut = job.route.as_ref().is_some_and(Chosen::cuts);
+                self.end_job(job);
+                if !was_cut {
+                    self.spent += job.cost.as_ref().map_or(Decimal::ZERO, |cost| cost.value);
+                }
+            }
+            Stage::Failed { .. } | Stage::Cancelled => self.end_job(job),
+            Stage::Queued { .. } if self.price.is_none() => self.found(),
+            // Its pieces have lines of their own.
+            Stage::Split { .. } => {
+                self.in_pieces.entry(job.id).or_default();
+                self.drop_row(job.id);
+            }
+            Stage::Queued { .. }
+            | Stage::Waiting { .. }
+            | Stage::Awaiting {
+                overdue: Some(_), ..
+            }
+            | Stage::Received {
+                trouble: Some(_), ..
+            }
+            | Stage::InDoubt { .. } => self.drop_row(job.id),
+        }
+        self.draw();
+    }
+
+    /// Bytes of a recording have left.
+    pub(super) fn sent(&mut self, id: JobId, bytes: u64) {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        let (sent, size) = match row.phase() {
+            Phase::Upload { sent, size } => (sent + bytes, size),
+            // What comes of encoding is smaller by an amount that nobody knows yet.
+            Phase::Encode { .. } => (bytes, 0),
+            Phase::Hash { .. } | Phase::Wait { .. } | Phase::Recognise { .. } => return,
+        };
+        row.now(Phase::Upload { sent, size });
+        if size > 0 && sent >= size {
+            self.wait(id);
+        }
+    }
+
+    /// So much of a recording has been encoded again, in seconds of audio.
+    pub(super) fn encoded(&mut self, id: JobId, seconds: f64) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.now(Phase::Encode { seconds });
+        }
+    }
+
+    /// So many of `size` bytes are in the bucket.
+    pub(super) fn uploaded(&mut self, id: JobId, sent: u64, size: u64) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.now(Phase::Upload { sent, size });
+        }
+    }
+
+    /// The recogniser has come so far, in seconds of audio.
+    pub(super) fn heard(&mut self, id: JobId, seconds: f64) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.now(Phase::Recognise { seconds });
+            self.draw();
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.is_over && self.rows.len() + self.reading.len() < MOST_ROWS
+    }
+
+    fn start(&mut self, job: &Job) {
+        if self.has_room() && !self.rows.contains_key(&job.id) {
+            let row = Row::of(job, &self.bars);
+            self.rows.insert(job.id, row);
+        }
+    }
+
+    fn wait(&mut self, id: JobId) {
+        let Some(row) = self.rows.get(&id) else {
+            return;
+        };
+        let usual = self.usual(row);
+        if let Some(row) = self.rows.get_mut(&id)
+            && row.waits().is_none()
+        {
+            row.now(Phase::Wait { usual });
+        }
+    }
+
+    /// What is usual is known better by now.
+    fn renew_usual(&mut self) {
+        let waiting = self.rows.iter().filter(|(_, row)| row.waits().is_some());
+        let usual: Vec<_> = waiting.map(|(id, row)| (*id, self.usual(row))).collect();
+        for (id, usual) in usual {
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.now(Phase::Wait { usual });
+            }
+        }
+    }
+
+    /// How long the service takes for a recording: by what this run has seen, else by earlier ones.
+    fn usual(&self, row: &Row) -> Outlook {
+        let (waited, audio) = self.waited;
+        let seen = (audio > 0.0).then(|| waited / audio);
+        outlook(Work {
+            recordings: 1,
+            audio: row.audio(),
+            jobs: 1,
+            is_paid: true,
+            measured: seen.or_else(|| self.paces.get(row.model()).copied()),
+        })
+    }
+
+    fn end_job(&mut self, job: &Job) {
+        let micros = job.duration.map_or(0, AudioDuration::micros);
+        if let Some(piece) = job.piece {
+            *self.in_pieces.entry(piece.parent).or_default() += micros;
+            self.done += micros;
+        } else {
+            let counted = self.in_pieces.remove(&job.id).unwrap_or(0);
+            self.done += micros.saturating_sub(counted);
+        }
+        if let Some(row) = self.rows.get(&job.id)
+            && let Some(waited) = row.waits()
+        {
+            self.waited.0 += waited.as_secs_f64();
+            self.waited.1 += row.audio().seconds();
+        }
+        self.drop_row(job.id);
+        self.renew_usual();
+    }
+
+    fn drop_row(&mut self, id: JobId) {
+        if let Some(row) = self.rows.remove(&id) {
+            row.end(&self.bars);
+        }
+    }
+
+    fn draw(&self) {
+        let Some(price) = self.price else { return };
+        let position = self.position(price);
+        self.overall.set_position(position);
+        self.overall.set_message(self.text(price, position));
+    }
+
+    /// Microseconds of audio that are done.
+    fn position(&self, price: Price) -> u64 {
+        let heard: f64 = self.rows.values().map(Row::heard).sum();
+        let heard = Duration::try_from_secs_f64(heard).unwrap_or_default();
+        let heard = u64::try_from(heard.as_micros()).unwrap_or(0);
+        self.done.saturating_add(heard).min(price.duration.micros())
+    }
+
+    /// What the overall bar says: minutes of audio, money, time.
+    fn text(&self, price: Price, position: u64) -> String {
+        let total = price.duration.micros();
+        let done = AudioDuration::from_micros(position);
+        let mut text = format!("{done} of {} of audio", price.duration);
+        if !price.is_free() {
+            let estimate = price
+                .cost
+                .map_or("?".to_owned(), |cost| Amount::usd(cost).to_string());
+            text.push_str(&format!(", {} of {estimate}", Amount::usd(self.spent)));
+        }
+        if position > 0 && position < total {
+            text.push_str(&format!(", {} left", words(self.left(position, total))));
+        }
+        text
+    }
+
+    fn left(&self, position: u64, total: u64) -> Duration {
+        let (position, total) = (
+            AudioDuration::from_micros(position).seconds(),
+            AudioDuration::from_micros(total).seconds(),
+        );
+        let left = self.overall.elapsed().as_secs_f64() * (total - position) / position;
+        Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)
+    }
+}
+
+/// A style by its template, which is one of ours; a wrong one would only look plain.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::audio::{AudioFormat, SPEECH_RATE};
+    use crate::domain::cut::Stretch;
+    use crate::domain::job::{ContentHash, Provider, Publication, ReplyId, Settings};
+    use crate::domain::pieces::PieceOf;
+    use crate::domain::route::{Cut, Route};
+
+    /// A recording of so many seconds; a piece of another job, if one is named.
+    fn job(id: i64, seconds: u64, parent: Option<i64>, stage: Stage) -> Job {
+        let end = seconds * u64::from(SPEECH_RATE);
+        Job {
+            id: JobId(id),
+            source: PathBuf::from("/srv/long.wav"),
+            root: PathBuf::from("/srv"),
+            base: PathBuf::from("/srv/long"),
+            hash: ContentHash([0; 32]),
+            size: 1000,
+            duration: Some(AudioDuration::from_micros(seconds * 1_000_000)),
+            format: AudioFormat::Wav,
+            settings: Settings {
+                provider: Provider::NanoGpt,
+                model: "Whisper-Large-V3".to_owned(),
+                language: "auto".to_owned(),
+                diarize: false,
+                tag_audio_events: false,
+            },
+            publication: Publication::default(),
+            route: None,
+            piece: parent.map(|parent| PieceOf {
+                parent: JobId(parent),
+                number: 1,
+                stretch: Stretch { start: 0, end },
+            }),
+            stage,
+            attempts: 0,
+            failures: 0,
+            doubts: 0,
+            forced: false,
+            run_id: None,
+            request_id: None,
+            cost: Some(Amount::usd(Decimal::new(1, 2))),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// The recording of a minute that was cut.
+    fn whole(stage: Stage) -> Job {
+        let cut = Cut {
+            piece_us: 30_000_000,
+            most_bytes: 1000,
+        };
+        let route = Chosen {
+            route: Route::Pieces(cut),
+            why: String::new(),
+        };
+        Job {
+            route: Some(route),
+            ..job(1, 60, None, stage)
+        }
+    }
+
+    fn done() -> Stage {
+        Stage::Done { reply: ReplyId(1) }
+    }
+
+    fn live(recordings: usize, seconds: u64) -> (Live, Price) {
+        let price = Price {
+            recordings,
+            duration: AudioDuration::from_micros(seconds * 1_000_000),
+            cost: Some(Decimal::new(5, 2)),
+        };
+        let mut live = Live::on(ProgressDrawTarget::hidden());
+        live.begin(price, Paces::from([("Whisper-Large-V3".to_owned(), 0.1)]));
+        (live, price)
+    }
+
+    fn says(live: &Live, price: Price) -> String {
+        let text = live.text(price, live.position(price));
+        // How long is left depends on the clock.
+        let end = text.find(" left").and_then(|_| text.rfind(", "));
+        text[..end.unwrap_or(text.len())].to_owned()
+    }
+
+    #[test]
+    fn the_minutes_and_the_money_of_pieces_count_once() {
+        let (mut live, price) = live(2, 90);
+        live.job(&whole(Stage::Submitting));
+        live.job(&whole(Stage::Split { pieces: 2 }));
+        assert_eq!(says(&live, price), "0.0 s of 1:30 of audio, $0 of $0.05");
+        for piece in [2, 3] {
+            live.job(&job(piece, 30, Some(1), Stage::Submitting));
+            live.job(&job(piece, 30, Some(1), done()));
+        }
+        assert_eq!(says(&live, price), "1:00 of 1:30 of audio, $0.02 of $0.05");
+        live.job(&whole(done()));
+        assert_eq!(says(&live, price), "1:00 of 1:30 of audio, $0.02 of $0.05");
+        live.job(&job(4, 30, None, done()));
+        assert_eq!(says(&live, price), "1:30 of 1:30 of audio, $0.03 of $0.05");
+    }
+
+    #[test]
+    fn what_earlier_runs_took_is_usual_until_this_one_has_seen_some() {
+        let (mut live, _) = live(1, 60);
+        live.job(&job(1, 60, None, Stage::Submitting));
+        live.sent(JobId(1), 1000);
+        let usual = Outlook {
+            time: Duration::from_secs(6),
+            is_measured: true,
+        };
+        assert_eq!(live.rows[&JobId(1)].phase(), Phase::Wait { usual });
+        live.paces.clear();
+        live.job(&job(2, 60, None, Stage::Submitting));
+        live.job(&job(2, 60, None, Stage::Committing));
+        let Phase::Wait { usual } = live.rows[&JobId(2)].phase() else {
+            panic!("it is not waited for");
+        };
+        assert!(!usual.is_measured);
+    }
+
+    #[test]
+    fn a_file_that_is_read_has_a_line_until_it_is_known() {
+        let (mut live, _) = live(1, 60);
+        let path = Path::new("/srv/long.wav");
+        live.read(path, 10, 30);
+        live.read(path, 20, 30);
+        let phase = Phase::Hash { read: 20, size: 30 };
+        assert_eq!(live.reading[path].phase(), phase);
+        live.read(path, 30, 30);
+        assert!(live.reading.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_drawn_after_the_end() {
+        let (mut live, _) = live(1, 60);
+        live.job(&job(1, 60, None, Stage::Submitting));
+        live.end();
+        live.job(&job(2, 60, None, Stage::Submitting));
+        live.read(Path::new("/srv/long.wav"), 10, 30);
+        assert!(live.rows.is_empty() && live.reading.is_empty());
+    }
+}
