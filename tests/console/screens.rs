@@ -160,7 +160,6 @@ fn orders_say_what_they_did_or_why_they_did_not() {
     looks_as_before(&stage, "retry", 0, &["retry", &failed]);
     looks_as_before(&stage, "reload", 0, &["reload"]);
     looks_as_before(&stage, "render", 0, &["render"]);
-    looks_as_before(&stage, "db-check", 0, &["db", "check"]);
     let short = stage.at("Interviews/short.wav");
     looks_as_before(
         &stage,
