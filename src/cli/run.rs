@@ -96,6 +96,16 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let work = batch::attended(&pipeline, work);
     let worked = under_signals(signals, &stop, asked, work).await;
     teller.end();
+    ended(session, &pipeline, &teller, worked).await
+}
+
+/// Says how the work ended; gives the exit code.
+async fn ended(
+    session: &Session,
+    pipeline: &Pipeline,
+    teller: &Teller,
+    worked: Worked<Result<Option<RunEnd>, Failure>>,
+) -> Result<u8, Failure> {
     match worked {
         Worked::Done(end) => {
             let Some(end) = end? else {
@@ -106,7 +116,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
                 .queue
                 .read(|reader| reader.scoped_jobs(None))
                 .await?;
-            finish(session, &jobs, &teller, &end)
+            finish(session, &jobs, teller, &end)
         }
         Worked::Stopped(end, code) => {
             if end?.is_some() {
