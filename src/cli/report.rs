@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::consent::Price;
 use super::live::{Live, Paces};
 use super::output::{Output, clean, shown};
-use super::text::{Page, Tone};
+use super::text::{LEAST, Page, Tone};
 use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
@@ -298,15 +298,26 @@ fn line(page: Page, job: &Job, outputs: &[Written]) -> Option<String> {
         | Stage::Received {
             trouble: Some(_), ..
         } => Some(because("waiting")),
-        Stage::Done { .. } => Some(named("done", &(length(job) + &gains(job, outputs)))),
+        Stage::Done { .. } => {
+            let whole = length(job) + &gains(job, outputs, false);
+            let least = WORD + LEAST + whole.width();
+            let fits = page.width().is_none_or(|columns| least <= columns);
+            let rest = if fits {
+                whole
+            } else {
+                length(job) + &gains(job, outputs, true)
+            };
+            Some(named("done", &rest))
+        }
         Stage::Failed { .. } => Some(because("failed")),
         Stage::InDoubt { .. } => Some(because("in doubt")),
         Stage::Cancelled => Some(named("cancelled", "")),
     }
 }
 
-/// What was paid, and the files that were written for it.
-fn gains(job: &Job, outputs: &[Written]) -> String {
+/// What was paid, and the files that were written for it: their names, or in short what they have beyond that
+/// of the recording.
+fn gains(job: &Job, outputs: &[Written], in_short: bool) -> String {
     let cost = job
         .cost
         .as_ref()
@@ -315,12 +326,22 @@ fn gains(job: &Job, outputs: &[Written]) -> String {
     let names: Vec<String> = outputs
         .iter()
         .filter_map(|output| name(&output.path))
+        .map(|name| match beyond(&name, job) {
+            Some(suffix) if in_short => suffix,
+            Some(_) | None => name,
+        })
         .collect();
     // A piece has none.
     if names.is_empty() {
         return cost;
     }
     format!("{cost} -> {}", names.join(" "))
+}
+
+/// What a file's name has beyond that of its recording.
+fn beyond(name: &str, job: &Job) -> Option<String> {
+    let stem = shown(Path::new(job.source.file_stem()?));
+    name.strip_prefix(&stem).map(ToOwned::to_owned)
 }
 
 /// Its length, and which piece of its recording it is.

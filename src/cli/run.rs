@@ -19,6 +19,7 @@ use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, Provider, Stage, State};
+use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
@@ -434,10 +435,16 @@ impl Summary<'_> {
         }
         session.output.say(&self.line())?;
         match &end.ended {
-            Ended::Paused(pause) => session.output.say(&format!(
-                "stopped: {}; the work is kept, and the same command goes on with it",
-                clean(&pause.text)
-            )),
+            Ended::Paused(pause) => {
+                session.output.say(&format!(
+                    "stopped: {}; the work is kept, and the same command goes on with it",
+                    clean(&pause.text)
+                ))?;
+                match mend(pause.reason.as_str(), None, "") {
+                    Some(way) => session.output.say(&view::fix(session.output, &way)),
+                    None => Ok(()),
+                }
+            }
             Ended::Finished | Ended::Stopped if self.failed > 0 => session.output.say(
                 "see `stenod list --state failed` and `stenod show ID`; `stenod retry --failed` tries again",
             ),

@@ -14,7 +14,7 @@ use crate::domain::mend::Mend;
 /// Stands for what was left out.
 const GAP: char = '…';
 /// However narrow the terminal is, a path is given so many columns.
-const LEAST: usize = 16;
+pub(super) const LEAST: usize = 16;
 
 /// What text is written on: how long its lines are, and whether they may have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,11 @@ impl Page {
             columns: None,
             colour: false,
         }
+    }
+
+    /// The columns of its lines, if they have an end.
+    pub(super) fn width(self) -> Option<usize> {
+        self.columns
     }
 
     /// The same with lines as long as they like.

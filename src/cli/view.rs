@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{clean, quoted};
+use super::output::{Output as Talk, clean, quoted};
 use super::text::{Page, Tone};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, Reason, Stage};
@@ -81,6 +81,12 @@ pub(super) fn way_out(job: &Job) -> Option<Mend> {
 /// A path in JSON: as it is, odd bytes shown lossily.
 pub(super) fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The way out of what stopped a run, as talk.
+pub(super) fn fix(output: Talk, way: &Mend) -> String {
+    let page = output.page_for_talk();
+    page.command("  fix: ", &way.command, way.note)
 }
 
 /// When something happens next, if that is known.

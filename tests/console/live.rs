@@ -97,13 +97,28 @@ fn a_run_shows_how_far_it_is_and_leaves_only_what_happened() {
 }
 
 #[test]
+fn long_names_on_a_terminal_keep_each_recording_on_one_line() {
+    let stage = still();
+    let name = "A talk about lines that are longer than anybody's screen";
+    stage.put(format!("{name}.wav"), &wav(1, 30.0));
+    stage.set("transcribe.formats", vec!["txt", "srt", "json"]);
+    let Ended { code, screen, .. } = stage.on_terminal(["run"]).end();
+    assert_eq!(code, Some(0), "{screen}");
+    is_as_before("run-long-name.terminal", &screen);
+}
+
+#[test]
 fn the_first_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on() {
     let (stage, gate) = held();
     stage.put("third.wav", &wav(3, 3.0));
     stage.set("service.jobs", 1);
     let mut terminal = half_way(&stage);
     terminal.press(CTRL_C);
-    let screen = terminal.until("that it stops", |screen| screen.contains("stopping:"));
+    // The bars come back below what is said.
+    let screen = terminal.until("that it stops", |screen| {
+        let said = screen.split_once("stopping:");
+        said.is_some_and(|(_, after)| after.contains("waiting for the service"))
+    });
     is_as_before("run-stopping.terminal", &settled(&screen));
     gate.open();
     let Ended { code, screen, .. } = terminal.end();
@@ -171,6 +186,40 @@ fn plain_progress_on_a_terminal_has_lines_and_no_bars() {
         ended.written
     );
     is_as_before("run-plain.terminal", &ended.screen);
+    stage.put("second.wav", &wav(2, 30.0));
+    let piped = stage.stenod(["run"]).success();
+    assert_eq!(piped.stdout, "");
+    is_as_before("run.pipe", &stage.replaced().in_text(&piped.stderr));
+}
+
+/// Log lines without their times, the longest of which have no known length.
+fn without_times(log: &str) -> String {
+    let lines = log.lines().map(|line| match line.split_once("Z ") {
+        Some((_, rest)) if line.starts_with("20") => rest.trim_start(),
+        Some(_) | None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn a_daemon_logs_what_happens_until_it_is_stopped() {
+    let stage = still();
+    stage.put("first.wav", &wav(1, 30.0));
+    let mut watching = stage.call(["watch"]).start();
+    watching.until("the transcript", || stage.at("first.json").exists());
+    stage.service.wait("the reply", |log| {
+        log.submits().all(|submit| submit.is_over())
+    });
+    watching.until("its line", || watching_says(&stage, 1));
+    watching.terminate();
+    let log = watching.outcome().code(143).stderr;
+    let log = without_times(&stage.replaced().in_text(&log));
+    is_as_before("watch.pipe", &log);
+}
+
+/// Whether so many jobs are done.
+fn watching_says(stage: &Stage, done: u64) -> bool {
+    stage.json(&["status"])["jobs"]["done"] == done
 }
 
 #[test]

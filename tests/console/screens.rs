@@ -169,6 +169,47 @@ fn orders_say_what_they_did_or_why_they_did_not() {
     );
 }
 
+/// What `doctor` says, without what differs between machines: their disks and limits.
+fn on_any_machine(text: &str) -> String {
+    let mut keep = true;
+    let lines = text.lines().filter(|line| {
+        if !line.starts_with(' ') {
+            let check = line.split_whitespace().nth(1);
+            keep = !matches!(check, Some("disk" | "watch"));
+        }
+        keep
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn what_is_set_up_is_told() {
+    let stage = archive();
+    looks_as_before(&stage, "config-show", 0, &["config", "show"]);
+    looks_as_before(&stage, "config-path", 0, &["config", "path"]);
+    let first = |call: Call| call.without("STENOD_CONFIG").without("NANOGPT_API_KEY");
+    let init = ["init", "--provider", "local", "--yes"];
+    let told = first(stage.call(init)).output().success().stdout;
+    is_as_before("init.pipe", &stage.replaced().in_text(&told));
+    let doctor = printed(&stage, || stage.call(["doctor"]));
+    assert_eq!(doctor.code, Some(0), "{}", doctor.pipe);
+    is_as_before("doctor.terminal", &on_any_machine(&doctor.terminal));
+    is_as_before("doctor.pipe", &on_any_machine(&doctor.pipe));
+    stage
+        .service
+        .behave(|behaviour| behaviour.key = Some("another".into()));
+    let doctor = printed(&stage, || stage.call(["doctor"]));
+    assert_eq!(doctor.code, Some(1), "{}", doctor.pipe);
+    is_as_before("doctor-problem.terminal", &on_any_machine(&doctor.terminal));
+    let stage = still();
+    stage.put("only.wav", &wav(1, 3.0));
+    stage
+        .service
+        .behave(|behaviour| behaviour.key = Some("another".into()));
+    let run = ["run", "--progress", "plain"];
+    looks_as_before(&stage, "run-key-refused", 4, &run);
+}
+
 #[test]
 fn what_goes_wrong_is_said_once_and_with_its_mend() {
     let stage = archive();
