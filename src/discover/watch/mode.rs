@@ -51,7 +51,7 @@ impl fmt::Display for ModeReason {
             Self::NoEvents { error } => write!(f, "the kernel gives no events: {error}"),
             Self::SingleFile => f.write_str("a single file"),
             Self::SameAs(path) => write!(f, "the same folder as {}", path.display()),
-            Self::Absent => f.write_str("not there"),
+            Self::Absent => f.write_str("looked for twice a minute"),
         }
     }
 }

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::place::Below;
 use super::{Event, Pipeline, PipelineError, Place};
 use crate::discover::{Hint, Hints, RootMode, Scope};
@@ -81,6 +83,8 @@ pub struct Intake {
     below: Below,
     /// The hints of the watcher, while somebody watches.
     hints: Option<Hints>,
+    /// When files were looked at again in the middle of a large scan.
+    looked_between: Instant,
     /// Hints that came in the middle of a large scan.
     put_off: VecDeque<Hint>,
     /// Roots that could not be scanned, and why.
@@ -100,6 +104,7 @@ impl Intake {
             paused: paused::Paused::default(),
             below: Below::default(),
             hints: None,
+            looked_between: Instant::now(),
             put_off: VecDeque::new(),
             troubles: HashMap::new(),
         }

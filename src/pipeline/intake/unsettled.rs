@@ -16,7 +16,7 @@ use crate::pipeline::{self, PipelineError, Place};
 use crate::supervise::blocking;
 
 /// Files that are looked at again in one go.
-const LOOKS_AT_ONCE: usize = 1024;
+const LOOKS_AT_ONCE: usize = 256;
 
 impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
@@ -29,7 +29,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Looks again at the files for which it is time; what is complete by now is taken in.
+    /// Looks again at a portion of the files for which it is time; what is complete by now is taken in.
     pub(super) async fn look_at_due(&mut self) -> Result<(), PipelineError> {
         let due = self.book().due(self.pipeline.now(), LOOKS_AT_ONCE);
         if due.is_empty() {

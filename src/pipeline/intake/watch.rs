@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use super::Intake;
 use super::reasons::mode_name;
@@ -14,6 +16,9 @@ use crate::pipeline::PipelineError;
 const MOST_PUT_OFF: usize = 1024;
 /// The most small scans between two portions of a large one.
 const MOST_BETWEEN: usize = 64;
+/// How often files are looked at again during a large scan: reading them takes longer than finding others,
+/// and what is there should be known first.
+const LOOK_BETWEEN_EVERY: Duration = Duration::from_secs(1);
 
 impl Intake {
     /// Follows the hints of a watcher until the pipeline is stopped.
@@ -104,8 +109,9 @@ impl Intake {
                 self.put_off(hint);
             }
         }
-        if ended.is_ok() {
+        if ended.is_ok() && self.looked_between.elapsed() >= LOOK_BETWEEN_EVERY {
             ended = Box::pin(self.look_at_due()).await;
+            self.looked_between = Instant::now();
         }
         self.hints = Some(hints);
         ended
