@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use stenod_support::audio::wav;
@@ -126,6 +127,25 @@ fn what_an_ignore_file_names_is_left_alone_until_it_is_named_no_more() {
     assert!(!stage.at("later/no.json").exists());
     assert_eq!(charges(&stage), 4);
     stage.check();
+}
+
+#[test]
+fn what_is_known_by_size_time_and_inode_is_not_read_again() {
+    let stage = stage();
+    let recording = wav(1, 0.3);
+    let known = stage.put("known.wav", &recording);
+    let passed_over = stage.put("passed-over.wav", &vec![b'x'; recording.len()]);
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), 1);
+    // Whoever reads them finds two new recordings.
+    for (seed, path) in (2..).zip([known, passed_over]) {
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = fs::File::options().write(true).open(&path).unwrap();
+        file.write_all(&wav(seed, 0.3)).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+    stage.stenod(["run"]).no_panic();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
 }
 
 #[test]
