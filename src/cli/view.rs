@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::output::{Output as Talk, clean, quoted};
-use super::text::{Page, Tone};
+use super::text::{LEAST, Page, Tone};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, Reason, Stage};
 use crate::domain::mend::{Mend, mend};
@@ -107,9 +107,17 @@ pub(super) fn line(job: &Job, page: Page) -> String {
         .unwrap_or_default();
     let state = job.stage.state();
     let start = format!("{:>6}  {state:<9}  {duration:>8}  {cost:>9}  ", job.id);
-    let path = page.path(&job.source, start.len());
-    let start = page.painted(&start, state.as_str(), Tone::of(state));
-    let mut line = format!("{start}{path}");
+    let painted = |start: &str| page.painted(start, state.as_str(), Tone::of(state));
+    let is_narrow = page
+        .width()
+        .is_some_and(|columns| columns < start.len() + LEAST);
+    let mut line = if is_narrow {
+        let path = page.path(&job.source, BELOW.len());
+        format!("{}\n{BELOW}{path}", painted(start.trim_end()))
+    } else {
+        let path = page.path(&job.source, start.len());
+        format!("{}{path}", painted(&start))
+    };
     if let Some(reason) = job.stage.reason() {
         let text = format!("{}: {}", reason.code, clean(&reason.text));
         line.push('\n');

@@ -8,7 +8,7 @@ use stenod_support::stage::Stage;
 
 use super::stage;
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 23] = [
     &["run"],
     &["watch"],
     &["plan"],
@@ -18,6 +18,11 @@ const COMMANDS: [&[&str]; 18] = [
     &["explain"],
     &["retry"],
     &["cancel"],
+    &["render"],
+    &["speakers"],
+    &["pause"],
+    &["resume"],
+    &["reload"],
     &["usage"],
     &["doctor"],
     &["init"],

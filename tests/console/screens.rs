@@ -4,7 +4,9 @@
 //! (standard output, then standard error after a line `-- stderr`). `STENOD_BLESS=1 cargo test --test
 //! console screens` writes them anew, to be read before committing.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use stenod_support::audio::{cut_wav, wav};
@@ -266,4 +268,55 @@ fn what_is_made_to_be_read_at_a_glance_fits_the_width() {
     }
     let status = stage.on_terminal(["status"]).end().screen;
     assert!(status.lines().count() < usize::from(LINES), "{status}");
+}
+
+#[test]
+fn narrow_terminals_lose_nothing_but_width() {
+    let stage = worked_on();
+    for (name, arguments) in [
+        ("list-narrow", &["list"][..]),
+        ("status-narrow", &["status"]),
+        ("plan-narrow", &["plan", "--progress", "never"]),
+    ] {
+        let call = stage.call(arguments);
+        let ended = Terminal::of_size(&call, (HIGH, 40), stage.replaced()).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        is_as_before(&format!("{name}.terminal"), &ended.screen);
+    }
+    // Nobody can read much there, and nothing breaks.
+    let stage = still();
+    stage.put("a.wav", &wav(1, 3.0));
+    for size in [(4, 12), (1, 1), (3, 400)] {
+        let call = stage.call(["run", "--force"]);
+        let ended = Terminal::of_size(&call, size, stage.replaced()).end();
+        assert!(ended.code.is_some_and(|code| code < 4), "{}", ended.written);
+    }
+}
+
+#[test]
+fn a_name_of_odd_bytes_is_shown_lossily_everywhere_and_breaks_nothing() {
+    let stage = still();
+    let odd = OsStr::from_bytes(b"odd \xff\x1b[31m\nname.wav");
+    let path = stage.put(Path::new(odd), &wav(1, 3.0));
+    stage.stenod(["run"]).success();
+    let shown = "odd \u{fffd}\\u{1b}[31m\\nname";
+    for arguments in [
+        &["list"][..],
+        &["plan", "--progress", "never"],
+        &["show", "1"],
+    ] {
+        let ended = Terminal::start(&stage.call(arguments), LINES, stage.replaced()).end();
+        let text = without_colours(&ended.written).replace("\r\n", "");
+        assert!(text.contains(shown), "{arguments:?}\n{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    let explained = stage.stenod([OsStr::new("explain"), path.as_os_str()]);
+    explained.success().says(shown);
+    let list = stage.json(&["list"]);
+    let source = list[0]["source"].as_str().unwrap();
+    assert!(
+        source.ends_with("odd \u{fffd}\u{1b}[31m\nname.wav"),
+        "{source:?}"
+    );
+    assert!(path.with_extension("txt").exists());
 }

@@ -135,9 +135,9 @@ pub(super) fn watches(folders: usize, limit: Option<WatchLimit>) -> Check {
         .next_power_of_two();
     let mend =
         format!("sudo sysctl {setting}={wanted}   # and the same in /etc/sysctl.d/stenod.conf");
-    let text = format!("{folders} folders to watch, and {limit} watches allowed");
+    let text = format!("folders to watch: {folders}; watches allowed: {limit}");
     if folders > limit {
-        Check::problem("watch", format!("{text}: the rest is polled"), mend)
+        Check::problem("watch", format!("{text}; the rest is polled"), mend)
     } else if folders.saturating_mul(WATCH_SHARE) > limit {
         Check::note("watch", text, mend)
     } else {

@@ -101,6 +101,7 @@ pub struct Terminal {
     pid: Pid,
     pty: Arc<Pty>,
     lines: u16,
+    columns: u16,
     replaced: Replaced,
     patience: Duration,
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -112,8 +113,13 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a call on a terminal of [`COLUMNS`] columns and so many lines.
     pub fn start(call: &Call, lines: u16, replaced: Replaced) -> Self {
+        Self::of_size(call, (lines, COLUMNS), replaced)
+    }
+
+    /// Starts a call on a terminal of so many lines and columns.
+    pub fn of_size(call: &Call, (lines, columns): (u16, u16), replaced: Replaced) -> Self {
         let (pty, other_side) = open().expect("a pseudo-terminal");
-        pty.resize(Size::new(lines, COLUMNS)).expect("a size");
+        pty.resize(Size::new(lines, columns)).expect("a size");
         let command = Command::from(call.command()).env("TERM", "xterm-256color");
         let mut child = command
             .spawn(other_side)
@@ -140,6 +146,7 @@ impl Terminal {
             pid,
             pty,
             lines,
+            columns,
             replaced,
             patience: call.patience,
             bytes,
@@ -165,10 +172,10 @@ impl Terminal {
     /// The screen as it is now, without empty lines at its end.
     pub fn screen(&self) -> String {
         let size = |length| NonZeroU16::new(length).expect("a size");
-        let mut parser = Parser::new(size(self.lines), size(COLUMNS), 0);
+        let mut parser = Parser::new(size(self.lines), size(self.columns), 0);
         parser.process(self.written().as_bytes());
         let screen = parser.screen();
-        let lines = screen.rows(0, COLUMNS);
+        let lines = screen.rows(0, self.columns);
         let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
         lines.join("\n").trim_end().to_owned() + "\n"
     }
