@@ -488,6 +488,7 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
         no_colour,
     );
     let environment = Environment::of_process();
+    let output = output.in_ascii(!shows_utf8(&environment));
     telemetry::start(
         Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json),
         if global.json && is_followed {
@@ -514,6 +515,19 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
         Err(failure) if failure.is_closed_pipe() => Ok(exit::DONE),
         other => other,
     }
+}
+
+/// Whether text may have more than ASCII, by the locale.
+fn shows_utf8(environment: &Environment) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
+    let mut set = set.filter_map(|variable| environment.get(variable));
+    let locale = set.find(|value| !value.is_empty());
+    locale
+        .and_then(std::ffi::OsStr::to_str)
+        .is_some_and(|locale| {
+            let locale = locale.to_ascii_lowercase();
+            locale.ends_with("utf-8") || locale.ends_with("utf8")
+        })
 }
 
 async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure> {

@@ -19,6 +19,8 @@ pub(super) struct Output {
     /// On standard output.
     data_colour: bool,
     progress: bool,
+    /// Whether terminals may show nothing but ASCII.
+    ascii: bool,
 }
 
 impl Output {
@@ -34,6 +36,7 @@ impl Output {
         Self {
             json,
             quiet,
+            ascii: false,
             colour: coloured(on_terminal),
             data_colour: coloured(io::stdout().is_terminal()),
             progress: !quiet
@@ -51,6 +54,16 @@ impl Output {
         self.json
     }
 
+    /// The same for terminals that may show nothing but ASCII.
+    pub(super) fn in_ascii(self, ascii: bool) -> Self {
+        Self { ascii, ..self }
+    }
+
+    /// Whether terminals may show nothing but ASCII.
+    pub(super) fn ascii(&self) -> bool {
+        self.ascii
+    }
+
     /// Whether a progress line is shown.
     pub(super) fn progress(&self) -> bool {
         self.progress
@@ -63,12 +76,16 @@ impl Output {
 
     /// What data are written on as text.
     pub(super) fn page(&self) -> Page {
-        page(io::stdout()).coloured(self.data_colour)
+        page(io::stdout())
+            .coloured(self.data_colour)
+            .in_ascii(self.ascii)
     }
 
     /// What talk is written on.
     pub(super) fn page_for_talk(&self) -> Page {
-        page(io::stderr()).coloured(self.colour)
+        page(io::stderr())
+            .coloured(self.colour)
+            .in_ascii(self.ascii)
     }
 
     /// Writes data as text, to standard output.

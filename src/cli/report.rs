@@ -56,7 +56,9 @@ impl Teller {
             output,
             state: Mutex::default(),
             begun: AtomicBool::new(false),
-            live: output.progress().then(|| Mutex::new(Live::new())),
+            live: output
+                .progress()
+                .then(|| Mutex::new(Live::new(output.ascii()))),
         }
     }
 

@@ -12,7 +12,9 @@ use crate::domain::job::State;
 use crate::domain::mend::Mend;
 
 /// Stands for what was left out.
-const GAP: char = '…';
+const GAP: &str = "…";
+/// The same where only ASCII can be shown.
+const ASCII_GAP: &str = "...";
 /// However narrow the terminal is, a path is given so many columns.
 pub(super) const LEAST: usize = 16;
 
@@ -21,6 +23,8 @@ pub(super) const LEAST: usize = 16;
 pub(super) struct Page {
     columns: Option<usize>,
     colour: bool,
+    /// Stands for what was left out.
+    gap: &'static str,
 }
 
 /// What a word means to whoever looks for it.
@@ -68,6 +72,7 @@ impl Page {
         Self {
             columns: None,
             colour: false,
+            gap: GAP,
         }
     }
 
@@ -80,6 +85,14 @@ impl Page {
     pub(super) fn endless_too(self) -> Self {
         Self {
             columns: None,
+            ..self
+        }
+    }
+
+    /// The same for terminals that may show nothing but ASCII.
+    pub(super) fn in_ascii(self, is_ascii: bool) -> Self {
+        Self {
+            gap: if is_ascii { ASCII_GAP } else { GAP },
             ..self
         }
     }
@@ -124,11 +137,11 @@ impl Page {
         let mut tail = whole.as_str();
         while let Some((_, rest)) = tail.trim_start_matches('/').split_once('/') {
             tail = rest;
-            if rest.width() + 2 <= room {
-                return format!("{GAP}/{rest}");
+            if rest.width() + self.gap.width() < room {
+                return format!("{}/{rest}", self.gap);
             }
         }
-        without_middle(tail.trim_start_matches('/'), room)
+        without_middle(tail.trim_start_matches('/'), room, self.gap)
     }
 
     /// Text after `start`, broken between words; further lines begin below its first word.
@@ -231,8 +244,8 @@ impl Sheet {
 }
 
 /// A name in so many columns: its beginning and its end, which has the extension.
-fn without_middle(name: &str, room: usize) -> String {
-    let room = room.saturating_sub(1);
+fn without_middle(name: &str, room: usize, gap: &str) -> String {
+    let room = room.saturating_sub(gap.width());
     let (mut head, mut tail) = (String::new(), Vec::new());
     let mut used = 0;
     for c in name.chars() {
@@ -251,7 +264,7 @@ fn without_middle(name: &str, room: usize) -> String {
         tail.push(c);
     }
     let tail: String = tail.iter().rev().collect();
-    format!("{head}{GAP}{tail}")
+    format!("{head}{gap}{tail}")
 }
 
 /// The columns of a text, which may have colours.
@@ -364,6 +377,17 @@ mod tests {
             "3 \x1b[32mdone\x1b[0m"
         );
         assert_eq!(page.painted("3 done", "done", Tone::Plain), "3 done");
+    }
+
+    #[test]
+    fn where_only_ascii_is_shown_nothing_else_is_added() {
+        let page = Page::columns(34).in_ascii(true);
+        let path = Path::new("/srv/recordings/Interviews/a.wav");
+        assert_eq!(page.path(path, 10), ".../Interviews/a.wav");
+        let path = Path::new("/srv/the night shift of the lighthouse.wav");
+        let text = page.path(path, 10);
+        assert_eq!(text, "the night ...hthouse.wav");
+        assert!(text.width() <= 24);
     }
 
     #[test]

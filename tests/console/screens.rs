@@ -320,3 +320,18 @@ fn a_name_of_odd_bytes_is_shown_lossily_everywhere_and_breaks_nothing() {
     );
     assert!(path.with_extension("txt").exists());
 }
+
+#[test]
+fn a_terminal_without_utf_8_is_given_ascii() {
+    let stage = still();
+    stage.put("Interviews/a long name for a short talk.wav", &wav(1, 3.0));
+    for arguments in [&["run"][..], &["list"], &["plan"]] {
+        let call = stage.call(arguments).env("LC_ALL", "C");
+        let ended = Terminal::of_size(&call, (LINES, 60), stage.replaced()).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(ended.written.is_ascii(), "{}", ended.written);
+    }
+    let list = stage.call(["list"]).env("LC_ALL", "C");
+    let list = Terminal::of_size(&list, (LINES, 60), stage.replaced()).end();
+    assert!(list.screen.contains("..."), "{}", list.screen);
+}

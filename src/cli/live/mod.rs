@@ -26,6 +26,8 @@ use screen::Screen;
 
 /// How often elapsed times are drawn anew.
 const TICK: Duration = Duration::from_millis(250);
+/// How the spinner turns where only ASCII is shown.
+const ASCII_TICKS: &str = "|/-\\ ";
 /// The most lines for recordings in flight; further ones are counted in the overall bar alone.
 const MOST_ROWS: usize = 12;
 
@@ -54,17 +56,23 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new() -> Self {
+    /// Bars on standard error, of ASCII alone where that is all it shows.
+    pub(super) fn new(is_ascii: bool) -> Self {
         let target = ProgressDrawTarget::term_like(Box::<Screen>::default());
-        Self::on(target)
+        Self::on(target, is_ascii)
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
+    fn on(target: ProgressDrawTarget, is_ascii: bool) -> Self {
         let bars = MultiProgress::with_draw_target(target);
         let around = bars.clone();
         telemetry::write_around(move |write| around.suspend(write));
         let overall = bars.add(ProgressBar::new_spinner());
-        overall.set_style(style("{spinner} {wide_msg}"));
+        let looking = style("{spinner} {wide_msg}");
+        overall.set_style(if is_ascii {
+            looking.tick_chars(ASCII_TICKS)
+        } else {
+            looking
+        });
         overall.set_message("looking for recordings");
         overall.enable_steady_tick(TICK);
         Self {
@@ -415,7 +423,7 @@ mod tests {
             duration: AudioDuration::from_micros(seconds * 1_000_000),
             cost: Some(Decimal::new(5, 2)),
         };
-        let mut live = Live::on(ProgressDrawTarget::hidden());
+        let mut live = Live::on(ProgressDrawTarget::hidden(), false);
         live.begin(price, Paces::from([("Whisper-Large-V3".to_owned(), 0.1)]));
         (live, price)
     }
