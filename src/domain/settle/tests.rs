@@ -384,6 +384,28 @@ proptest! {
     }
 
     #[test]
+    fn a_file_that_is_cut_short_waits_for_that_until_it_changes_and_no_longer(life in life()) {
+        let mut book = SettleBook::default();
+        let path = Path::new("a.mp4");
+        let mut now = at(0.0);
+        let mut last = sized(1, at(-3600.0));
+        book.cut_short(path, SETTLE, last, "cut short: no moov", now);
+        let mut has_changed = false;
+        for (pause, change) in life {
+            now = now.checked_add(Duration::from_millis(pause.into())).unwrap();
+            if let Some(size) = change {
+                last = sized(u64::from(size), now);
+                has_changed = true;
+            }
+            let seen = book.observe(path, SETTLE, last, now);
+            let is_cut_short = matches!(&seen, Settling::Wait { reason: Unsettled::CutShort { .. }, until }
+                if *until > now);
+            prop_assert_eq!(is_cut_short, !has_changed, "{:?}", seen);
+            prop_assert_eq!(book.len(), usize::from(seen != Settling::Complete));
+        }
+    }
+
+    #[test]
     fn two_samples_complete_a_file_only_when_a_settle_time_lies_between(
         size in 0_u64..3, grown in 0_u64..3, between in 0_u32..30_000, age in 0_u32..100_000,
     ) {
