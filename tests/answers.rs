@@ -636,3 +636,37 @@ fn the_first_request_after_the_answer_is_never_a_second_submit() {
     assert_eq!(submits(&stage), 12);
     stage.check();
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_is_kept_and_never_sent_again_by_itself() {
+    for body in [
+        r#"{"transcription": {"words": "hello there"}}"#,
+        r#"{"transcription": NaN}"#,
+        r#"{"odd": 1}"#,
+    ] {
+        let stage = stage();
+        stage.set("service.in_doubt", "retry-once");
+        let reply = Reply::text(200, "application/json", body);
+        stage
+            .service
+            .script(Rule::on(Endpoint::Submit).charged().answer(reply));
+        stage.stenod(["run"]).code(3);
+        let reason = state(&stage);
+        assert_eq!(
+            reason,
+            ("in_doubt".to_owned(), "reply_unreadable".into()),
+            "{body}"
+        );
+        stage.stenod(["run"]).no_panic();
+        assert_eq!(submits(&stage), 1, "{body}\n{}", stage.service.story());
+        let table = rusqlite::Connection::open(stage.state().join("stenod.db")).unwrap();
+        let kept: Vec<u8> = table
+            .query_row("SELECT body FROM replies", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, body.as_bytes());
+        drop(table);
+        stage.stenod(["retry", "--in-doubt"]).success();
+        stage.stenod(["run"]).success();
+        assert_eq!(submits(&stage), 2, "{body}");
+    }
+}

@@ -278,3 +278,37 @@ fn a_limit_on_each_file_is_crossed_by_one_recording_at_most_while_its_price_is_n
     stage.stenod(["run"]).no_panic();
     assert_eq!(charges(&stage), 1);
 }
+
+#[test]
+fn a_forced_run_pays_once_for_all_copies_of_a_recording() {
+    let stage = stage(0);
+    for name in ["a.wav", "b.wav", "c.wav"] {
+        stage.put(name, &wav(1, 1.0));
+    }
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 1);
+    let plan = stage.json(&["plan", "--force"]);
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan}");
+    stage
+        .stenod(["run", "--force"])
+        .success()
+        .says("1 to transcribe");
+    assert_eq!(charges(&stage), 2, "{}", stage.service.story());
+    for name in ["a.json", "b.json", "c.json"] {
+        assert!(stage.at(name).exists(), "{name}");
+    }
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 2);
+}
+
+#[test]
+fn a_run_names_what_it_was_charged_itself() {
+    let stage = stage(2);
+    let first = stage.stenod(["run"]).success();
+    assert!(first.stderr.contains(", for $"), "{}", first.tell());
+    stage.set("transcribe.formats", json!(["txt", "json", "srt"]));
+    let second = stage.stenod(["run"]).success();
+    assert!(stage.names().iter().any(|name| name.ends_with(".srt")));
+    assert!(!second.stderr.contains(", for $"), "{}", second.tell());
+    stage.check();
+}

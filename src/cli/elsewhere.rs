@@ -12,7 +12,7 @@ use super::consent::{self, Price};
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
 use super::report::Teller;
-use super::run::{NOTHING_SENT, Prices, RunEnd, finish, show_plan};
+use super::run::{Charged, NOTHING_SENT, Prices, RunEnd, charged_since, finish, show_plan};
 use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
 use crate::config::Config;
@@ -28,6 +28,7 @@ use crate::pipeline::{Ended, Event, Place, Reporter as _};
 use crate::queue::{PauseReason, QueueError, Reader};
 use crate::session::{self, Places};
 use crate::supervise;
+use jiff::Timestamp;
 
 /// A run for which the state is held by somebody else.
 pub(super) struct Elsewhere<'a> {
@@ -53,6 +54,7 @@ impl Elsewhere<'_> {
             return Ok(exit::DONE);
         }
         self.teller.begin(price, self.paces()?);
+        let began = self.session.clock.now();
         let mut call = match Call::place(&self.config.state_dir, &self.order()?).await {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
@@ -70,7 +72,7 @@ impl Elsewhere<'_> {
             match message {
                 Ok(Message::News(news)) => self.tell(news)?,
                 Ok(Message::Alive) => {}
-                Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken),
+                Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken, began),
                 Ok(Message::Done(_)) => return Err(unexpected()),
                 Ok(Message::Refused(refusal)) => return Err(refusal.into()),
                 Err(error) => return Err(lost(error)),
@@ -208,16 +210,21 @@ impl Elsewhere<'_> {
         Ok(())
     }
 
-    fn finish(&self, taken: Taken) -> Result<u8, Failure> {
+    fn finish(&self, taken: Taken, began: Timestamp) -> Result<u8, Failure> {
         let ended = match taken.ended {
             Over::Finished => Ended::Finished,
             Over::Stopped => return Err(lost(CallError::Gone)),
             Over::Paused(held) => as_pause(held).map_or(Ended::Finished, Ended::Paused),
         };
         let jobs = self.jobs(&taken.jobs)?;
+        let charged = match Reader::open(&self.config.state_dir)? {
+            Some(reader) => charged_since(&reader, began, taken.jobs)?,
+            None => Charged::new(),
+        };
         let end = RunEnd {
             ended,
             missing: taken.missing,
+            charged,
         };
         finish(self.session, &jobs, &self.teller, &end)
     }

@@ -180,7 +180,10 @@ impl Told {
     fn fix(self, command: impl Into<String>, note: &'static str) -> Self {
         let command = command.into();
         Self {
-            fix: Some(Mend { command, note }),
+            fix: Some(Mend {
+                command,
+                note: note.to_owned(),
+            }),
             ..self
         }
     }
@@ -377,7 +380,7 @@ impl Explanation {
             "duplicate_of": duplicate_of,
             "running": self.instance.is_some(),
             "fix": told.fix.as_ref().map(|fix| fix.command.clone()),
-            "fix_note": told.fix.as_ref().map(|fix| fix.note).filter(|note| !note.is_empty()),
+            "fix_note": told.fix.as_ref().map(|fix| fix.note.as_str()).filter(|note| !note.is_empty()),
         })
     }
 
@@ -400,7 +403,7 @@ impl Explanation {
         if let Some(fix) = &told.fix {
             // This very command tells nothing new.
             if fix.command.starts_with("stenod explain ") {
-                sheet.sentence("fix", fix.note);
+                sheet.sentence("fix", &fix.note);
             } else {
                 sheet.command("fix", fix);
             }

@@ -285,7 +285,9 @@ fn say_changed(session: &Session, what: &str, answer: Answer) -> Result<u8, Fail
 /// Why an order leaves a job as it is.
 fn why(left: &Left) -> String {
     let is = |stage: StageName| left.stage == stage.as_str();
-    if is(StageName::Committing) || is(StageName::Awaiting) || is(StageName::Received) {
+    if is(StageName::Committing) {
+        "the service has it whole, and has not answered yet".to_owned()
+    } else if is(StageName::Awaiting) || is(StageName::Received) {
         "it is accepted and paid for, and its transcript is kept".to_owned()
     } else if is(StageName::Done) {
         "it is done".to_owned()

@@ -18,13 +18,14 @@ use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Job, Provider, Stage, State};
+use crate::domain::job::{Job, JobId, Provider, Stage, State};
 use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, QueueError, Reader};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
+use jiff::Timestamp;
 
 /// Dollars a minute by model, as far as anybody knows.
 pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
@@ -33,7 +34,11 @@ pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
 pub(super) struct RunEnd {
     pub(super) ended: Ended,
     pub(super) missing: usize,
+    pub(super) charged: Charged,
 }
+
+/// What was charged, by currency.
+pub(super) type Charged = BTreeMap<String, Decimal>;
 
 /// What a first signal leads to.
 const STOPPING: &str =
@@ -175,10 +180,39 @@ async fn run(
             return Err(failure);
         }
     }
+    let began = pipeline.now();
+    let ended = batch::work(pipeline.clone()).await?;
+    let charged = move |reader: &Reader<'_>| {
+        let jobs = reader.scoped_jobs(None)?;
+        charged_since(reader, began, jobs.iter().map(|job| job.id))
+    };
     Ok(Some(RunEnd {
-        ended: batch::work(pipeline.clone()).await?,
+        ended,
         missing,
+        charged: pipeline
+            .queue
+            .read(charged)
+            .await
+            .map_err(PipelineError::from)?,
     }))
+}
+
+/// What the ledger says was charged for these jobs since `began`.
+pub(super) fn charged_since(
+    reader: &Reader<'_>,
+    began: Timestamp,
+    jobs: impl IntoIterator<Item = JobId>,
+) -> Result<Charged, QueueError> {
+    let mut sums = Charged::new();
+    for job in jobs {
+        let charges = reader.charges(job, began)?;
+        for charge in charges {
+            *sums
+                .entry(charge.currency.code().to_owned())
+                .or_insert(Decimal::ZERO) += charge.value;
+        }
+    }
+    Ok(sums)
 }
 
 /// What lies ahead of a run, by the table: each recording counts once, copies of it and those of what is
@@ -373,7 +407,7 @@ pub(super) fn finish(
         failed: count(State::Failed),
         in_doubt: count(State::InDoubt),
         waiting: count(State::Waiting) + count(State::Queued),
-        cost: cost_of(&newly_done),
+        cost: &end.charged,
         told: &told,
     };
     summary.say(session, end)?;
@@ -391,24 +425,13 @@ pub(super) fn finish(
     })
 }
 
-/// What they cost together, by currency.
-fn cost_of(jobs: &[&Job]) -> BTreeMap<String, Decimal> {
-    let mut sums = BTreeMap::new();
-    for cost in jobs.iter().filter_map(|job| job.cost.as_ref()) {
-        *sums
-            .entry(cost.currency.code().to_owned())
-            .or_insert(Decimal::ZERO) += cost.value;
-    }
-    sums
-}
-
 struct Summary<'a> {
     done: usize,
     done_before: usize,
     failed: usize,
     in_doubt: usize,
     waiting: usize,
-    cost: BTreeMap<String, Decimal>,
+    cost: &'a Charged,
     told: &'a Told,
 }
 
@@ -509,7 +532,7 @@ mod tests {
             failed: 0,
             in_doubt: 0,
             waiting: 0,
-            cost: BTreeMap::new(),
+            cost: &Charged::new(),
             told: &told,
         };
         assert_eq!(summary.line(), "nothing to do: 7 done before");
@@ -524,7 +547,7 @@ mod tests {
             failed: 1,
             in_doubt: 0,
             waiting: 0,
-            cost: BTreeMap::from([("USD".to_owned(), Decimal::new(4010, 5))]),
+            cost: &Charged::from([("USD".to_owned(), Decimal::new(4010, 5))]),
             told: &told,
         };
         assert_eq!(summary.line(), "2 done, 1 failed, for $0.0401");

@@ -230,7 +230,7 @@ impl Sheet {
     pub(super) fn command(&mut self, name: &str, way: &Mend) {
         let start = self.start(name);
         self.lines
-            .push(self.page.command(&start, &way.command, way.note));
+            .push(self.page.command(&start, &way.command, &way.note));
     }
 
     /// All of it.

@@ -125,7 +125,7 @@ pub(super) fn line(job: &Job, page: Page) -> String {
     }
     if let Some(way) = way_out(job) {
         line.push('\n');
-        line.push_str(&page.command(&format!("{BELOW}fix: "), &way.command, way.note));
+        line.push_str(&page.command(&format!("{BELOW}fix: "), &way.command, &way.note));
     }
     line
 }

@@ -10,10 +10,10 @@ pub struct Mend {
     /// A command to copy.
     pub command: String,
     /// What to do before it, or what it brings.
-    pub note: &'static str,
+    pub note: String,
 }
 
-/// Code, command (`{id}` and `{source}` stand for the job and its recording), and what to know about it.
+/// Code, command, and what to know about it; in both `{id}` and `{source}` stand for the job and its recording.
 type Row = (&'static str, &'static str, &'static str);
 
 const SERVICE: &[Row] = &[
@@ -110,12 +110,12 @@ const SERVICE: &[Row] = &[
     (
         "reply_unreadable",
         "stenod retry {id}",
-        "sends it again, which may pay twice",
+        "sends it again, which may pay twice; what came is kept in the table",
     ),
     (
         "reply_lost",
         "stenod retry {id}",
-        "sends it again, which may pay twice; the service's own list of runs tells",
+        "sends it again, which may pay twice",
     ),
     (
         "reply_damaged",
@@ -464,7 +464,7 @@ const PAUSES: &[Row] = &[
     (
         "budget",
         "stenod usage",
-        "it goes on with the next day or month; a higher [budget] lets it go on now",
+        "a higher [budget] or --max-cost lets it go on now, and so does the next day or month",
     ),
     (
         "rate_limit",
@@ -486,8 +486,9 @@ pub fn mend(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {
         .flatten()
         .find(|(name, ..)| *name == code)?;
     let id = id.map_or_else(|| source.to_owned(), |id| id.to_string());
+    let filled = |text: &str| text.replace("{id}", &id).replace("{source}", source);
     Some(Mend {
-        command: command.replace("{id}", &id).replace("{source}", source),
-        note,
+        command: filled(command),
+        note: filled(note),
     })
 }

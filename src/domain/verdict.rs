@@ -58,6 +58,9 @@ pub enum Verdict {
     Retry(Halt, Reason),
     /// Billed or not, nobody can say; the queue waits until the service is known to answer again.
     InDoubt(Halt, Reason),
+    /// Answered with something that cannot be read, and perhaps billed: it is kept, and the queue waits as
+    /// in doubt; the same would be answered again, so that it is never repeated by itself.
+    Unread(Halt, Reason),
     /// Permanent for these bytes and settings.
     Reject(Reason),
     /// Nothing can be sent for anybody until something changes.
@@ -142,12 +145,12 @@ fn accepted(phase: Phase, shape: &Shape, is_strange: bool) -> Verdict {
             | Shape::Foreign(_),
             Phase::BeforeCommit,
         ) => Verdict::Retry(halt, Reason::new("reply_unreadable", UNREADABLE)),
+        (Shape::Unreadable(words), Phase::AfterCommit) => {
+            let text = format!("{UNREADABLE}: {words}");
+            Verdict::Unread(halt, Reason::new("reply_unreadable", text))
+        }
         (
-            Shape::Running
-            | Shape::Error(_)
-            | Shape::Empty
-            | Shape::Unreadable(_)
-            | Shape::Foreign(_),
+            Shape::Running | Shape::Error(_) | Shape::Empty | Shape::Foreign(_),
             Phase::AfterCommit,
         ) => Verdict::InDoubt(halt, Reason::new("reply_unreadable", UNREADABLE)),
     }
@@ -317,7 +320,7 @@ mod tests {
             let name = match verdict {
                 Verdict::Accepted => "accepted",
                 Verdict::Retry(..) => "retry",
-                Verdict::InDoubt(..) => "in doubt",
+                Verdict::InDoubt(..) | Verdict::Unread(..) => "in doubt",
                 Verdict::Reject(_) => "reject",
                 Verdict::Halt(Halt::Key, _) => "key",
                 Verdict::Halt(Halt::Balance, _) => "balance",
@@ -360,6 +363,7 @@ mod tests {
                 Verdict::Accepted
                 | Verdict::Retry(..)
                 | Verdict::InDoubt(..)
+                | Verdict::Unread(..)
                 | Verdict::Reject(_)
                 | Verdict::Halt(..) => false,
             }

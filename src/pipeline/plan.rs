@@ -279,9 +279,12 @@ impl Planner<'_> {
         duration: Option<AudioDuration>,
         format: AudioFormat,
     ) -> Result<Fate, QueueError> {
-        if !self.terms.force
-            && let Some(fate) = self.by_twins(place, path, hash)?
-        {
+        let known = if self.terms.force {
+            self.by_planned(place, path, hash)
+        } else {
+            self.by_twins(place, path, hash)?
+        };
+        if let Some(fate) = known {
             return Ok(fate);
         }
         let provider = place.settings.provider;
@@ -331,12 +334,17 @@ impl Planner<'_> {
                 .or_insert_with(|| path.to_owned());
             return Ok(Some(Fate::Done));
         }
-        let done = twins
-            .iter()
-            .find(|twin| matches!(twin.stage, Stage::Done { .. }));
-        let planned = self.first.get(&(hash, place.settings_of(path)));
-        let of = done.map(|twin| &twin.source).or(planned);
-        Ok(of.map(|of| Fate::Duplicate { of: of.clone() }))
+        let done = twins.iter().find(|twin| is_waited_for(&twin.stage));
+        let done = done.map(|twin| Fate::Duplicate {
+            of: twin.source.clone(),
+        });
+        Ok(done.or_else(|| self.by_planned(place, path, hash)))
+    }
+
+    /// What becomes of the copy of a recording that is sent by this plan.
+    fn by_planned(&self, place: &Place, path: &Path, hash: ContentHash) -> Option<Fate> {
+        let first = self.first.get(&(hash, place.settings_of(path)))?;
+        Some(Fate::Duplicate { of: first.clone() })
     }
 
     /// Whether the transcript of a recording that has no job would be taken up.
@@ -390,6 +398,22 @@ impl Planner<'_> {
             duration,
             fate,
         });
+    }
+}
+
+/// Whether a copy takes the transcript of a job that is there, or waits for it.
+fn is_waited_for(stage: &Stage) -> bool {
+    match stage {
+        Stage::Done { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Split { .. }
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::InDoubt { .. } => true,
+        Stage::Queued { .. } | Stage::Waiting { .. } | Stage::Failed { .. } | Stage::Cancelled => {
+            false
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use crate::queue::{Pause, PauseReason, QueueError};
 
 /// How long a full disk is left alone before it is tried again.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
-/// How often a record is tried while stenod is being stopped, before it is given up.
-const LAST_TRIES: u32 = 3;
+/// How often a record is tried while stenod is being stopped, before it is given up: a minute, since a reply
+/// that is lost may have to be paid for again.
+const LAST_TRIES: u32 = 30;
 /// The wait between two of these.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 

@@ -301,11 +301,7 @@ impl Pipeline {
             Verdict::Accepted => {
                 #[cfg(test)]
                 let answer = super::simulation::mistaken(self, job, answer).await?;
-                let reply = RawReply {
-                    status: answer.status,
-                    body: answer.body,
-                    request_id: answer.request_id,
-                };
+                let reply = raw(answer);
                 let address = self
                     .service
                     .as_ref()
@@ -325,6 +321,16 @@ impl Pipeline {
             }
             Verdict::InDoubt(halt, reason) => {
                 self.doubt(job, halt, self.with_address(halt, reason)).await
+            }
+            Verdict::Unread(halt, reason) => {
+                let reason = self.with_address(halt, reason);
+                self.halt(halt, None, &reason).await?;
+                let reply = raw(answer);
+                self.kept(|| {
+                    self.queue
+                        .keep_unread(job.id, reply.clone(), reason.clone(), self.now())
+                })
+                .await
             }
             Verdict::Reject(reason) => self.fail(job.id, reason, answer.request_id).await,
         }
@@ -566,5 +572,13 @@ fn prove(file: &std::fs::File, job: &Job) -> Result<(), Unheard> {
         Ok(())
     } else {
         Err(Unheard::Changed)
+    }
+}
+
+fn raw(answer: Answer) -> RawReply {
+    RawReply {
+        status: answer.status,
+        body: answer.body,
+        request_id: answer.request_id,
     }
 }

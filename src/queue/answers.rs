@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
-use super::{Queue, QueueError, jobs, ledger, pieces};
+use super::{Queue, QueueError, jobs, ledger, pieces, recover};
 use crate::domain::job::{
     ContentHash, JobId, Overdue, Reason, ReplyId, Stage, StageName, Ticket, Trouble,
 };
 use crate::domain::money::Amount;
+use crate::domain::step::DoubtPolicy;
 
 impl Queue {
     /// Keeps a reply before anything is made of it: the job is `received` then.
@@ -47,6 +48,26 @@ impl Queue {
                     outputs::remember_service(connection, &address, now)?;
                 }
                 receive(connection, id, &reply, now)
+            })
+            .await
+    }
+
+    /// Keeps an answer of which nothing can be made; its job is in doubt until a person decides.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not in hand.
+    pub async fn keep_unread(
+        &self,
+        id: JobId,
+        reply: RawReply,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                outputs::store_reply(connection, id, ReplyKind::Service, &reply, now)?;
+                jobs::set_request_id(connection, id, reply.request_id.as_deref())?;
+                recover::doubt(connection, id, &reason, DoubtPolicy::Hold, now, now)
             })
             .await
     }

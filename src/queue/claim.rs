@@ -168,9 +168,6 @@ fn settle_by_twin(
     job: &Job,
     now: Timestamp,
 ) -> Result<Option<Claimed>, QueueError> {
-    if job.forced {
-        return Ok(None);
-    }
     let from = [StageName::Queued];
     if let Some((twin, reply)) = jobs::known_reply(connection, job)? {
         let text =

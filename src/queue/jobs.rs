@@ -329,7 +329,8 @@ fn wake_twins(connection: &Connection, id: JobId) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The reply that a finished job of the same identity was made from, the latest if there are several.
+/// The reply that a finished job of the same identity was made from, the latest if there are several. For
+/// a job that was forced it must have come since: what was there before is what is paid for anew.
 pub(super) fn known_reply(
     connection: &Connection,
     job: &Job,
@@ -338,9 +339,14 @@ pub(super) fn known_reply(
         connection,
         &format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'done'
-             AND id <> ?3 ORDER BY updated_ms DESC, id DESC LIMIT 1"
+             AND id <> ?3 AND updated_ms > ?4 ORDER BY updated_ms DESC, id DESC LIMIT 1"
         ),
-        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0],
+        &[
+            &job.hash.0,
+            &to_json(&job.settings)?,
+            &job.id.0,
+            &forced_at(job).map_or(i64::MIN, millis),
+        ],
     )?;
     Ok(twin.and_then(|twin| match twin.stage {
         Stage::Done { reply } => Some((twin.id, reply)),
@@ -357,15 +363,22 @@ pub(super) fn known_reply(
     }))
 }
 
-/// Another job of the same identity that is being paid for, or may have been.
+/// When a job was forced that waits in the queue.
+fn forced_at(job: &Job) -> Option<Timestamp> {
+    job.forced.then_some(job.updated_at)
+}
+
+/// Another job of the same identity that is being paid for, or may have been. One that was forced waits for
+/// another that was forced alone.
 pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>, QueueError> {
     let id = connection
         .prepare_cached(
             "SELECT id FROM jobs WHERE hash = ?1 AND settings = ?2 AND id <> ?3 AND stage IN
-             ('submitting', 'committing', 'split', 'awaiting', 'received', 'in_doubt') LIMIT 1",
+             ('submitting', 'committing', 'split', 'awaiting', 'received', 'in_doubt')
+             AND forced >= ?4 LIMIT 1",
         )?
         .query_row(
-            params![job.hash.0, to_json(&job.settings)?, job.id.0],
+            params![job.hash.0, to_json(&job.settings)?, job.id.0, job.forced],
             |row| row.get(0),
         )
         .optional()?;
@@ -392,9 +405,14 @@ pub(super) fn failed_twin(
         connection,
         &format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'failed'
-             AND id < ?3 ORDER BY id LIMIT 1"
+             AND id < ?3 AND updated_ms > ?4 ORDER BY id LIMIT 1"
         ),
-        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0],
+        &[
+            &job.hash.0,
+            &to_json(&job.settings)?,
+            &job.id.0,
+            &forced_at(job).map_or(i64::MIN, millis),
+        ],
     )?;
     let reason = twin.and_then(|twin| Some((twin.id, twin.stage.reason()?)));
     Ok(reason.filter(|(_, reason)| LASTING_FAILURES.contains(&reason.code.as_str())))

@@ -74,6 +74,25 @@ pub(super) fn release(
     set_reserved(connection, id, 0, false)
 }
 
+/// What was charged for a job, and for the pieces of it, since `since`.
+pub(super) fn charges(
+    connection: &Connection,
+    id: JobId,
+    since: Timestamp,
+) -> Result<Vec<Amount>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT nanos, currency FROM ledger WHERE kind = 'charge' AND at_ms >= ?2
+         AND job IN (SELECT id FROM jobs WHERE id = ?1 OR parent = ?1)",
+    )?;
+    let rows = statement.query_map(params![id.0, millis(since)], |row| {
+        Ok(Amount {
+            value: from_nanos(row.get(0)?),
+            currency: Currency::new(&row.get::<_, String>(1)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Records what a submit has cost altogether; what is recorded already is not recorded again.
 pub(super) fn charge(
     connection: &Connection,

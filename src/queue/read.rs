@@ -17,6 +17,7 @@ use super::usage::{self, Use};
 use super::{DATABASE, Queue, QueueError, Terms, adopt, jobs, schema};
 use crate::clock::{Calendar, Clock as _, SystemClock};
 use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, State};
+use crate::domain::money::Amount;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
 
@@ -281,6 +282,14 @@ impl<'a> Reader<'a> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What was charged for a job, and for the pieces of it, since `since`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn charges(&self, id: JobId, since: Timestamp) -> Result<Vec<Amount>, QueueError> {
+        ledger::charges(self.connection(), id, since)
     }
 
     /// The pieces of a recording that was cut, in their order.

@@ -36,7 +36,7 @@ pub(super) fn shape(body: &[u8]) -> Shape {
     let status = text(&fields, "status")
         .unwrap_or_default()
         .to_ascii_lowercase();
-    let transcription = text(&fields, "transcription");
+    let transcription = text(&fields, "transcription").or_else(|| text(&fields, "text"));
     if BAD_ENDS.contains(&status.as_str()) {
         Shape::Failure(words_of(&fields))
     } else if GOOD_ENDS.contains(&status.as_str())
@@ -164,7 +164,11 @@ pub(super) fn heard(body: &[u8]) -> Heard {
     let diarization = reply.field("diarization");
     let turns = diarization.map_or(&[][..], |diarization| diarization.list("segments"));
     Heard {
-        text: reply.text("transcription").unwrap_or_default().to_owned(),
+        text: reply
+            .text("transcription")
+            .or_else(|| reply.text("text"))
+            .unwrap_or_default()
+            .to_owned(),
         language: language
             .filter(|language| !language.is_empty() && *language != "auto")
             .map(str::to_owned),
@@ -235,6 +239,8 @@ mod tests {
     #[test]
     fn a_reply_is_told_from_a_ticket_by_what_it_holds() {
         assert_eq!(shape(br#"{"transcription": ""}"#), Shape::Transcript);
+        assert_eq!(shape(br#"{"text": "hi"}"#), Shape::Transcript);
+        assert_eq!(heard(br#"{"text": "hi"}"#).text, "hi");
         assert_eq!(
             shape(br#"{"runId": "r", "status": "pending"}"#),
             Shape::Ticket
