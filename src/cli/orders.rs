@@ -286,7 +286,7 @@ fn say_changed(session: &Session, what: &str, answer: Answer) -> Result<u8, Fail
 fn why(left: &Left) -> String {
     let is = |stage: StageName| left.stage == stage.as_str();
     if is(StageName::Committing) {
-        "the service has it whole, and has not answered yet".to_owned()
+        "it may be paid for already: the service has it whole, and its answer is awaited".to_owned()
     } else if is(StageName::Awaiting) || is(StageName::Received) {
         "it is accepted and paid for, and its transcript is kept".to_owned()
     } else if is(StageName::Done) {

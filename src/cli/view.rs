@@ -86,7 +86,7 @@ pub(super) fn path(path: &std::path::Path) -> String {
 /// The way out of what stopped a run, as talk.
 pub(super) fn fix(output: Talk, way: &Mend) -> String {
     let page = output.page_for_talk();
-    page.command("  fix: ", &way.command, way.note)
+    page.command("  fix: ", &way.command, &way.note)
 }
 
 /// When something happens next, if that is known.
