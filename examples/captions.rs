@@ -128,7 +128,7 @@ fn dynamic(talk: &Talk) -> anyhow::Result<Vec<Caption>> {
     let captions = cues.into_iter().map(|cue| Caption {
         start: cue.start,
         end: cue.end,
-        lines: cue.lines,
+        lines: cue.lines().into_iter().map(str::to_owned).collect(),
     });
     Ok(captions.collect())
 }

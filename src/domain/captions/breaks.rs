@@ -1,9 +1,10 @@
 //! Chooses where the cues of one stretch of speech end: the cheapest of all ways, found by dynamic
-//! programming over the units.
+//! programming over the units. Where several speak at once, a cue has a line for each of them.
 
-use super::Profile;
 use super::lines::{LITTLE_COLUMNS, joined, lines, ratio, split, width};
+use super::schedule::DASH;
 use super::units::{Ending, Unit};
+use super::{Part, Profile};
 use crate::domain::transcript::SpeakerId;
 
 /// What every cue costs, so that there are few.
@@ -24,6 +25,10 @@ const STUB: f64 = 8.0;
 const TOO_SHORT: f64 = 60.0;
 /// What a cue costs that has to be read twice as fast as people can.
 const TOO_FAST: f64 = 60.0;
+/// What every speaker above two in a cue costs.
+const CROWD: f64 = 20.0;
+/// How far the next word of a speaker is looked for among those of others, in units.
+const LOOK_AHEAD: usize = 64;
 
 /// A cue without its final times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +36,13 @@ pub(super) struct Draft {
     /// When its speech begins and ends, in milliseconds.
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) speaker: Option<SpeakerId>,
     /// The width of the whole text, in columns.
     pub(super) columns: usize,
-    pub(super) text: String,
-    pub(super) lines: Vec<String>,
+    pub(super) parts: Vec<Part>,
 }
+
+/// How wide each speaker's line is, of units that several say.
+type Widths = Vec<(Option<SpeakerId>, usize)>;
 
 /// The cues of one stretch; `next` is when the speech after it begins.
 pub(super) fn cues(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<Draft> {
@@ -69,11 +75,12 @@ fn cheapest(stretch: &[Unit], next: Option<u64>, profile: &Profile) -> Vec<usize
                 break;
             };
             columns = with_front(units, columns);
-            if !may_hold(units, columns, profile) {
+            let widths = widths(units, columns);
+            if !may_hold(units, &widths, profile) {
                 break;
             }
-            let after = stretch.get(end);
-            let cost = before + cue_cost(units, columns, after, next, profile);
+            let rest = stretch.get(end..).unwrap_or_default();
+            let cost = before + cue_cost(units, &widths, rest, next, profile);
             if cost < best.0 {
                 best = (cost, begin);
             }
@@ -91,13 +98,37 @@ fn with_front(units: &[Unit], rest: usize) -> usize {
     own + usize::from(space) + rest
 }
 
+/// The width of each speaker's line, with its dash; `columns` is that of units of one speaker.
+fn widths(units: &[Unit], columns: usize) -> Widths {
+    let first = units.first().and_then(|unit| unit.speaker);
+    if units.iter().all(|unit| unit.speaker == first) {
+        return vec![(first, columns)];
+    }
+    let mut widths: Widths = Vec::new();
+    for unit in units {
+        match widths.iter_mut().find(|(known, _)| *known == unit.speaker) {
+            Some((_, width)) => *width += unit.width + usize::from(unit.spaced),
+            None => widths.push((unit.speaker, DASH.len() + unit.width)),
+        }
+    }
+    widths
+}
+
+/// The width of all lines.
+fn whole_width(widths: &Widths) -> usize {
+    widths.iter().map(|(_, width)| width).sum()
+}
+
 /// Whether the units are short enough for one cue; the least possible always are.
-fn may_hold(units: &[Unit], columns: usize, profile: &Profile) -> bool {
+fn may_hold(units: &[Unit], widths: &Widths, profile: &Profile) -> bool {
     let (Some(first), Some(last)) = (units.first(), units.last()) else {
         return false;
     };
     let spoken = last.end.saturating_sub(first.start) <= profile.longest;
-    let roomy = columns <= 2 * profile.columns + 1;
+    let roomy = match widths.as_slice() {
+        [(_, columns)] => *columns <= 2 * profile.columns + 1,
+        widths => widths.iter().all(|(_, width)| *width <= profile.columns),
+    };
     is_least(units) || (spoken && roomy)
 }
 
@@ -110,21 +141,33 @@ fn is_least(units: &[Unit]) -> bool {
 
 fn cue_cost(
     units: &[Unit],
-    columns: usize,
-    after: Option<&Unit>,
+    widths: &Widths,
+    rest: &[Unit],
     next: Option<u64>,
     profile: &Profile,
 ) -> f64 {
-    let break_cost = split(units, columns, profile).cost;
-    let until = after.map(|unit| unit.start).or(next);
+    let columns = whole_width(widths);
+    let break_cost = match widths.len() {
+        0 | 1 => split(units, columns, profile).cost,
+        speakers => CROWD * ratio(speakers - 2, 1),
+    };
+    let end_costs: f64 = widths
+        .iter()
+        .map(|(speaker, _)| end_cost(units, rest, *speaker))
+        .sum();
+    let until = rest.first().map(|unit| unit.start).or(next);
     CUE + break_cost
-        + end_cost(units, after)
+        + end_costs / ratio(widths.len(), 1)
         + time_cost(units, columns, until, profile)
         + stub_cost(units, columns, profile)
 }
 
-fn end_cost(units: &[Unit], after: Option<&Unit>) -> f64 {
-    let (Some(last), Some(after)) = (units.last(), after) else {
+/// What it costs that a cue ends between what a speaker says in it and after it.
+fn end_cost(units: &[Unit], rest: &[Unit], speaker: Option<SpeakerId>) -> f64 {
+    let last = units.iter().rev().find(|unit| unit.speaker == speaker);
+    let mut near = rest.iter().take(LOOK_AHEAD);
+    let after = near.find(|unit| unit.speaker == speaker);
+    let (Some(last), Some(after)) = (last, after) else {
         return 0.0;
     };
     if last.is_name {
@@ -182,12 +225,33 @@ fn ratio_of(part: u64, of: u64) -> f64 {
 fn draft(units: &[Unit], profile: &Profile) -> Option<Draft> {
     let first = units.first()?;
     let end = units.iter().map(|unit| unit.end).max()?;
+    let widths = widths(units, width(units));
+    let parts = match widths.as_slice() {
+        [(speaker, _)] => vec![Part {
+            speaker: *speaker,
+            text: joined(units),
+            lines: lines(units, profile),
+        }],
+        several => several
+            .iter()
+            .map(|(speaker, _)| line(units, *speaker))
+            .collect(),
+    };
     Some(Draft {
         start: first.start,
         end,
-        speaker: first.speaker,
-        columns: width(units),
-        text: joined(units),
-        lines: lines(units, profile),
+        columns: whole_width(&widths),
+        parts,
     })
+}
+
+/// What one of several speakers says, on one line.
+fn line(units: &[Unit], speaker: Option<SpeakerId>) -> Part {
+    let own = units.iter().filter(|unit| unit.speaker == speaker);
+    let text = joined(&own.cloned().collect::<Vec<_>>());
+    Part {
+        speaker,
+        lines: vec![text.clone()],
+        text,
+    }
 }

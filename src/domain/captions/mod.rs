@@ -1,6 +1,7 @@
 //! Captions that people can read: cues of two short lines that follow the speech.
 //!
-//! No word is changed, left out or moved; cues never overlap. The breaks are chosen over a whole
+//! No word is changed or left out, and those of one speaker stay in their order; cues never overlap.
+//! What several say at once stands in one cue, a part for each of them. The breaks are chosen over a whole
 //! stretch of speech at once (dynamic programming, as in Knuth and Plass, "Breaking paragraphs into
 //! lines", 1981), so that cues end where sentences and clauses do.
 
@@ -8,13 +9,14 @@ mod breaks;
 mod lines;
 mod schedule;
 mod spread;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
-use super::transcript::{SpeakerId, Transcript};
+use super::transcript::{Span, SpeakerId, Transcript};
 
 pub use spread::{TimedLine, timed_lines};
 
@@ -51,12 +53,28 @@ pub struct Cue {
     pub start: u64,
     /// When it goes, in milliseconds.
     pub end: u64,
+    /// What is said: one part, or one for each of several who speak at once.
+    pub parts: Vec<Part>,
+}
+
+/// What one speaker says in a caption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
     /// Who speaks, when the transcript tells it.
     pub speaker: Option<SpeakerId>,
     /// What is said, in one line.
     pub text: String,
-    /// The same in one line or two.
+    /// The same as it stands on the screen, in one line or two; several speakers have dashes.
     pub lines: Vec<String>,
+}
+
+impl Cue {
+    /// The lines of all parts.
+    #[must_use]
+    pub fn lines(&self) -> Vec<&str> {
+        let lines = self.parts.iter().flat_map(|part| &part.lines);
+        lines.map(String::as_str).collect()
+    }
 }
 
 /// Which profile the caption files follow.
@@ -118,19 +136,14 @@ impl Profile {
 #[must_use]
 pub fn cues(transcript: &Transcript, profile: &Profile, naming: Naming) -> Option<Vec<Cue>> {
     let units = units::units(transcript, profile, naming)?;
-    let stretches: Vec<&[units::Unit]> = units
-        .chunk_by(|before, after| !ends_stretch(before, after, profile))
-        .collect();
+    let stretches = stretches::stretches(units, profile);
     let mut drafts = Vec::new();
     for (position, stretch) in stretches.iter().enumerate() {
-        let next = stretches.get(position + 1).and_then(|next| next.first());
-        drafts.extend(breaks::cues(stretch, next.map(|unit| unit.start), profile));
+        let next = stretches.get(position + 1).map(stretches::Stretch::start);
+        drafts.extend(breaks::cues(&stretch.units, next, profile));
     }
-    Some(schedule::scheduled(&drafts, profile))
-}
-
-/// Whether no cue may hold both units: the speaker changes or speech pauses.
-fn ends_stretch(before: &units::Unit, after: &units::Unit, profile: &Profile) -> bool {
-    let pause = after.start.saturating_sub(before.end) >= profile.pause;
-    before.speaker != after.speaker || (pause && !before.is_name)
+    let end = transcript
+        .duration
+        .map(|seconds| Span::new(0.0, seconds).end_milliseconds());
+    Some(schedule::scheduled(drafts, end, profile))
 }

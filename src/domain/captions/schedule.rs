@@ -1,49 +1,85 @@
 //! When each cue appears and goes: with its speech, but long enough to be read, never two at once.
 //!
 //! A cue stays until its speech ends, or until it can be read, but goes before the next one comes.
-//! Where speech is too quick for the shortest time, the next cue comes late rather than together
-//! with the one before.
+//! Where speech is too quick for the shortest time, the next cue comes a little late; what would come
+//! later than that, or after the end of the recording, stands in the cue before it, so that lateness
+//! never adds up.
+
+use unicode_width::UnicodeWidthStr;
 
 use super::breaks::{Draft, reading_time};
-use super::{Cue, Profile};
+use super::{Cue, Part, Profile};
+use crate::domain::transcript::append;
 
-/// Gives the cues their times, in order.
-pub(super) fn scheduled(drafts: &[Draft], profile: &Profile) -> Vec<Cue> {
-    let mut starts: Vec<u64> = Vec::with_capacity(drafts.len());
+/// How much later than its first word a cue may come, in milliseconds; more than the shortest time of a
+/// cue and its gap, so that nothing is shown before it is said.
+const LATEST_MILLISECONDS: u64 = 1000;
+/// What a line of several speakers in one cue begins with.
+pub(super) const DASH: &str = "- ";
+
+/// Gives the cues their times, in order; `end` is that of the recording, in milliseconds.
+pub(super) fn scheduled(mut drafts: Vec<Draft>, end: Option<u64>, profile: &Profile) -> Vec<Cue> {
+    drafts.sort_by_key(|draft| draft.start);
+    let mut placed: Vec<(u64, Draft)> = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let free = starts
-            .last()
-            .map_or(0, |last| last + profile.shortest + profile.gap);
-        starts.push(draft.start.max(free));
+        let last = end.unwrap_or(u64::MAX).max(draft.start);
+        let latest = last.min(draft.start + LATEST_MILLISECONDS);
+        match placed.last_mut() {
+            Some((start, before)) if *start + profile.shortest + profile.gap > latest => {
+                before.take(draft);
+            }
+            Some((start, _)) => {
+                let start = draft.start.max(*start + profile.shortest + profile.gap);
+                placed.push((start, draft));
+            }
+            None => placed.push((draft.start, draft)),
+        }
     }
-    let next_starts = starts
-        .iter()
-        .skip(1)
-        .map(|start| Some(*start))
-        .chain([None]);
-    let cues = drafts.iter().zip(&starts).zip(next_starts);
-    cues.map(|((draft, start), next)| cue(draft, *start, next, profile))
+    let starts: Vec<u64> = placed.iter().map(|(start, _)| *start).collect();
+    let next_starts = starts.into_iter().skip(1).map(Some).chain([None]);
+    let cues = placed.into_iter().zip(next_starts);
+    cues.map(|((start, draft), next)| cue(draft, start, next, profile))
         .collect()
 }
 
-fn cue(draft: &Draft, start: u64, next: Option<u64>, profile: &Profile) -> Cue {
+impl Draft {
+    /// Adds what has no time for a cue of its own.
+    fn take(&mut self, next: Self) {
+        self.end = self.end.max(next.end);
+        self.columns += next.columns + 1;
+        for part in next.parts {
+            match self.parts.last_mut() {
+                Some(last) if last.speaker == part.speaker => {
+                    append(&mut last.text, &part.text);
+                    last.lines.extend(part.lines);
+                }
+                Some(_) | None => self.parts.push(part),
+            }
+        }
+    }
+}
+
+fn cue(draft: Draft, start: u64, next: Option<u64>, profile: &Profile) -> Cue {
     let wanted = draft
         .end
         .max(start + profile.shortest)
         .max(start.saturating_add(reading_time(draft.columns, profile)));
     let room = next.map_or(u64::MAX, |next| next.saturating_sub(profile.gap));
     let end = wanted.min(room).min(start + profile.longest);
-    let Draft {
-        speaker,
-        text,
-        lines,
-        ..
-    } = draft.clone();
     Cue {
         start,
         end,
-        speaker,
-        text,
-        lines,
+        parts: dashed(draft.parts, profile),
     }
+}
+
+/// Begins each of several parts with a dash, where its line has room for one.
+fn dashed(mut parts: Vec<Part>, profile: &Profile) -> Vec<Part> {
+    if parts.len() > 1 {
+        let firsts = parts.iter_mut().filter_map(|part| part.lines.first_mut());
+        for line in firsts.filter(|line| line.width() + DASH.len() <= profile.columns) {
+            line.insert_str(0, DASH);
+        }
+    }
+    parts
 }

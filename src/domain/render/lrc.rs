@@ -1,4 +1,4 @@
-//! Timed lyrics: a line a cue, with minutes, seconds and hundredths before it.
+//! Timed lyrics: a line a cue, or for each of several who speak at once, with minutes, seconds and hundredths before it.
 
 use std::fmt::Write as _;
 
@@ -19,13 +19,10 @@ pub(super) fn render(document: &Document) -> Option<String> {
     for cue in cues(transcript, &profile, Naming::InText)? {
         let (hours, minutes, seconds, rest) = clock(cue.start);
         let minutes = hours * 60 + minutes;
-        writeln!(
-            file,
-            "[{minutes:02}:{seconds:02}.{:02}]{}",
-            rest / 10,
-            spoken(&cue.text)
-        )
-        .ok()?;
+        for part in &cue.parts {
+            let text = spoken(&part.text);
+            writeln!(file, "[{minutes:02}:{seconds:02}.{:02}]{text}", rest / 10).ok()?;
+        }
     }
     Some(file)
 }

@@ -247,8 +247,8 @@ mod tests {
 
     use super::*;
     use crate::domain::captions::{Naming, Profile, cues};
-    use crate::domain::transcript::Heard;
     use crate::domain::transcript::tests::any_heard;
+    use crate::domain::transcript::{Heard, HeardWord};
 
     fn document(transcript: Transcript) -> Document {
         let settings = JobSettings {
@@ -302,6 +302,42 @@ mod tests {
         assert_eq!(named("a.mp4", Some("en"), CaptionLanguage::Never)[0], "srt");
     }
 
+    #[test]
+    fn speakers_who_talk_at_once_are_told_apart_in_every_format() {
+        let said = [
+            ("I", 0.0, "a"),
+            ("was", 0.4, "a"),
+            ("no", 0.5, "b"),
+            ("saying", 0.8, "a"),
+            ("wait", 0.9, "b"),
+            ("things.", 1.2, "a"),
+        ];
+        let words = said.map(|(text, start, speaker)| HeardWord {
+            text: text.to_owned(),
+            start: Some(start),
+            end: Some(start + 0.4),
+            speaker: Some(speaker.to_owned()),
+            ..HeardWord::default()
+        });
+        let heard = Heard {
+            words: words.to_vec(),
+            ..Heard::default()
+        };
+        let document = document(Transcript::from_heard(heard, Some(9.0)));
+        let text = |format| String::from_utf8(render(format, &document).unwrap()).unwrap();
+        assert_eq!(text(Format::Txt), "a: I was saying things.\n\nb: no wait\n");
+        let srt = text(Format::Srt);
+        assert!(srt.ends_with("\n- a: I was saying things.\n- b: no wait\n"));
+        let vtt = text(Format::Vtt);
+        assert!(vtt.ends_with("\n<v a>- I was saying things.</v>\n<v b>- no wait</v>\n"));
+        let lrc = text(Format::Lrc);
+        assert!(lrc.ends_with("[00:00.00]a: I was saying things.\n[00:00.00]b: no wait\n"));
+        let podcast = text(Format::Podcast);
+        assert!(
+            podcast.contains("\"body\": \"no wait\"") && podcast.contains("\"speaker\": \"b\"")
+        );
+    }
+
     fn packed(text: &str) -> String {
         text.split_whitespace().collect()
     }
@@ -329,11 +365,15 @@ mod tests {
                     prop_assert!(file.is_empty() || file.ends_with(b"\n"), "{}", format);
                 }
             }
-            let said: String =
-                transcript.segments.iter().map(|segment| packed(&segment.text)).collect();
             let shown = cues(transcript, &Profile::STANDARD, Naming::Apart).unwrap();
-            let shown: String = shown.iter().map(|cue| packed(&cue.lines.concat())).collect();
-            prop_assert_eq!(shown, said);
+            let parts: Vec<_> = shown.iter().flat_map(|cue| &cue.parts).collect();
+            for speaker in transcript.segments.iter().map(|segment| segment.speaker) {
+                let own = transcript.segments.iter().filter(|segment| segment.speaker == speaker);
+                let said: String = own.map(|segment| packed(&segment.text)).collect();
+                let own = parts.iter().filter(|part| part.speaker == speaker);
+                let shown: String = own.map(|part| packed(&part.text)).collect();
+                prop_assert_eq!(shown, said);
+            }
         }
 
         #[test]

@@ -1,9 +1,9 @@
 //! The JSON transcript of Podcasting 2.0 (the `podcast:transcript` tag, "JSON"), in short cues as
-//! players show them.
+//! players show them; several who speak at once have an entry each, with the same times.
 
 use serde::Serialize;
 
-use crate::domain::captions::{Naming, Profile, cues};
+use crate::domain::captions::{Cue, Naming, Part, Profile, cues};
 use crate::domain::transcript::Transcript;
 
 /// The version of the format.
@@ -27,14 +27,16 @@ struct Entry<'a> {
 
 /// The file's bytes, or nothing when there is text without any time.
 pub(super) fn render(transcript: &Transcript) -> Option<Vec<u8>> {
-    let segments = cues(transcript, &Profile::PODCAST, Naming::Apart)?
-        .into_iter()
-        .map(|cue| Entry {
-            speaker: cue.speaker.and_then(|id| transcript.speaker_name(id)),
-            start_time: seconds(cue.start),
-            end_time: seconds(cue.end),
-            body: cue.text,
-        })
+    let cues = cues(transcript, &Profile::PODCAST, Naming::Apart)?;
+    let entry = |cue: &Cue, part: &Part| Entry {
+        speaker: part.speaker.and_then(|id| transcript.speaker_name(id)),
+        start_time: seconds(cue.start),
+        end_time: seconds(cue.end),
+        body: part.text.clone(),
+    };
+    let segments = cues
+        .iter()
+        .flat_map(|cue| cue.parts.iter().map(|part| entry(cue, part)))
         .collect();
     super::pretty(&File {
         version: VERSION,

@@ -16,7 +16,7 @@ pub(super) fn render(document: &Document) -> Option<String> {
         .iter()
         .zip(1_u64..)
     {
-        let text = cue.lines.join("\n").replace("-->", "->");
+        let text = cue.lines().join("\n").replace("-->", "->");
         let (start, end) = (time(cue.start), time(cue.end));
         if number > 1 {
             file.push('\n');

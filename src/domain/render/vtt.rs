@@ -1,4 +1,5 @@
-//! WebVTT captions (W3C, "WebVTT: The Web Video Text Tracks Format"), with a voice tag a cue.
+//! WebVTT captions (W3C, "WebVTT: The Web Video Text Tracks Format"), with a voice tag a cue,
+//! or one for each of several who speak at once.
 //!
 //! `&`, `<` and `>` are escaped, so that no word can become a tag or a line of times. Estimated
 //! times are said to be so in a note.
@@ -6,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::{Document, clock};
-use crate::domain::captions::{Naming, cues};
+use crate::domain::captions::{Naming, Part, cues};
 use crate::domain::transcript::{SpeakerId, Timing, Transcript};
 
 /// The captions, or nothing when there is text without any time.
@@ -19,9 +20,10 @@ pub(super) fn render(document: &Document) -> Option<String> {
     }
     for cue in cues(transcript, &profile, Naming::Apart)? {
         let (start, end) = (time(cue.start), time(cue.end));
-        let voice = voice(transcript, cue.speaker);
-        let text = escaped(&cue.lines.join("\n"));
-        write!(file, "\n{start} --> {end}\n{voice}{text}\n").ok()?;
+        let closed = cue.parts.len() > 1;
+        let texts = cue.parts.iter().map(|part| said(transcript, part, closed));
+        let text = texts.collect::<Vec<_>>().join("\n");
+        write!(file, "\n{start} --> {end}\n{text}\n").ok()?;
     }
     Some(file)
 }
@@ -40,6 +42,18 @@ fn note(transcript: &Transcript) -> Option<&'static str> {
 fn time(milliseconds: u64) -> String {
     let (hours, minutes, seconds, rest) = clock(milliseconds);
     format!("{hours:02}:{minutes:02}:{seconds:02}.{rest:03}")
+}
+
+/// The text of a part in its voice; the tag is closed where others follow.
+fn said(transcript: &Transcript, part: &Part, closed: bool) -> String {
+    let voice = voice(transcript, part.speaker);
+    let text = escaped(&part.lines.join("\n"));
+    let end = if closed && !voice.is_empty() {
+        "</v>"
+    } else {
+        ""
+    };
+    format!("{voice}{text}{end}")
 }
 
 /// The tag that says who speaks; it may stay open when it holds for the whole cue.

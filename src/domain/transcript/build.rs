@@ -1,6 +1,7 @@
 //! Makes a [`Transcript`] out of a [`Heard`]: words if there are usable ones, else segments, else
 //! turns, else the bare text. The text decides on the words and their order, the words on times
-//! and speakers, the turns on speakers where the words name none.
+//! and speakers, the turns on speakers where the words name none. Only where speakers talk at once
+//! is a text that mixes their words put in the order of the segments.
 
 use std::collections::HashMap;
 
@@ -31,6 +32,8 @@ pub(super) struct Drafts {
     pub(super) drafts: Vec<Draft>,
     pub(super) timing: Timing,
     pub(super) warnings: Vec<Warning>,
+    /// Whether the words stand in another order than in the text, for speakers who talk at once.
+    pub(super) moved: bool,
 }
 
 /// Makes the document; `measured` is the recording's true length in seconds.
@@ -45,9 +48,12 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
         mut drafts,
         timing,
         mut warnings,
+        moved,
     } = drafts(&heard, duration, &voices);
-    let text = if heard.text.is_empty() {
-        joined(&drafts)
+    let joined = joined(&drafts);
+    let is_mixed = moved && has_letters_of(&heard.text, &joined);
+    let text = if heard.text.is_empty() || is_mixed {
+        joined
     } else {
         heard.text.clone()
     };
@@ -179,7 +185,9 @@ fn from_stretches(mut stretches: Vec<Stretch<'_>>, heard: &Heard, duration: Opti
         stretches.sort_by(|a, b| start_of(a).total_cmp(&start_of(b)));
     }
     let mut warnings: Vec<Warning> = Vec::new();
-    if !heard.text.is_empty() && !holds(&heard.text, &stretches) {
+    let is_held = holds(&heard.text, &stretches);
+    let moved = !is_held && has_letters_of(&heard.text, &whole_text(&stretches));
+    if !heard.text.is_empty() && !is_held && !moved {
         let message = "the segments are not the words of the text".to_owned();
         warnings.push(Warning {
             code: WarningCode::WordsDiffer,
@@ -213,6 +221,7 @@ fn from_stretches(mut stretches: Vec<Stretch<'_>>, heard: &Heard, duration: Opti
         drafts,
         timing,
         warnings,
+        moved,
     }
 }
 
@@ -226,6 +235,20 @@ fn holds(text: &str, stretches: &[Stretch<'_>]) -> bool {
         .iter()
         .flat_map(|stretch| super::align::letters(stretch.text));
     letters.eq(super::align::letters(text))
+}
+
+fn whole_text(stretches: &[Stretch<'_>]) -> String {
+    stretches.iter().map(|stretch| stretch.text).collect()
+}
+
+/// Whether two texts have the same letters, in whatever order.
+fn has_letters_of(text: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = super::align::letters(text).collect();
+        letters.sort_unstable();
+        letters
+    };
+    sorted(text) == sorted(other)
 }
 
 fn bare(text: &str) -> Drafts {
@@ -245,6 +268,7 @@ fn bare(text: &str) -> Drafts {
         drafts,
         timing: Timing::None,
         warnings: Vec::new(),
+        moved: false,
     }
 }
 

@@ -36,7 +36,8 @@ pub use stitch::HeardPiece;
 /// What was said, by whom and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcript {
-    /// The whole text as the service gave it, trimmed; empty for silence.
+    /// The whole text as the service gave it, trimmed; empty for silence. Where speakers talk at once
+    /// and their words stand mixed in it, they are put together as in `segments`.
     pub text: String,
     /// The language that the service named, in its own spelling.
     pub language: Option<String>,

@@ -304,7 +304,7 @@ fn words_without_times_leave_the_times_to_others() {
 }
 
 #[test]
-fn overlapping_speakers_keep_their_own_times() {
+fn overlapping_speakers_keep_their_own_times_and_their_words_together() {
     let heard = Heard {
         words: vec![
             by("A", word("Let", 0.0, 0.5)),
@@ -315,10 +315,57 @@ fn overlapping_speakers_keep_their_own_times() {
         ..Heard::default()
     };
     let transcript = Transcript::from_heard(heard, None);
-    assert_eq!(texts(&transcript), ["Let me", "No", "finish."]);
+    assert_eq!(texts(&transcript), ["Let me finish.", "No"]);
     assert_eq!(transcript.segments[1].span, Some(Span::new(0.8, 1.2)));
-    assert_eq!(transcript.speakers[0].turns, 2);
+    assert_eq!(transcript.speakers[0].turns, 1);
     assert!(transcript.warnings.is_empty());
+}
+
+/// Two who speak at once, word by word as services list them.
+fn cross_talk() -> Vec<HeardWord> {
+    vec![
+        by("speaker_0", word("I", 0.0, 0.4)),
+        by("speaker_0", word("was", 0.4, 0.8)),
+        by("speaker_1", word("no", 0.5, 0.9)),
+        by("speaker_0", word("saying", 0.8, 1.2)),
+        by("speaker_1", word("wait", 0.9, 1.5)),
+        by("speaker_0", word("things.", 1.2, 1.6)),
+    ]
+}
+
+#[test]
+fn a_text_that_mixes_speakers_who_talk_at_once_is_put_in_order() {
+    let turns = vec![
+        turn("Speaker 1", "I was saying things.", 0.0, 1.6),
+        turn("Speaker 2", "no wait", 0.5, 1.5),
+    ];
+    for words in [cross_talk(), Vec::new()] {
+        let heard = Heard {
+            text: "I was no saying wait things.".to_owned(),
+            words,
+            turns: turns.clone(),
+            ..Heard::default()
+        };
+        let transcript = Transcript::from_heard(heard, None);
+        assert_eq!(texts(&transcript), ["I was saying things.", "no wait"]);
+        assert_eq!(transcript.text, "I was saying things. no wait");
+        assert!(transcript.segments_hold_text() && transcript.warnings.is_empty());
+    }
+}
+
+#[test]
+fn speakers_who_only_follow_each_other_quickly_are_not_put_together() {
+    let heard = Heard {
+        words: vec![
+            by("A", word("Yes", 0.0, 0.4)),
+            by("B", word("no", 0.4, 0.6)),
+            by("A", word("yes", 0.6, 0.9)),
+            by("B", word("no", 0.9, 1.2)),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Yes", "no", "yes", "no"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Makes segments out of a list of words: each takes its place in the text, a mended time and a
 //! speaker; a segment ends with the service's own, at a change of speaker, at the end of a
-//! sentence, at a pause, or when it grows long.
+//! sentence, at a pause, or when it grows long. What a speaker says while others talk too stays
+//! whole, although the service lists the words of all by time.
+
+use std::collections::HashMap;
 
 use super::align::{Alignment, Token, align};
 use super::build::{Draft, Drafts, time_warnings};
@@ -12,6 +15,8 @@ use super::{Heard, HeardWord, Span, Timing, Warning, WarningCode, Word, WordKind
 
 /// A pause that ends a segment, in seconds.
 const PAUSE_SECONDS: f64 = 1.0;
+/// The longest pause of somebody who talks on while another does, in seconds.
+const TALKS_ON_SECONDS: f64 = 0.5;
 /// A segment without an end of sentence is cut after so many bytes.
 const LONGEST_SEGMENT: usize = 400;
 
@@ -77,11 +82,12 @@ pub(super) fn listed(heard: &Heard, duration: Option<f64>, voices: &Voices) -> L
     } else {
         Timing::None
     };
-    let drafts = cut(placed, natural);
+    let Cut { drafts, moved } = cut(placed, natural);
     Listed::Drafts(Drafts {
         drafts,
         timing,
         warnings,
+        moved,
     })
 }
 
@@ -195,7 +201,7 @@ fn by_start(words: &[HeardWord]) -> Vec<HeardWord> {
 
 /// Whether one speaker's words are listed against time, beyond a stray or two.
 fn runs_backwards(words: &[HeardWord]) -> bool {
-    let mut last: std::collections::HashMap<Option<&str>, f64> = std::collections::HashMap::new();
+    let mut last: HashMap<Option<&str>, f64> = HashMap::new();
     let steps_back = words
         .iter()
         .filter(|word| is_said(word))
@@ -273,26 +279,53 @@ fn place(
     }
 }
 
+/// The segments that words were cut into.
+struct Cut {
+    drafts: Vec<Draft>,
+    /// Whether words were moved, so that each speaker's stand together.
+    moved: bool,
+}
+
 /// Cuts the words into segments; `natural` also at sentences, pauses and length.
-fn cut(placed: Vec<Placed>, natural: bool) -> Vec<Draft> {
+fn cut(placed: Vec<Placed>, natural: bool) -> Cut {
     let mut drafts: Vec<Draft> = Vec::new();
-    let mut last_block = None;
+    let mut moved = false;
+    // The latest segment of each speaker, and the service's own that it lies in.
+    let mut latest: HashMap<Option<usize>, (usize, usize)> = HashMap::new();
+    let mut before: Option<Span> = None;
     for next in placed {
-        let same = last_block == Some(next.block);
-        last_block = Some(next.block);
-        match drafts.last_mut() {
-            Some(draft)
-                if same && draft.voice == next.voice && !(natural && ends(draft, &next.word)) =>
-            {
-                extend(draft, next);
-            }
-            Some(_) | None => drafts.push(begin(next)),
+        let said = next.word.span;
+        let own = latest.get(&next.voice).copied();
+        let is_last = own.is_some_and(|(position, _)| position + 1 == drafts.len());
+        let goes_on = own
+            .filter(|(_, block)| *block == next.block)
+            .and_then(|(position, _)| drafts.get_mut(position))
+            .filter(|draft| !(natural && ends(draft, &next.word)))
+            .filter(|draft| is_last || talks_on(draft, before, &next));
+        if let Some(draft) = goes_on {
+            moved |= !is_last;
+            extend(draft, next);
+        } else {
+            latest.insert(next.voice, (drafts.len(), next.block));
+            drafts.push(begin(next));
         }
+        before = said;
     }
     for draft in &mut drafts {
         draft.words.retain(|word| word.span.is_some());
     }
-    drafts
+    Cut { drafts, moved }
+}
+
+/// Whether `next` belongs to what its speaker was saying when another, who said the word `before` it,
+/// began to talk too.
+fn talks_on(draft: &Draft, before: Option<Span>, next: &Placed) -> bool {
+    let last = draft.words.last().and_then(|last| last.span);
+    let (Some(last), Some(before), Some(here)) = (last, before, next.word.span) else {
+        return false;
+    };
+    let at_once = before.start() < last.end() || here.start() < before.end();
+    next.voice.is_some() && at_once && here.start() - last.end() < TALKS_ON_SECONDS
 }
 
 /// Whether a segment is complete when `next` follows.
