@@ -468,14 +468,32 @@ impl Summary<'_> {
                     None => Ok(()),
                 }
             }
-            Ended::Finished | Ended::Stopped if self.failed > 0 => session.output.say(
+            Ended::Finished | Ended::Stopped => {
+                self.hints().try_for_each(|hint| session.output.say(hint))
+            }
+        }
+    }
+
+    /// Where to look for what did not come to its transcript, and how to mend it.
+    fn hints(&self) -> impl Iterator<Item = &'static str> {
+        let hints = [
+            (
+                self.failed,
                 "see `stenod list --state failed` and `stenod show ID`; `stenod retry --failed` tries again",
             ),
-            Ended::Finished | Ended::Stopped if self.in_doubt > 0 => session.output.say(
+            (
+                self.in_doubt,
                 "see `stenod list --state in_doubt`; `stenod retry --in-doubt` sends them again, which may pay twice",
             ),
-            Ended::Finished | Ended::Stopped => Ok(()),
-        }
+            (
+                self.waiting,
+                "see `stenod list --state waiting`: it says for what they wait, and the way out",
+            ),
+        ];
+        hints
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(_, hint)| hint)
     }
 
     fn line(&self) -> String {
