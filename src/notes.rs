@@ -110,7 +110,9 @@ impl Notes {
         }
         let parsed = parse(file);
         if let Parsed::Wrong(mistake) = &parsed {
-            tracing::warn!("{mistake}; the file counts for nothing until that is mended");
+            tracing::warn!(
+                "{mistake}; until that is mended new transcripts go without the file, and `render` refuses"
+            );
         }
         if kept.len() >= MOST_KEPT {
             kept.clear();

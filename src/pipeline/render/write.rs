@@ -136,7 +136,7 @@ impl Drafting<'_> {
             },
         };
         if let Some(mistake) = noted.mistakes.first() {
-            let why = format!("{mistake}; nothing is written until that is mended");
+            let why = format!("{mistake}; until that is mended its files stay as they are");
             return home.unreadable("notes_wrong", why);
         }
         let document = match document(&home.job, sheet.stored, &noted.style) {
