@@ -57,6 +57,12 @@ crash KILLS='200':
 mutate MUTATIONS='20000':
     STENOD_MUTATIONS={{MUTATIONS}} cargo test --lib media::hostile::mutated
 
+# Fuzz `probe`, `decode` or `cut` for so many seconds, guided by coverage, beginning with the recordings of the tests
+fuzz TARGET='probe' SECONDS='60':
+    mkdir -p fuzz/corpus/{{TARGET}}
+    cd fuzz && cargo run --release --bin {{TARGET}} -- corpus/{{TARGET}} ../tests/fixtures/audio ../tests/fixtures/speech \
+        -max_total_time={{SECONDS}} -rss_limit_mb=512
+
 # Test the stand-in of the speech service that the other tests lean on
 standin:
     cargo test --test standin
