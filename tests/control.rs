@@ -330,7 +330,9 @@ fn a_run_takes_orders_but_neither_more_recordings_nor_other_settings() {
         .stenod(["cancel", &path])
         .success()
         .says("1 cancelled");
-    stage.stenod(["run", "--yes"]).code(11).says("run");
+    let second = stage.stenod(["run", "--yes"]).code(11);
+    let process = format!("process {}, since ", run.pid());
+    second.says("run").says(&process);
     stage.stenod(["reload"]).code(11).says("run");
     stage
         .stenod(["render", "-f", "srt"])

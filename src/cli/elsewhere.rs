@@ -17,7 +17,8 @@ use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
 use crate::config::Config;
 use crate::control::{
-    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, RunFlags, RunOrder, Taken,
+    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Refusal, RefusalKind,
+    RunFlags, RunOrder, Taken,
 };
 use crate::desk::as_pause;
 use crate::domain::audio::AudioDuration;
@@ -37,6 +38,19 @@ pub(super) struct Elsewhere<'a> {
     pub(super) teller: Arc<Teller>,
     pub(super) choices: RunChoices,
     pub(super) held: QueueError,
+}
+
+/// What is said where whoever holds the state does not take the run on; who that is, where that is why.
+fn refused(held: QueueError, refusal: Refusal) -> Failure {
+    if refusal.kind != RefusalKind::Impossible {
+        return refusal.into();
+    }
+    let hint = refusal.hint.clone();
+    let failure = Failure::new(exit::HELD, anyhow::anyhow!("{held}: {refusal}"));
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 impl Elsewhere<'_> {
@@ -74,7 +88,7 @@ impl Elsewhere<'_> {
                 Ok(Message::Alive) => {}
                 Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken, began),
                 Ok(Message::Done(_)) => return Err(unexpected()),
-                Ok(Message::Refused(refusal)) => return Err(refusal.into()),
+                Ok(Message::Refused(refusal)) => return Err(refused(self.held, refusal)),
                 Err(error) => return Err(lost(error)),
             }
         }

@@ -72,7 +72,8 @@ impl Span {
 
 /// Rounds seconds to whole milliseconds.
 pub(super) fn to_milliseconds(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
+    // The sum has no minus sign at nought, which JSON would keep.
+    (seconds * 1000.0).round() / 1000.0 + 0.0
 }
 
 fn believable(seconds: f64) -> f64 {

@@ -59,6 +59,19 @@ fn codes(transcript: &Transcript) -> Vec<WarningCode> {
 }
 
 #[test]
+fn nought_with_a_minus_sign_is_nought() {
+    let heard = Heard {
+        duration: Some(-0.0),
+        segments: vec![segment("a", -0.0, -0.0)],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert!(transcript.duration.unwrap().is_sign_positive());
+    let span = transcript.segments[0].span.unwrap();
+    assert!(span.start().is_sign_positive() && span.end().is_sign_positive());
+}
+
+#[test]
 fn silence_is_a_result() {
     let transcript = Transcript::from_heard(Heard::default(), Some(3.0));
     assert!(transcript.is_empty() && transcript.warnings.is_empty());
