@@ -64,7 +64,8 @@ fn other_things_with_names_of_audio_are_told_apart() {
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06",
     );
     stage.put("archive.ogg", b"PK\x03\x04\x14\0\0\0\x08\0");
-    run_with_neighbour(&stage).success();
+    // Zeros may be a recording whose content is still to come: that one is not complete.
+    run_with_neighbour(&stage).code(3);
     let plan = stage.json(&["plan"]).to_string();
     for name in ["page.mp3", "zeros.wav", "picture.m4a", "archive.ogg"] {
         assert!(plan.contains(name), "{name} is missing in {plan}");
