@@ -41,7 +41,7 @@ pub(super) struct Elsewhere<'a> {
 }
 
 /// What is said where whoever holds the state does not take the run on; who that is, where that is why.
-fn refused(held: QueueError, refusal: Refusal) -> Failure {
+fn refused(held: &QueueError, refusal: Refusal) -> Failure {
     if refusal.kind != RefusalKind::Impossible {
         return refusal.into();
     }
@@ -88,7 +88,7 @@ impl Elsewhere<'_> {
                 Ok(Message::Alive) => {}
                 Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken, began),
                 Ok(Message::Done(_)) => return Err(unexpected()),
-                Ok(Message::Refused(refusal)) => return Err(refused(self.held, refusal)),
+                Ok(Message::Refused(refusal)) => return Err(refused(&self.held, refusal)),
                 Err(error) => return Err(lost(error)),
             }
         }
