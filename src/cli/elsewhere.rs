@@ -6,6 +6,7 @@ use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::consent::{self, Price};
@@ -29,7 +30,6 @@ use crate::pipeline::{Ended, Event, Place, Reporter as _};
 use crate::queue::{PauseReason, QueueError, Reader};
 use crate::session::{self, Places};
 use crate::supervise;
-use jiff::Timestamp;
 
 /// A run for which the state is held by somebody else.
 pub(super) struct Elsewhere<'a> {
@@ -45,12 +45,8 @@ fn refused(held: &QueueError, refusal: Refusal) -> Failure {
     if refusal.kind != RefusalKind::Impossible {
         return refusal.into();
     }
-    let hint = refusal.hint.clone();
-    let failure = Failure::new(exit::HELD, anyhow::anyhow!("{held}: {refusal}"));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    let message = format!("{held}: {}", refusal.message);
+    Refusal { message, ..refusal }.into()
 }
 
 impl Elsewhere<'_> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,6 @@ use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
 use crate::queue::{PauseReason, QueueError, Reader};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
-use jiff::Timestamp;
 
 /// Dollars a minute by model, as far as anybody knows.
 pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
