@@ -473,7 +473,8 @@ async fn look_anew(pipeline: &Pipeline) -> Result<(), PipelineError> {
     pipeline.load_pauses().await
 }
 
-fn doubt_policy(config: &Config) -> DoubtPolicy {
+/// What follows by `config` when nobody can know whether a submit was billed.
+pub fn doubt_policy(config: &Config) -> DoubtPolicy {
     match config.service.in_doubt {
         config::InDoubt::RetryOnce => DoubtPolicy::RetryOnce,
         config::InDoubt::Hold => DoubtPolicy::Hold,
@@ -580,13 +581,18 @@ fn pace(config: &Config, extras: &Extras, doubt: DoubtPolicy, now: jiff::Timesta
         poll_interval: config.service.poll_interval,
         doubt,
         routes: route_terms(config),
-        limits: Limits {
-            per_day: config.budget.per_day,
-            per_month: config.budget.per_month,
-            per_file: config.budget.per_file,
-            per_run: extras.max_cost.map(|limit| (limit, now)),
-        },
+        limits: limits(config, extras.max_cost, now),
         scoped: extras.scoped,
+    }
+}
+
+/// What limits the spending by `config`, and by `--max-cost` of a run that begins now.
+pub fn limits(config: &Config, max_cost: Option<Decimal>, now: jiff::Timestamp) -> Limits {
+    Limits {
+        per_day: config.budget.per_day,
+        per_month: config.budget.per_month,
+        per_file: config.budget.per_file,
+        per_run: max_cost.map(|limit| (limit, now)),
     }
 }
 

@@ -122,6 +122,76 @@ fn a_kill_between_the_last_chunk_and_the_reply_is_repeated_once_where_configured
 }
 
 #[test]
+fn what_a_kill_left_in_doubt_is_said_before_the_next_start_and_before_it_is_paid_again() {
+    let stage = stage();
+    stage.set("service.in_doubt", "retry-once");
+    let source = stage.put("a.wav", &wav(1, 0.5));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
+    let running = stage.call(["run"]).start();
+    stage.service.wait("the paid submit", |log| {
+        held(log) && log.ledger().charges.len() == 1
+    });
+    assert_eq!(stage.json(&["status"])["jobs"]["active"], 1);
+    running.kill();
+    let status = stage.json(&["status"]);
+    assert_eq!(status["jobs"]["in_doubt"], 1, "{status}");
+    assert_eq!(status["jobs"]["active"], 0, "{status}");
+    stage
+        .stenod(["status"])
+        .says("may have been paid for   fix: stenod list --state in_doubt");
+    let list = stage.json(&["list", "--state", "in_doubt"]);
+    assert_eq!(list[0]["reason"], "reply_lost", "{list}");
+    let source = source.to_str().unwrap();
+    let told = stage.json(&["explain", source]);
+    assert_eq!(told["answer"], "in_doubt", "{told}");
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["repeats"], 1, "{plan}");
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan}");
+    stage.set("service.in_doubt", "hold");
+    let plan = stage.json(&["plan"]);
+    assert_eq!(
+        (&plan["repeats"], &plan["ended"]),
+        (&0.into(), &1.into()),
+        "{plan}"
+    );
+    stage.set("service.in_doubt", "retry-once");
+    stage
+        .stenod(["run"])
+        .success()
+        .says("1 of them was handed over before and its answer lost");
+    assert_eq!(charges(&stage), 2);
+}
+
+#[test]
+fn what_a_kill_left_in_doubt_can_be_given_up_or_tried_again_at_once() {
+    for (order, state_after, charged) in [("cancel", "cancelled", 1), ("retry", "done", 2)] {
+        let stage = stage();
+        stage.put("a.wav", &wav(1, 0.5));
+        stage
+            .service
+            .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
+        let running = stage.call(["run"]).start();
+        stage.service.wait("the paid submit", |log| {
+            held(log) && log.ledger().charges.len() == 1
+        });
+        running.kill();
+        let changed = stage.json(&[order, "1"]);
+        assert_eq!(
+            changed["changed"],
+            serde_json::json!([1]),
+            "{order}: {changed}"
+        );
+        stage.stenod(["run"]).no_panic();
+        assert_eq!(state(&stage), state_after, "{order}");
+        assert_eq!(charges(&stage), charged, "{order}");
+        let spent = stage.json(&["status"])["spent"]["USD"]["in_doubt"].clone();
+        assert_ne!(spent, "0", "{order}");
+    }
+}
+
+#[test]
 fn a_kill_before_the_first_poll_does_not_lose_the_ticket() {
     let stage = stage();
     stage.set("transcribe.model", "Elevenlabs-STT");

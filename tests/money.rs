@@ -120,10 +120,95 @@ fn a_recording_that_is_too_dear_for_one_file_waits_and_its_neighbours_go() {
     let stage = stage(2);
     let dear = stage.put("dear.wav", &wav(9, 12.0));
     stage.set("budget.per_file", "0.001");
-    stage.stenod(["run"]).no_panic();
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 2, "{plan}");
+    stage
+        .stenod(["run"])
+        .code(8)
+        .says("2 to transcribe")
+        .says("stenod list --state waiting");
     assert_eq!(charges(&stage), 2);
     let list = stage.json(&["list", "--state", "waiting"]);
     assert_eq!(list[0]["source"], dear.to_str().unwrap(), "{list}");
+    stage.stenod(["run"]).code(8);
+    stage.set("budget.per_file", "1");
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 3);
+}
+
+#[test]
+fn a_plan_and_a_run_say_what_a_limit_leaves() {
+    let stage = stage(4);
+    let plan = stage.json(&["plan", "--max-cost", "0.001"]);
+    assert_eq!(plan["limit"]["name"], "--max-cost of this run", "{plan}");
+    assert_eq!(plan["limit"]["left"], "0.001", "{plan}");
+    let text = stage.stenod(["plan", "--max-cost", "0.001"]).success();
+    assert!(
+        text.stdout.contains("limit:   --max-cost"),
+        "{}",
+        text.tell()
+    );
+    let text = stage.stenod(["plan", "--max-cost", "0.002"]).success();
+    assert!(!text.stdout.contains("limit:"), "{}", text.tell());
+    stage.stenod(["run", "--limit", "2"]).success();
+    stage.set("budget.per_month", "0.0015");
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["limit"]["name"], "budget.per_month", "{plan}");
+    assert_eq!(plan["limit"]["left"], "0.0005", "{plan}");
+    stage
+        .stenod(["run"])
+        .code(8)
+        .says("of which $0.0005 is left");
+    assert_eq!(charges(&stage), 3);
+}
+
+#[test]
+fn a_copy_or_a_new_name_of_what_was_cancelled_is_not_paid_for() {
+    let stage = stage(1);
+    stage.service.set_balance("0");
+    stage.stenod(["run"]).code(8);
+    stage.stenod(["cancel", "1"]).success();
+    stage.service.set_balance("5");
+    stage.put("renamed.wav", &wav(1, 3.0));
+    std::fs::remove_file(stage.at("1.wav")).unwrap();
+    stage.stenod(["run"]).success();
+    stage.put("copy.wav", &wav(1, 3.0));
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 0, "{plan}");
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 0, "{}", stage.service.story());
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(jobs["cancelled"], 2, "{jobs}");
+    let copy = stage.at("copy.wav");
+    stage.stenod(["retry", copy.to_str().unwrap()]).success();
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 1);
+    stage.check();
+}
+
+#[test]
+fn a_forced_run_over_a_new_copy_says_beforehand_that_it_is_free_and_pays_nothing() {
+    let stage = stage(1);
+    stage.stenod(["run"]).success();
+    let copy = stage.put("0 copy.wav", &wav(1, 3.0));
+    let copy = copy.to_str().unwrap();
+    let plan = stage.json(&["plan", "--force", copy]);
+    assert_eq!(plan["to_send"]["recordings"], 0, "{plan}");
+    stage.stenod(["run", "--force", copy]).success();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+}
+
+#[test]
+fn a_forced_run_pays_once_for_a_recording_and_a_copy_that_is_new() {
+    let stage = stage(1);
+    stage.stenod(["run"]).success();
+    // It comes first in the folder, and no transcript is made of it so far.
+    stage.put("0 copy.wav", &wav(1, 3.0));
+    let plan = stage.json(&["plan", "--force"]);
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan}");
+    stage.stenod(["run", "--force"]).success();
+    assert_eq!(charges(&stage), 2, "{}", stage.service.story());
+    assert!(stage.at("0 copy.json").exists());
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 use rust_decimal::Decimal;
 
 use super::{Failure, RunArguments, Session, exit};
+use crate::clock::rfc3339;
 use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
+use crate::queue::Allowance;
 use crate::supervise;
 
 /// What a run would cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Price {
     /// Recordings to be sent.
     pub(super) recordings: usize,
@@ -18,6 +20,10 @@ pub(super) struct Price {
     pub(super) duration: AudioDuration,
     /// In US dollars; `None` where a price is not known.
     pub(super) cost: Option<Decimal>,
+    /// Those that may have been paid for already, and are repeated once.
+    pub(super) repeats: usize,
+    /// The limit that leaves least, if there is one.
+    pub(super) allowance: Option<Allowance>,
 }
 
 /// What was said of money on the command line.
@@ -56,6 +62,21 @@ impl Said {
 }
 
 impl Price {
+    /// Adds a recording of this length and cost, which may be a repeat.
+    pub(super) fn add(
+        &mut self,
+        duration: Option<AudioDuration>,
+        cost: Option<Decimal>,
+        repeats: bool,
+    ) {
+        self.recordings += 1;
+        let micros = duration.unwrap_or_default().micros();
+        let sum = self.duration.micros().saturating_add(micros);
+        self.duration = AudioDuration::from_micros(sum);
+        self.cost = self.cost.zip(cost).map(|(sum, cost)| sum + cost);
+        self.repeats += usize::from(repeats);
+    }
+
     /// Whether nothing has to be paid; a price that nobody knows is none.
     pub(super) fn is_free(&self) -> bool {
         self.recordings == 0 || self.cost.is_some_and(|cost| cost.is_zero())
@@ -69,6 +90,47 @@ impl Price {
             None => "at a price that is not known".to_owned(),
         }
     }
+
+    /// What a person should know of money before saying yes, a sentence each.
+    pub(super) fn cautions(&self) -> impl Iterator<Item = String> {
+        let repeats = (self.repeats > 0).then(|| repeated(self.repeats));
+        let limit = self
+            .allowance
+            .and_then(|allowance| beyond(allowance, self.cost));
+        repeats.into_iter().chain(limit)
+    }
+}
+
+/// What is said of recordings whose answer was lost.
+pub(super) fn repeated(recordings: usize) -> String {
+    let them = match recordings {
+        1 => "1 of them was handed over before and its answer lost: it".to_owned(),
+        recordings => {
+            format!("{recordings} of them were handed over before and their answers lost: each")
+        }
+    };
+    format!(
+        "{them} is repeated once and may be paid twice (service.in_doubt = \"hold\" leaves that to you)"
+    )
+}
+
+/// What is said of a limit that does not leave enough for `cost` dollars, or for what nobody knows.
+pub(super) fn beyond(allowance: Allowance, cost: Option<Decimal>) -> Option<String> {
+    if cost.is_some_and(|cost| cost <= allowance.left) {
+        return None;
+    }
+    let Allowance {
+        name, limit, left, ..
+    } = allowance;
+    let until = match allowance.until {
+        Some(until) => format!("until {}", rfc3339(until)),
+        None => "for another run".to_owned(),
+    };
+    Some(format!(
+        "{name} is {}, of which {} is left: what is beyond it waits {until}",
+        Amount::usd(limit),
+        Amount::usd(left),
+    ))
 }
 
 /// Whether the run may begin; a stop while the question stands is a no.
@@ -131,6 +193,8 @@ mod tests {
             recordings,
             duration: AudioDuration::from_micros(60_000_000),
             cost: cost.map(|cost| cost.parse().unwrap()),
+            repeats: 0,
+            allowance: None,
         }
     }
 

@@ -12,17 +12,18 @@ use rust_decimal::Decimal;
 use super::consent::{self, Price};
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
+use super::plan::allowance;
 use super::report::Teller;
 use super::run::{Charged, NOTHING_SENT, Prices, RunEnd, charged_since, finish, show_plan};
 use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
+use crate::clock::Calendar;
 use crate::config::Config;
 use crate::control::{
     Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Refusal, RefusalKind,
     RunFlags, RunOrder, Taken,
 };
 use crate::desk::as_pause;
-use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Reason};
 use crate::domain::price::Catalogue;
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
@@ -123,20 +124,28 @@ impl Elsewhere<'_> {
         } else {
             Catalogue::default()
         };
+        let now = self.session.clock.now();
+        let limits = session::limits(self.config, None, now);
         let terms = PlanTerms {
             routes: session::route_terms(self.config),
             force: self.choices.force,
             limit: self.choices.limit,
+            per_file: limits.per_file,
             catalogue,
         };
         let (state_dir, onlooker) = (self.config.state_dir.clone(), self.teller.clone());
         let plan = supervise::blocking(move || {
             let reader = Reader::open(&state_dir)?;
-            plan(&places.places, reader.as_ref(), terms, &*onlooker)
+            let plan = plan(&places.places, reader.as_ref(), terms, &*onlooker)?;
+            let allowance = allowance(reader.as_ref(), &limits, Calendar::around(now))?;
+            Ok::<_, QueueError>(Price {
+                allowance,
+                ..ahead(&plan)
+            })
         });
-        let plan = plan.await??;
+        let price = plan.await??;
         self.teller.clear();
-        Ok(ahead(&plan))
+        Ok(price)
     }
 
     /// How long the service took before.
@@ -260,17 +269,12 @@ fn lost(error: CallError) -> Failure {
 
 fn ahead(plan: &Plan) -> Price {
     let mut ahead = Price {
-        recordings: 0,
-        duration: AudioDuration::default(),
         cost: Some(Decimal::ZERO),
+        ..Price::default()
     };
     for item in &plan.items {
-        if let Fate::Send { cost, .. } = &item.fate {
-            ahead.recordings += 1;
-            let micros = item.duration.unwrap_or_default().micros();
-            let sum = ahead.duration.micros().saturating_add(micros);
-            ahead.duration = AudioDuration::from_micros(sum);
-            ahead.cost = ahead.cost.zip(*cost).map(|(sum, cost)| sum + cost);
+        if let Fate::Send { cost, repeats, .. } = &item.fate {
+            ahead.add(item.duration, *cost, *repeats);
         }
     }
     ahead

@@ -37,6 +37,8 @@ struct Explanation {
     /// The configured folder that the path lies in.
     folder: Option<PathBuf>,
     answer: Answer,
+    /// The latest job of the path, whatever its settings.
+    latest: Option<Job>,
     instance: Option<Instance>,
     pauses: Vec<Pause>,
 }
@@ -105,9 +107,9 @@ async fn ask(
     let provider = session::provider(config)?;
     let terms = super::plan::terms(session, config, provider, false, None).await?;
     let (state_dir, now, asked) = (config.state_dir.clone(), session.clock.now(), path.clone());
-    let place = place.map(Arc::new);
-    let (answer, pauses) = supervise::blocking(move || {
-        let reader = Reader::open(&state_dir)?;
+    let (policy, place) = (session::doubt_policy(config), place.map(Arc::new));
+    let (answer, latest, pauses) = supervise::blocking(move || {
+        let reader = Reader::open_as_found(&state_dir, policy)?;
         let pauses = match &reader {
             Some(reader) => reader.pauses()?,
             None => Vec::new(),
@@ -125,7 +127,11 @@ async fn ask(
                 .map_or(Answer::Missing, |job| Answer::Gone(Box::new(job))),
             (None, None) => Answer::Missing,
         };
-        Ok::<_, crate::queue::QueueError>((answer, pauses))
+        let latest = match &reader {
+            Some(reader) => reader.job_at(&asked)?,
+            None => None,
+        };
+        Ok::<_, crate::queue::QueueError>((answer, latest, pauses))
     })
     .await??;
     let instance = running_instance(&config.state_dir)?;
@@ -137,6 +143,7 @@ async fn ask(
         path,
         folder,
         answer,
+        latest,
         instance,
         pauses,
     })
@@ -253,14 +260,7 @@ impl Explanation {
         let told = match job.stage.state() {
             State::Done => Told::new("done", format!("it was transcribed, as job {}", job.id))
                 .fix(format!("stenod show {}", job.id), "tells what was written"),
-            State::Active => Told::new(
-                "active",
-                format!(
-                    "it is on its way, as job {} ({})",
-                    job.id,
-                    job.stage.name().as_str()
-                ),
-            ),
+            State::Active => self.told_of_what_is_on_its_way(job, source),
             State::Cancelled => {
                 Told::new("cancelled", format!("job {} was stopped by hand", job.id))
                     .fix(format!("stenod retry {}", job.id), "queues it again")
@@ -275,6 +275,20 @@ impl Explanation {
         };
         let until = view::next_attempt(&job.stage).or(told.until);
         Told { until, ..told }
+    }
+
+    /// What was accepted goes on by itself while stenod runs, and else when it runs again.
+    fn told_of_what_is_on_its_way(&self, job: &Job, source: &str) -> Told {
+        let stage = job.stage.name().as_str();
+        let text = format!("it is on its way, as job {} ({stage})", job.id);
+        if self.instance.is_some() {
+            return Told::new("active", text);
+        }
+        Told::new(
+            "active",
+            format!("{text}; nothing is running that goes on with it"),
+        )
+        .fix(format!("stenod run {source}"), "")
     }
 
     /// What is to be sent waits for a free place, for a pause to end, or for somebody to start stenod.
@@ -316,6 +330,7 @@ impl Explanation {
                     None => " (it lies in no configured folder)",
                 };
                 let text = format!("it is a recording to be transcribed{home}, {cost}");
+                let text = format!("{text}{}", self.by_other_settings());
                 Told {
                     answer: "send",
                     ..self.told_of_queue(&text, source)
@@ -344,6 +359,20 @@ impl Explanation {
                 Told::because("failed", reason, mend(&reason.code, None, source))
             }
         }
+    }
+
+    /// What is said of a job that the file has by other settings, or had before it changed.
+    fn by_other_settings(&self) -> String {
+        let Some(job) = &self.latest else {
+            return String::new();
+        };
+        format!(
+            "; job {} is of another content or other settings (model {}, language {}) and is {}",
+            job.id,
+            job.settings.model,
+            job.settings.language,
+            job.stage.state().as_str().replace('_', " ")
+        )
     }
 
     fn job(&self) -> Option<JobId> {

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::{Failure, ListArguments, Session, exit, view};
 use crate::queue::Reader;
+use crate::session;
 
 pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8, Failure> {
     let config = session.config()?;
-    let reader = Reader::open(&config.state_dir)?;
+    let reader = Reader::open_as_found(&config.state_dir, session::doubt_policy(&config))?;
     let jobs = match &reader {
         Some(reader) => reader.jobs(arguments.state, arguments.limit)?,
         None => Vec::new(),

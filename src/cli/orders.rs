@@ -18,6 +18,7 @@ use crate::desk;
 use crate::domain::job::{JobId, StageName};
 use crate::domain::timing::after;
 use crate::queue::{Queue, QueueError, Reader, running_instance};
+use crate::session;
 
 /// How often a state is knocked at that is held by somebody who does not listen: at its start and its end.
 const KNOCKS: u32 = 100;
@@ -156,6 +157,8 @@ pub(super) async fn carry_out(
     loop {
         let held = match Queue::open(&config.state_dir, session.clock.now()) {
             Ok(queue) => {
+                let policy = session::doubt_policy(config);
+                queue.recover(policy, session.clock.now()).await?;
                 let carried = desk::at_rest(&queue, order.clone(), session.clock.now()).await;
                 return Ok(carried?);
             }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::consent::{beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
 use super::text::Page;
 use super::{Failure, RunArguments, Session, exit, view};
+use crate::clock::Calendar;
 use crate::config::Config;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::Provider;
@@ -18,7 +20,7 @@ use crate::domain::pace::{Outlook, Work, outlook, words};
 use crate::domain::price::{self, Catalogue};
 use crate::domain::route::{Chosen, Route};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
-use crate::queue::{QueueError, Reader};
+use crate::queue::{Allowance, Limits, QueueError, Reader, untouched};
 use crate::session::{self, Places};
 use crate::supervise;
 
@@ -28,25 +30,24 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let provider = session::provider(&config)?;
     let places = session::places(&config, &arguments.paths, provider)?;
     let terms = terms(session, &config, provider, arguments.force, arguments.limit).await?;
-    let state_dir = config.state_dir.clone();
     let model = model_of(&places);
-    let (plan, time) = make(
+    let forecast = make(
         session,
+        &config,
         places,
-        state_dir,
         terms,
         provider,
-        config.service.jobs.get(),
+        arguments.max_cost,
     )
     .await?;
     if session.output.json() {
         session
             .output
-            .document(&document(&plan, provider.name(), &model, time))?;
+            .document(&document(&forecast, provider.name(), &model))?;
     } else {
         session
             .output
-            .data(&text(session.output.page(), &plan, time))?;
+            .data(&text(session.output.page(), &forecast))?;
     }
     Ok(exit::DONE)
 }
@@ -58,19 +59,29 @@ fn model_of(places: &Places) -> String {
         .unwrap_or_default()
 }
 
-/// The plan, and how long it will take.
+/// A plan, how long it will take, and what the limits leave for it.
+struct Forecast {
+    plan: Plan,
+    time: Outlook,
+    allowance: Option<Allowance>,
+}
+
 async fn make(
     session: &Session,
+    config: &Config,
     places: Places,
-    state_dir: PathBuf,
     terms: PlanTerms,
     provider: Provider,
-    jobs: usize,
-) -> Result<(Plan, Outlook), Failure> {
+    max_cost: Option<Decimal>,
+) -> Result<Forecast, Failure> {
     let model = model_of(&places);
     let teller = Teller::new(session.output);
+    let now = session.clock.now();
+    let limits = session::limits(config, max_cost, now);
+    let (state_dir, policy) = (config.state_dir.clone(), session::doubt_policy(config));
+    let jobs = config.service.jobs.get();
     let planned = supervise::blocking(move || {
-        let reader = Reader::open(&state_dir)?;
+        let reader = Reader::open_as_found(&state_dir, policy)?;
         let measured = match &reader {
             Some(reader) => reader.pace(&model)?,
             None => None,
@@ -85,9 +96,26 @@ async fn make(
             is_paid: provider.is_paid(),
             measured,
         });
-        Ok::<_, QueueError>((plan, time))
+        let allowance = allowance(reader.as_ref(), &limits, Calendar::around(now))?;
+        Ok::<_, QueueError>(Forecast {
+            plan,
+            time,
+            allowance,
+        })
     });
     Ok(planned.await??)
+}
+
+/// What the limits on sums leave, by the table if there is one.
+pub(super) fn allowance(
+    reader: Option<&Reader<'_>>,
+    limits: &Limits,
+    calendar: Calendar,
+) -> Result<Option<Allowance>, QueueError> {
+    match reader {
+        Some(reader) => reader.allowance(limits, calendar),
+        None => Ok(untouched(limits, calendar)),
+    }
 }
 
 /// What a run with this configuration would do, as JSON and in one line.
@@ -98,21 +126,12 @@ pub(super) async fn summary(
     let provider = session::provider(config)?;
     let places = session::places(config, &[], provider)?;
     let terms = terms(session, config, provider, false, None).await?;
-    let jobs = config.service.jobs.get();
-    let (plan, time) = make(
-        session,
-        places,
-        config.state_dir.clone(),
-        terms,
-        provider,
-        jobs,
-    )
-    .await?;
-    let sum = Sum::of(plan.items.iter());
+    let forecast = make(session, config, places, terms, provider, None).await?;
+    let sum = Sum::of(forecast.plan.items.iter());
     let text = if sum.recordings == 0 {
         "nothing to transcribe".to_owned()
     } else {
-        format!("{} to transcribe, {}", sum.text(), takes(time))
+        format!("{} to transcribe, {}", sum.text(), takes(forecast.time))
     };
     Ok((sum.json(), text))
 }
@@ -143,6 +162,7 @@ pub(super) async fn terms(
         routes: session::route_terms(config),
         force,
         limit,
+        per_file: config.budget.per_file,
         catalogue,
     })
 }
@@ -157,6 +177,7 @@ struct Sum {
     micros: u64,
     bytes: u64,
     cost: Option<Decimal>,
+    repeats: usize,
 }
 
 impl Default for Sum {
@@ -166,6 +187,7 @@ impl Default for Sum {
             micros: 0,
             bytes: 0,
             cost: Some(Decimal::ZERO),
+            repeats: 0,
         }
     }
 }
@@ -178,8 +200,9 @@ impl Sum {
     }
 
     fn add(&mut self, item: &Planned) {
-        if let Fate::Send { cost, .. } = &item.fate {
+        if let Fate::Send { cost, repeats, .. } = &item.fate {
             self.recordings += 1;
+            self.repeats += usize::from(*repeats);
             self.micros += item.duration.map_or(0, AudioDuration::micros);
             self.bytes += item.size;
             self.cost = self.cost.zip(*cost).map(|(sum, cost)| sum + cost);
@@ -258,13 +281,20 @@ fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
     routes
 }
 
-fn document(plan: &Plan, provider: &str, model: &str, time: Outlook) -> Value {
+fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
+    let Forecast {
+        plan,
+        time,
+        allowance,
+    } = forecast;
     let is_skip = |fate: &Fate| matches!(fate, Fate::Skip(_));
     json!({
         "provider": provider,
         "model": model,
         "recordings": count(plan, |fate| !is_skip(fate)),
         "to_send": Sum::of(plan.items.iter()).json(),
+        "repeats": Sum::of(plan.items.iter()).repeats,
+        "limit": allowance.map(view::allowance),
         "prices": view::prices(&plan.prices),
         "routes": by_route(plan),
         "ways": by_way(plan).iter().map(way_json).collect::<Vec<_>>(),
@@ -295,7 +325,12 @@ fn item(item: &Planned) -> Value {
         "minutes": item.duration.map(AudioDuration::minutes),
     });
     match &item.fate {
-        Fate::Send { route, cost } => {
+        Fate::Send {
+            route,
+            cost,
+            repeats,
+        } => {
+            value["repeats"] = json!(repeats);
             value["route"] = json!(route.route.as_str());
             value["why"] = json!(route.why);
             value["cost"] = json!(cost.map(|cost| cost.normalize().to_string()));
@@ -323,7 +358,8 @@ fn action(fate: &Fate) -> &'static str {
     }
 }
 
-fn text(page: Page, plan: &Plan, time: Outlook) -> String {
+fn text(page: Page, forecast: &Forecast) -> String {
+    let plan = &forecast.plan;
     let mut lines: Vec<String> = plan.items.iter().map(|item| line(page, item)).collect();
     for (path, trouble) in &plan.troubles {
         let start = format!("{:<9}  {:>8}  ", "folder", "");
@@ -357,7 +393,16 @@ fn text(page: Page, plan: &Plan, time: Outlook) -> String {
         lines.push(page.text("price:   ", &price::sentence(model, *price)));
     }
     if sum.recordings > 0 {
-        lines.push(page.text("takes:   ", &takes(time)));
+        lines.push(page.text("takes:   ", &takes(forecast.time)));
+    }
+    if sum.repeats > 0 {
+        lines.push(page.text("again:   ", &repeated(sum.repeats)));
+    }
+    if let Some(limit) = forecast
+        .allowance
+        .and_then(|allowance| beyond(allowance, sum.cost))
+    {
+        lines.push(page.text("limit:   ", &limit));
     }
     let others = besides(plan);
     if !others.is_empty() {
@@ -409,7 +454,7 @@ fn line(page: Page, item: &Planned) -> String {
     let start = format!("{:<9}  {duration:>8}  ", action(&item.fate));
     let path = |taken| page.path(&item.source, start.len() + taken);
     match &item.fate {
-        Fate::Send { route, cost } => {
+        Fate::Send { route, cost, .. } => {
             let cost = cost.filter(|cost| !cost.is_zero());
             let cost = cost.map_or(String::new(), |cost| format!("  {}", Amount::usd(cost)));
             format!("{start}{}{cost}{}", path(cost.len()), way(page, route))

@@ -16,10 +16,9 @@ use super::report::{Teller, Told};
 use super::signals::{Signals, Worked, under_signals};
 use super::{Failure, RunArguments, RunChoices, Session, exit, view};
 use crate::batch;
-use crate::clock::rfc3339;
+use crate::clock::{Calendar, rfc3339};
 use crate::config::{self, Config};
-use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Job, JobId, Provider, Stage, State};
+use crate::domain::job::{Job, JobId, Obstacle, Provider, Stage, State};
 use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
@@ -237,8 +236,13 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), Failure> {
     if ahead.iter().any(|job| job.settings.provider.is_paid()) {
         pipeline.ask_prices().await;
     }
-    let catalogue = pipeline.prices.catalogue();
-    let add_up = move |reader: &Reader<'_>| add_up(reader, &ahead, &catalogue);
+    let (catalogue, limits) = (pipeline.prices.catalogue(), pipeline.pace.limits);
+    let calendar = Calendar::around(pipeline.now());
+    let add_up = move |reader: &Reader<'_>| {
+        let (price, prices) = add_up(reader, &ahead, &catalogue, limits.per_file)?;
+        let allowance = reader.allowance(&limits, calendar)?;
+        Ok::<_, QueueError>((Price { allowance, ..price }, prices))
+    };
     Ok(pipeline
         .queue
         .read(add_up)
@@ -246,34 +250,39 @@ async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), Failure> {
         .map_err(PipelineError::from)?)
 }
 
-/// What the jobs cost together, and a minute of each model that is paid.
+/// What the jobs cost together that may be sent, and a minute of each model that is paid.
 fn add_up(
     reader: &Reader<'_>,
     jobs: &[Job],
     catalogue: &Catalogue,
+    per_file: Option<Decimal>,
 ) -> Result<(Price, Prices), QueueError> {
     let mut prices = Prices::new();
     let mut sum = Price {
-        recordings: jobs.len(),
-        duration: AudioDuration::default(),
         cost: Some(Decimal::ZERO),
+        ..Price::default()
     };
     for job in jobs {
-        let audio = job.duration.unwrap_or_default();
-        let micros = sum.duration.micros().saturating_add(audio.micros());
-        sum.duration = AudioDuration::from_micros(micros);
-        if !job.settings.provider.is_paid() {
-            continue;
-        }
-        let price = match prices.get(&job.settings.model) {
-            Some(price) => *price,
-            None => reader.price(&job.settings, catalogue)?,
+        let cost = if job.settings.provider.is_paid() {
+            let price = match prices.get(&job.settings.model) {
+                Some(price) => *price,
+                None => reader.price(&job.settings, catalogue)?,
+            };
+            prices.insert(job.settings.model.clone(), price);
+            price
+                .zip(job.duration)
+                .map(|(price, duration)| estimate(duration, price.per_minute))
+        } else {
+            Some(Decimal::ZERO)
         };
-        prices.insert(job.settings.model.clone(), price);
-        let cost = price
-            .zip(job.duration)
-            .map(|(price, duration)| estimate(duration, price.per_minute));
-        sum.cost = sum.cost.zip(cost).map(|(sum, cost)| sum + cost);
+        let is_over = cost.zip(per_file).is_some_and(|(cost, limit)| cost > limit);
+        if !is_over {
+            sum.add(
+                job.duration,
+                cost,
+                matches!(job.stage, Stage::InDoubt { .. }),
+            );
+        }
     }
     Ok((sum, prices))
 }
@@ -311,7 +320,8 @@ pub(super) fn show_plan(
         return session.output.line(&json!({
             "type": "plan", "to_send": price.recordings, "minutes": price.duration.minutes(),
             "cost": price.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
-            "prices": view::prices(prices),
+            "prices": view::prices(prices), "repeats": price.repeats,
+            "limit": price.allowance.map(view::allowance),
         }));
     }
     if price.recordings == 0 {
@@ -323,10 +333,12 @@ pub(super) fn show_plan(
         price.duration,
         price.text()
     ))?;
-    for (model, price) in prices {
-        teller.say(&format!("price: {}", price::sentence(model, *price)))?;
+    for (model, each) in prices {
+        teller.say(&format!("price: {}", price::sentence(model, *each)))?;
     }
-    Ok(())
+    price
+        .cautions()
+        .try_for_each(|caution| teller.say(&caution))
 }
 
 /// Says that a person holds the queue, before anybody is asked anything.
@@ -421,8 +433,19 @@ pub(super) fn finish(
             PauseReason::Disk => exit::UNEXPECTED,
         },
         Ended::Finished | Ended::Stopped if failed > 0 => exit::SOME_FAILED,
+        Ended::Finished | Ended::Stopped if jobs.iter().any(is_over_file_budget) => exit::MONEY,
         Ended::Finished | Ended::Stopped => exit::DONE,
     })
+}
+
+fn is_over_file_budget(job: &Job) -> bool {
+    matches!(
+        job.stage,
+        Stage::Waiting {
+            obstacle: Obstacle::OverFileBudget,
+            ..
+        }
+    )
 }
 
 struct Summary<'a> {

@@ -15,6 +15,7 @@ use crate::domain::transcript::{Speaker, Timing};
 use crate::notes::Notes;
 use crate::pipeline::{document, style};
 use crate::queue::{Attempt, LedgerEntry, Output, Reader};
+use crate::session;
 
 /// The columns of the names of what is told.
 const NAMES: usize = 9;
@@ -30,7 +31,8 @@ struct Everything {
 
 pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8, Failure> {
     let config = session.config()?;
-    let Some(reader) = Reader::open(&config.state_dir)? else {
+    let Some(reader) = Reader::open_as_found(&config.state_dir, session::doubt_policy(&config))?
+    else {
         return Err(unknown(&arguments.job));
     };
     let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;

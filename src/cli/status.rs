@@ -16,6 +16,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::queue::{
     FolderRow, Instance, Leftover, Pause, Reader, Skipped, Spend, running_instance,
 };
+use crate::session;
 
 /// The columns of the names of what is told.
 const NAMES: usize = 9;
@@ -53,7 +54,7 @@ pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
 impl Status {
     fn read(session: &Session, config: &Config) -> Result<Self, Failure> {
         let instance = running_instance(&config.state_dir)?;
-        let reader = Reader::open(&config.state_dir)?;
+        let reader = Reader::open_as_found(&config.state_dir, session::doubt_policy(config))?;
         let configured = config.folders.iter().map(|folder| FolderRow {
             path: folder.path.clone(),
             mode: None,
@@ -186,6 +187,12 @@ impl Status {
         for (code, count) in &self.failures {
             let way = by_reason(code);
             sheet.whole("failed", &format!("{count} {code}   fix: {way}"));
+        }
+        let in_doubt = self.count(State::InDoubt);
+        if in_doubt > 0 {
+            let text =
+                format!("{in_doubt} may have been paid for   fix: stenod list --state in_doubt");
+            sheet.whole("in doubt", &text);
         }
         unsettled::lines(&self.unsettled, &mut sheet);
         if self.skipped > 0 {

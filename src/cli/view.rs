@@ -12,7 +12,7 @@ use crate::domain::job::{Job, Reason, Stage};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::PRICES_AS_OF;
 use crate::domain::price::{Price, PriceSource};
-use crate::queue::Output;
+use crate::queue::{Allowance, Output};
 
 /// Before what is said of a job below its line.
 const BELOW: &str = "        ";
@@ -58,6 +58,17 @@ pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
         })
     };
     prices.iter().map(price).collect()
+}
+
+/// What a limit leaves, as JSON.
+pub(super) fn allowance(allowance: Allowance) -> Value {
+    json!({
+        "name": allowance.name,
+        "amount": allowance.limit.normalize().to_string(),
+        "left": allowance.left.normalize().to_string(),
+        "currency": "USD",
+        "until": allowance.until.map(rfc3339),
+    })
 }
 
 /// The way out of what keeps a job from its transcript.

@@ -86,6 +86,13 @@ pub fn from_nanos(nanos: i64) -> Decimal {
     Decimal::new(nanos, 9).normalize()
 }
 
+/// Why a recording waits that would cost more than is allowed for one; both in dollars.
+pub fn over_file_budget(estimate: Decimal, limit: Decimal) -> String {
+    format!(
+        "it would cost about ${estimate}, and budget.per_file allows ${limit}: raise that limit to have it sent"
+    )
+}
+
 /// When the built-in price table was read off the service's public list.
 pub const PRICES_AS_OF: &str = "2026-08";
 /// The same for a person.

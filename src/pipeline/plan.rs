@@ -13,7 +13,7 @@ use super::intake::{Examined, consider_skip, examine};
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
-use crate::domain::job::{ContentHash, Job, Provider, Reason, Settings, Stage, State};
+use crate::domain::job::{ContentHash, Job, Obstacle, Provider, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
@@ -29,6 +29,8 @@ pub enum Fate {
         route: Chosen,
         /// What that is expected to cost in dollars, if anybody knows.
         cost: Option<Decimal>,
+        /// Whether it may have been paid for already, and is repeated once.
+        repeats: bool,
     },
     /// Its transcript is there.
     Done,
@@ -86,6 +88,8 @@ pub struct PlanTerms {
     pub force: bool,
     /// The most recordings that would be sent.
     pub limit: Option<usize>,
+    /// The most that one recording may cost, in dollars.
+    pub per_file: Option<Decimal>,
     /// What a minute costs, as the service lists it.
     pub catalogue: Catalogue,
 }
@@ -279,10 +283,14 @@ impl Planner<'_> {
         duration: Option<AudioDuration>,
         format: AudioFormat,
     ) -> Result<Fate, QueueError> {
+        let twins = match self.reader {
+            Some(reader) => reader.twins(hash, &place.settings_of(path))?,
+            None => Vec::new(),
+        };
         let known = if self.terms.force {
-            self.by_planned(place, path, hash)
+            self.by_force(place, path, hash, &twins)
         } else {
-            self.by_twins(place, path, hash)?
+            self.by_twins(place, path, hash, &twins)?
         };
         if let Some(fate) = known {
             return Ok(fate);
@@ -310,7 +318,21 @@ impl Planner<'_> {
         } else {
             Some(Decimal::ZERO)
         };
-        Ok(Fate::Send { route, cost })
+        if let (Some(cost), Some(limit)) = (cost, self.terms.per_file)
+            && cost > limit
+        {
+            let text = money::over_file_budget(cost, limit);
+            return Ok(Fate::Wait(Reason::new(
+                Obstacle::OverFileBudget.code(),
+                text,
+            )));
+        }
+        let own = twins.iter().find(|twin| twin.source == path);
+        Ok(Fate::Send {
+            route,
+            cost,
+            repeats: own.is_some_and(|job| is_repeated(&job.stage)),
+        })
     }
 
     /// What becomes of a recording that is known, here or elsewhere, or whose transcript lies there.
@@ -319,11 +341,8 @@ impl Planner<'_> {
         place: &Place,
         path: &Path,
         hash: ContentHash,
+        twins: &[Job],
     ) -> Result<Option<Fate>, QueueError> {
-        let twins = match self.reader {
-            Some(reader) => reader.twins(hash, &place.settings_of(path))?,
-            None => Vec::new(),
-        };
         if let Some(job) = twins.iter().find(|twin| twin.source == path) {
             return Ok(by_state(job));
         }
@@ -334,11 +353,28 @@ impl Planner<'_> {
                 .or_insert_with(|| path.to_owned());
             return Ok(Some(Fate::Done));
         }
-        let done = twins.iter().find(|twin| is_waited_for(&twin.stage));
-        let done = done.map(|twin| Fate::Duplicate {
-            of: twin.source.clone(),
-        });
-        Ok(done.or_else(|| self.by_planned(place, path, hash)))
+        let known = by_twin_elsewhere(twins);
+        Ok(known.or_else(|| self.by_planned(place, path, hash)))
+    }
+
+    /// What becomes of a recording that is not sent although that is asked for whatever is known: it is on
+    /// its way, or has no transcript of its own to be made again and takes that of a copy.
+    fn by_force(
+        &self,
+        place: &Place,
+        path: &Path,
+        hash: ContentHash,
+        twins: &[Job],
+    ) -> Option<Fate> {
+        let own = twins.iter().find(|twin| twin.source == path);
+        let known = match own.map(|job| job.stage.state()) {
+            Some(State::Active | State::InDoubt) => own.and_then(by_state),
+            Some(
+                State::Queued | State::Waiting | State::Done | State::Failed | State::Cancelled,
+            ) => None,
+            None => by_twin_elsewhere(twins).filter(|fate| matches!(fate, Fate::Duplicate { .. })),
+        };
+        known.or_else(|| self.by_planned(place, path, hash))
     }
 
     /// What becomes of the copy of a recording that is sent by this plan.
@@ -401,6 +437,34 @@ impl Planner<'_> {
     }
 }
 
+/// What becomes of a recording without a job that has some elsewhere.
+fn by_twin_elsewhere(twins: &[Job]) -> Option<Fate> {
+    if let Some(twin) = twins.iter().find(|twin| is_waited_for(&twin.stage)) {
+        return Some(Fate::Duplicate {
+            of: twin.source.clone(),
+        });
+    }
+    let goes_on = |twin: &Job| matches!(twin.stage.state(), State::Queued | State::Waiting);
+    let stopped = twins.iter().find(|twin| twin.stage == Stage::Cancelled);
+    let stopped = stopped.filter(|_| !twins.iter().any(goes_on))?;
+    let text = format!(
+        "the same recording as job {}, which was stopped by hand",
+        stopped.id
+    );
+    Some(Fate::Ended(Reason::new("cancelled", text)))
+}
+
+/// Whether a job may have been paid for and is sent once more by itself.
+fn is_repeated(stage: &Stage) -> bool {
+    matches!(
+        stage,
+        Stage::InDoubt {
+            retry_at: Some(_),
+            ..
+        }
+    )
+}
+
 /// Whether a copy takes the transcript of a job that is there, or waits for it.
 fn is_waited_for(stage: &Stage) -> bool {
     match stage {
@@ -424,6 +488,7 @@ fn by_state(job: &Job) -> Option<Fate> {
             .unwrap_or_else(|| Reason::new("cancelled", "it was stopped by hand"))
     };
     match job.stage.state() {
+        State::InDoubt if is_repeated(&job.stage) => None,
         State::Done => Some(Fate::Done),
         State::Active => Some(Fate::UnderWay),
         State::Failed | State::Cancelled | State::InDoubt => Some(Fate::Ended(reason())),

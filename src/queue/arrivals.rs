@@ -76,10 +76,12 @@ pub(super) fn kin(
             elsewhere: Vec::new(),
         });
     }
-    // Stages in which a job may follow its recording to a new name.
+    // Stages in which a job may follow its recording to a new name: what was stopped by hand stays
+    // stopped, and what failed can be tried again there. One with more to give comes first.
     let mut statement = connection.prepare_cached(
         "SELECT id, source, root FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage IN
-         ('queued', 'waiting', 'split', 'awaiting', 'in_doubt', 'done') AND parent IS NULL ORDER BY id LIMIT ?3",
+         ('queued', 'waiting', 'split', 'awaiting', 'in_doubt', 'done', 'failed', 'cancelled')
+         AND parent IS NULL ORDER BY stage IN ('failed', 'cancelled'), id LIMIT ?3",
     )?;
     let rows = statement.query_map(
         params![hash.0, to_json(settings)?, MOST_ELSEWHERE],

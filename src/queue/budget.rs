@@ -59,6 +59,52 @@ struct Sum {
     name: &'static str,
 }
 
+/// The limit that has least left, and how much that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// The limit's name: a key of the configuration, or a flag.
+    pub name: &'static str,
+    /// The limit in dollars.
+    pub limit: Decimal,
+    /// Dollars that can still be set aside; nought where it is crossed already.
+    pub left: Decimal,
+    /// When it begins anew, if it does by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// What the limits on sums leave for all that is to be sent; `None` without a limit.
+pub(super) fn allowance(
+    connection: &Connection,
+    limits: &Limits,
+    calendar: Calendar,
+) -> Result<Option<Allowance>, QueueError> {
+    let mut least: Option<Allowance> = None;
+    for sum in limits.sums(calendar) {
+        let committed = ledger::committed_since(connection, sum.since)?;
+        let left = from_nanos(to_nanos(sum.limit).saturating_sub(committed).max(0));
+        if least.is_none_or(|least| left < least.left) {
+            least = Some(Allowance {
+                name: sum.name,
+                limit: sum.limit,
+                left,
+                until: sum.until,
+            });
+        }
+    }
+    Ok(least)
+}
+
+/// What the limits leave where nothing was spent so far.
+pub fn untouched(limits: &Limits, calendar: Calendar) -> Option<Allowance> {
+    let sums = limits.sums(calendar).map(|sum| Allowance {
+        name: sum.name,
+        limit: sum.limit,
+        left: sum.limit,
+        until: sum.until,
+    });
+    sums.min_by_key(|allowance| allowance.left)
+}
+
 /// Whether there is room for the next submit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Room {

@@ -225,12 +225,9 @@ fn over_file_budget(
     limit: Decimal,
     now: Timestamp,
 ) -> Result<Claimed, QueueError> {
-    let text = format!(
-        "it would cost about ${estimate}, and budget.per_file allows ${limit}: raise that limit to have it sent"
-    );
     let stage = Stage::Waiting {
         obstacle: Obstacle::OverFileBudget,
-        text,
+        text: money::over_file_budget(estimate, limit),
     };
     jobs::advance(connection, job.id, &[StageName::Queued], &stage, now)?;
     Ok(Claimed::Moved(job.id))

@@ -91,7 +91,9 @@ pub(super) fn enqueue(
     }
     let Some(Gone { id, respelt }) = gone else {
         let base = free_base(connection, candidate, None)?;
-        return Ok(Enqueued::New(insert(connection, candidate, &base, now)?));
+        let id = insert(connection, candidate, &base, now)?;
+        stay_stopped(connection, id, now)?;
+        return Ok(Enqueued::New(id));
     };
     let base = if respelt {
         get(connection, id)?.base
@@ -120,8 +122,38 @@ pub(super) fn offer(
             retry(connection, known, now)?;
             Ok(Enqueued::New(known.id))
         }
-        Enqueued::Known(_) | Enqueued::New(_) | Enqueued::Moved(_) => Ok(enqueued),
+        Enqueued::New(id) | Enqueued::Moved(id) => {
+            let job = get(connection, *id)?;
+            if force && may_be_forced(&job.stage) && !matches!(job.stage, Stage::Done { .. }) {
+                self::force(connection, *id, now)?;
+            } else if came_back(&job.stage) {
+                retry(connection, &job, now)?;
+            }
+            Ok(enqueued)
+        }
+        Enqueued::Known(_) => Ok(enqueued),
     }
+}
+
+/// A copy of a recording that a person has stopped is stopped as well, unless there is a job of it that goes
+/// on or is done: nobody would expect to pay for what was stopped because it has one more name.
+fn stay_stopped(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
+    let job = get(connection, id)?;
+    let twins = twins(connection, job.hash, &job.settings)?;
+    let mut others = twins.iter().filter(|twin| twin.id != id);
+    let stopped = others.find(|twin| twin.stage == Stage::Cancelled);
+    let goes_on = |twin: &Job| !matches!(twin.stage, Stage::Cancelled | Stage::Failed { .. });
+    let Some(stopped) =
+        stopped.filter(|_| !twins.iter().any(|twin| twin.id != id && goes_on(twin)))
+    else {
+        return Ok(());
+    };
+    let text = format!(
+        "the same recording as job {}, which was stopped by hand",
+        stopped.id
+    );
+    note(connection, id, &Reason::new("cancelled", text), None, now)?;
+    advance(connection, id, &[job.stage.name()], &Stage::Cancelled, now)
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent.
@@ -369,13 +401,13 @@ fn forced_at(job: &Job) -> Option<Timestamp> {
 }
 
 /// Another job of the same identity that is being paid for, or may have been. One that was forced waits for
-/// another that was forced alone.
+/// another that was forced, and for what is on its way, whose reply will have come since; not for a doubt.
 pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>, QueueError> {
     let id = connection
         .prepare_cached(
             "SELECT id FROM jobs WHERE hash = ?1 AND settings = ?2 AND id <> ?3 AND stage IN
              ('submitting', 'committing', 'split', 'awaiting', 'received', 'in_doubt')
-             AND forced >= ?4 LIMIT 1",
+             AND (forced >= ?4 OR state = 'active') LIMIT 1",
         )?
         .query_row(
             params![job.hash.0, to_json(&job.settings)?, job.id.0, job.forced],
@@ -394,9 +426,23 @@ const LASTING_FAILURES: &[&str] = &[
     "too_large_for_service",
     "unprocessable",
     "undecodable",
+    "poison",
 ];
 
-/// Another job of the same identity that failed for reasons that lie in the recording or its settings.
+/// Notes that a person asks for a job and its pieces to be tried again.
+pub(super) fn ask_for(
+    connection: &Connection,
+    id: JobId,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET asked_ms = ?2 WHERE id = ?1 OR parent = ?1")?
+        .execute(params![id.0, millis(now)])?;
+    Ok(())
+}
+
+/// Another job of the same identity that failed for reasons that lie in the recording or its settings, and
+/// not before a person asked for this one.
 pub(super) fn failed_twin(
     connection: &Connection,
     job: &Job,
@@ -405,14 +451,10 @@ pub(super) fn failed_twin(
         connection,
         &format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'failed'
-             AND id < ?3 AND updated_ms > ?4 ORDER BY id LIMIT 1"
+             AND id < ?3 AND updated_ms > coalesce((SELECT asked_ms FROM jobs WHERE id = ?3), ?4)
+             ORDER BY id LIMIT 1"
         ),
-        &[
-            &job.hash.0,
-            &to_json(&job.settings)?,
-            &job.id.0,
-            &forced_at(job).map_or(i64::MIN, millis),
-        ],
+        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0, &i64::MIN],
     )?;
     let reason = twin.and_then(|twin| Some((twin.id, twin.stage.reason()?)));
     Ok(reason.filter(|(_, reason)| LASTING_FAILURES.contains(&reason.code.as_str())))
@@ -598,6 +640,7 @@ pub(super) fn force(connection: &Connection, id: JobId, now: Timestamp) -> Resul
     connection
         .prepare_cached("UPDATE jobs SET forced = 1 WHERE id = ?1")?
         .execute([id.0])?;
+    ask_for(connection, id, now)?;
     let from = [
         StageName::Done,
         StageName::Failed,

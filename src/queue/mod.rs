@@ -18,6 +18,7 @@ pub(crate) mod inspect;
 mod intake;
 mod jobs;
 mod ledger;
+mod left;
 mod lock;
 mod objects;
 mod operator;
@@ -46,7 +47,7 @@ use jiff::Timestamp;
 
 pub use adopt::Adoption;
 pub use arrivals::{Arrival, Elsewhere, Gone, Kin};
-pub use budget::Limits;
+pub use budget::{Allowance, Limits, untouched};
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;
 pub use error::QueueError;

@@ -20,7 +20,10 @@ impl Queue {
                 for id in ids {
                     let job = whole(connection, id)?;
                     match jobs::retry(connection, &job, now) {
-                        Ok(()) => queued.push(id),
+                        Ok(()) => {
+                            jobs::ask_for(connection, id, now)?;
+                            queued.push(id);
+                        }
                         Err(QueueError::Elsewhere { .. }) => {}
                         Err(error) => return Err(error),
                     }

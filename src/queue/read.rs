@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::budget::{self, Allowance, Limits};
 use super::ledger::{self, Spend};
 use super::objects::{self, Leftover};
 use super::outputs::{self, Output, StoredReply};
@@ -398,6 +399,18 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn committed_since(&self, since: Timestamp) -> Result<i64, QueueError> {
         ledger::committed_since(self.connection(), since)
+    }
+
+    /// What the limits on sums leave for all that is to be sent; `None` without a limit.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn allowance(
+        &self,
+        limits: &Limits,
+        calendar: Calendar,
+    ) -> Result<Option<Allowance>, QueueError> {
+        budget::allowance(self.connection(), limits, calendar)
     }
 
     /// What a minute costs by `settings`: by the catalogue, the built-in table or the last charge.

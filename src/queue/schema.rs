@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     SUSPECTS,
     TURNS,
     BASES_IN_ANY_CASE,
+    ASKED_FOR,
 ];
 
 const VERSION_1: &str = "
@@ -290,6 +291,11 @@ CREATE INDEX jobs_turns ON jobs (folder, turn) WHERE parent IS NULL AND stage = 
 const BASES_IN_ANY_CASE: &str = "
 DROP INDEX jobs_base;
 CREATE INDEX jobs_base ON jobs (lower(CAST(base AS TEXT)));
+";
+
+/// When a person last had a job tried again: what befell its copies before that says nothing of it.
+const ASKED_FOR: &str = "
+ALTER TABLE jobs ADD COLUMN asked_ms INTEGER;
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -219,6 +219,85 @@ async fn a_copy_of_a_recording_that_was_refused_is_not_sent_either() {
 }
 
 #[tokio::test]
+async fn a_copy_that_a_person_has_tried_again_is_sent_although_its_twin_was_refused() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    let reason = Reason::new("format_refused", "no");
+    table.queue.fail(first, reason, None, at(3)).await.unwrap();
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    table.queue.retry(vec![copy], at(4)).await.unwrap();
+    assert_eq!(table.claim_job().await.id, copy);
+}
+
+#[tokio::test]
+async fn a_copy_of_what_was_stopped_by_hand_is_stopped_until_a_person_asks_for_it() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    table.queue.cancel(vec![first], at(1)).await.unwrap();
+    let copy = table.add("/in/b.mp3", 1).await;
+    assert_eq!(table.state(copy).await, State::Cancelled);
+    assert_eq!(table.claim(terms()).await, Claimed::Nothing);
+    table.queue.retry(vec![copy], at(4)).await.unwrap();
+    assert_eq!(table.claim_job().await.id, copy);
+}
+
+#[tokio::test]
+async fn a_copy_of_what_was_stopped_by_hand_at_one_place_and_done_at_another_takes_the_transcript()
+{
+    let table = table();
+    let done = table.add("/in/a.mp3", 1).await;
+    table.claim_job().await;
+    table.finish(done).await;
+    let stopped = table.add("/in/b.mp3", 1).await;
+    table.queue.cancel(vec![stopped], at(6)).await.unwrap();
+    let copy = table.add("/in/c.mp3", 1).await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    let job = table.queue.job(copy).await.unwrap();
+    assert!(
+        matches!(job.stage, Stage::Received { .. }),
+        "{:?}",
+        job.stage
+    );
+}
+
+#[tokio::test]
+async fn what_was_stopped_or_failed_stays_so_under_a_new_name_and_what_only_went_away_goes_on() {
+    for (end, state) in [
+        ("stopped", State::Cancelled),
+        ("format_refused", State::Failed),
+        ("source_vanished", State::Queued),
+    ] {
+        let table = table();
+        let id = table.add("/in/a.mp3", 1).await;
+        if end == "stopped" {
+            table.queue.cancel(vec![id], at(1)).await.unwrap();
+        } else {
+            table.claim_job().await;
+            let reason = Reason::new(end, "no");
+            table.queue.fail(id, reason, None, at(3)).await.unwrap();
+        }
+        let candidate = recording("/in/new name.mp3", 1);
+        let kin = table.queue.kin(vec![(
+            candidate.source.clone(),
+            candidate.hash,
+            candidate.settings.clone(),
+        )]);
+        let [elsewhere] = kin.await.unwrap().remove(0).elsewhere.try_into().unwrap();
+        assert_eq!(elsewhere.id, id, "{end}");
+        let gone = Some(Gone { id, respelt: false });
+        let moved = table.queue.enqueue(candidate, gone, false, at(9)).await;
+        assert_eq!(moved.unwrap(), Enqueued::Moved(id), "{end}");
+        assert_eq!(table.state(id).await, state, "{end}");
+        assert_eq!(
+            table.queue.job(id).await.unwrap().source,
+            Path::new("/in/new name.mp3")
+        );
+    }
+}
+
+#[tokio::test]
 async fn two_recordings_that_share_a_stem_get_different_bases() {
     let table = table();
     let one = table.add("/in/a.mp3", 1).await;

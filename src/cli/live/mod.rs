@@ -422,6 +422,8 @@ mod tests {
             recordings,
             duration: AudioDuration::from_micros(seconds * 1_000_000),
             cost: Some(Decimal::new(5, 2)),
+            repeats: 0,
+            allowance: None,
         };
         let mut live = Live::on(ProgressDrawTarget::hidden(), false);
         live.begin(price, Paces::from([("Whisper-Large-V3".to_owned(), 0.1)]));

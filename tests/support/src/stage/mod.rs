@@ -191,12 +191,19 @@ impl Stage {
         self.root().join("config.toml")
     }
 
+    /// Writes the configuration whole or not at all: a program that was started before may be reading it.
+    fn write_config(&self) {
+        let draft = self.root().join("config.toml.draft");
+        fs::write(&draft, self.config()).expect("the configuration");
+        fs::rename(draft, self.config_file()).expect("the configuration");
+    }
+
     /// Prepares a call of the program with the configuration as it stands now.
     pub fn call<Argument: AsRef<std::ffi::OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = Argument>,
     ) -> Call {
-        fs::write(self.config_file(), self.config()).expect("the configuration");
+        self.write_config();
         let mut arguments: Vec<OsString> = arguments
             .into_iter()
             .map(|one| one.as_ref().to_owned())
