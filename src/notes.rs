@@ -238,11 +238,16 @@ fn entries(text: &str) -> Result<Vec<Line>, Fault> {
 
 /// `"Speaker 1" = "Ada"`, a line for each label.
 fn names(text: &str) -> Result<Vec<(String, String)>, Fault> {
+    let mut seen: HashMap<String, String> = HashMap::new();
     let name = |Line {
                     key: label,
                     item,
                     span,
                 }: Line| {
+        if let Some(first) = seen.insert(cast::plain(&label), label.clone()) {
+            let what = format!("`{first}` and `{label}` are one label: leave one of them");
+            return Err(Fault { span, what });
+        }
         let Some(written) = item.as_str() else {
             let what = format!(
                 "`{label}` is given no name: write \"{label}\" = \"Name\", a label with a dot in quotes"
@@ -369,6 +374,12 @@ mod tests {
             ),
             (SPEAKERS, "A = \"Ada\nB\"", "1:", "not valid TOML"),
             (SPEAKERS, "A.b = \"Ada\"", "1:", "in quotes"),
+            (
+                SPEAKERS,
+                "\"Speaker 1\" = \"Ada\"\n\"speaker 1\" = \"Bob\"",
+                "2:15:",
+                "are one label",
+            ),
             (SPEAKERS, "A = \"A\\nB\"", "1:5:", "one line"),
             (
                 GLOSSARY,

@@ -57,6 +57,66 @@ fn samples(name: &str) -> Vec<f32> {
     }
 }
 
+#[test]
+fn text_in_a_long_silence_is_flagged_and_stays_flagged_when_it_is_written_again() {
+    let stage = stage();
+    let speech = pcm_of(&wav(1, 3.0));
+    let silence = vec![0_i16; 16_000 * 20];
+    stage.put(
+        "talk.wav",
+        &pcm(speech.iter().chain(&silence).chain(&speech).copied()),
+    );
+    let word = |text: &str, start: f64| json!({"text": text, "start": start, "end": start + 0.4});
+    let words: Vec<Value> = ["now", "we", "talk", "and", "talk"]
+        .iter()
+        .enumerate()
+        .map(|(number, text)| word(text, 0.5 * number as f64))
+        .chain([word("Thanks!", 12.0)])
+        .collect();
+    let reply = json!({
+        "transcription": "now we talk and talk Thanks!", "words": words,
+        "metadata": {"cost": 0.001, "currency": "USD"},
+    });
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).answer(Reply::json(200, &reply)));
+    stage.stenod(["run"]).success();
+    let warnings = |stage: &Stage| stage.read_json("talk.json")["warnings"].clone();
+    let first = warnings(&stage);
+    assert_eq!(first[0]["code"], "text_in_silence", "{first}");
+    let message = first[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("\"Thanks!\" stands from 0:12"),
+        "{message}"
+    );
+    fs::remove_file(stage.at("talk.wav")).unwrap();
+    fs::remove_file(stage.at("talk.json")).unwrap();
+    stage.stenod(["render"]).success();
+    assert_eq!(warnings(&stage), first);
+}
+
+#[test]
+fn a_format_for_which_a_reply_has_nothing_is_named() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 1.0));
+    stage
+        .stenod(["run", "-f", "txt,diarization,rttm"])
+        .success()
+        .says("no diarization, rttm: `stenod show 1` tells why");
+    let shown = stage.json(&["show", "1"]);
+    let events = shown["events"].to_string();
+    assert!(events.contains("no rttm is written"), "{events}");
+}
+
+/// The samples of a WAV that was made on the spot.
+fn pcm_of(wav: &[u8]) -> Vec<i16> {
+    let (samples, _) = wav[44..].as_chunks::<2>();
+    samples
+        .iter()
+        .map(|pair| i16::from_le_bytes(*pair))
+        .collect()
+}
+
 /// A stretch of one of the two voices.
 struct Said {
     label: (&'static str, &'static str),
@@ -188,7 +248,7 @@ fn a_real_conversation_comes_out_in_all_eleven_formats() {
     );
     assert_eq!(text.matches("Speaker 1: ").count(), 2, "{text}");
     let document = stage.read_json("talk.json");
-    assert_eq!(document["language"], "eng");
+    assert_eq!(document["language"], "en");
     assert_eq!(document["job"]["settings"]["language"], "auto");
     assert_eq!(document["timing"], "words");
     assert_eq!(document["warnings"], json!([]));

@@ -154,7 +154,10 @@ impl Teller {
                 Stage::Submitting | Stage::Awaiting { overdue: None, .. }
             );
         match line(self.page(), job, outputs) {
-            Some(line) if before != Some(now) && !is_drawn => self.say(&line),
+            Some(line) if before != Some(now) && !is_drawn => {
+                self.say(&line)?;
+                not_written(job, outputs).map_or(Ok(()), |line| self.say(&line))
+            }
             _ => Ok(()),
         }
     }
@@ -270,6 +273,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The line of a change, for the changes that a person wants to see.
+/// What a done job lacks of the formats that were asked for.
+fn not_written(job: &Job, outputs: &[Written]) -> Option<String> {
+    if !matches!(job.stage, Stage::Done { .. }) || job.piece.is_some() {
+        return None;
+    }
+    let is_there = |name: &str| outputs.iter().any(|output| output.format == name);
+    let names = job.publication.formats.iter().map(|format| format.name());
+    let lacking: Vec<&str> = names.filter(|name| !is_there(name)).collect();
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "{:<WORD$}no {}: `stenod show {}` tells why",
+            "",
+            lacking.join(", "),
+            job.id
+        )
+    })
+}
+
 fn line(page: Page, job: &Job, outputs: &[Written]) -> Option<String> {
     let tone = Tone::of(job.stage.state());
     let named = |word: &str, rest: &str| {

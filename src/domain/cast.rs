@@ -244,18 +244,11 @@ fn known(people: &[Person]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// A label as it is compared: small letters and digits alone, so that `speaker_1` is `Speaker 1`.
-fn plain(label: &str) -> String {
-    let letters: String = label
-        .chars()
-        .filter(|character| character.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect();
-    if letters.is_empty() {
-        label.trim().to_owned()
-    } else {
-        letters
-    }
+/// A label as it is compared: capitals and white space make no difference. All else does: services call
+/// the second speaker `speaker_1` and the first one `Speaker 1`.
+pub(crate) fn plain(label: &str) -> String {
+    let words: Vec<String> = label.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ")
 }
 
 /// Whether two labels are one, but for capitals, spaces and punctuation.
@@ -297,10 +290,17 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_known_however_it_is_spelled_and_by_its_number() {
-        let mut transcript = talk(&["speaker_1", "speaker_2"]);
-        cast(&[("Speaker 1", "Ada"), ("SPEAKER_01", "Bob")]).name_speakers(&mut transcript);
+    fn a_label_is_known_whatever_its_capitals_and_by_its_number() {
+        let mut transcript = talk(&["Speaker 1", "Speaker 2"]);
+        cast(&[("speaker  1", "Ada"), ("SPEAKER_01", "Bob")]).name_speakers(&mut transcript);
         assert_eq!(shown(&transcript), ["Ada", "Bob"]);
+    }
+
+    #[test]
+    fn the_second_speaker_of_a_service_that_counts_from_0_is_not_the_first_of_one_that_does_not() {
+        let mut transcript = talk(&["speaker_0", "speaker_1"]);
+        cast(&[("Speaker 1", "Ada")]).name_speakers(&mut transcript);
+        assert_eq!(shown(&transcript), ["speaker_0", "speaker_1"]);
     }
 
     #[test]

@@ -476,7 +476,13 @@ const PAUSES: &[Row] = &[
 ];
 
 /// Codes of a job's history that say what happened, and ask for nothing.
-pub const NOTHING_TO_MEND: &[&str] = &["accepted", "adopted", "repeated", "reused"];
+pub const NOTHING_TO_MEND: &[&str] = &[
+    "accepted",
+    "adopted",
+    "format_left_out",
+    "repeated",
+    "reused",
+];
 
 /// The way out of `code`; `source` is the recording as a word for a shell.
 pub fn mend(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {

@@ -11,6 +11,7 @@ pub mod explain;
 mod intake;
 mod large;
 mod limiter;
+mod listen;
 mod make;
 mod operator;
 mod pauses;

@@ -59,6 +59,7 @@ impl Pipeline {
             self.bell.notify_one();
             return self.tell(id).await;
         }
+        let stored = self.listened(&job, reply, stored).await?;
         self.publish(job, reply, stored).await?;
         self.tell(id).await
     }
@@ -111,9 +112,9 @@ impl Pipeline {
             let document = document(&writing, stored, &style)?;
             let formats = &writing.publication.formats;
             let written = write_document(&writing.base, &document, formats, &ours);
-            Ok::<_, Unread>((written, style.mark()))
+            Ok::<_, Unread>((written, left_out(formats, &document), style.mark()))
         });
-        let (written, mark) = match written.await? {
+        let (written, left_out, mark) = match written.await? {
             Ok(written) => written,
             Err(error) => {
                 let text = format!("the stored transcript cannot be read: {error}");
@@ -138,6 +139,10 @@ impl Pipeline {
         }
         match error {
             None => {
+                for reason in left_out {
+                    let note = || self.queue.note(job.id, reason.clone(), self.now());
+                    self.kept(note).await?;
+                }
                 self.kept(|| self.queue.remember_style(job.id, mark))
                     .await?;
                 self.room_again(Disk::Outputs).await?;
@@ -200,6 +205,16 @@ fn output_wait(tries: u32) -> Duration {
     FIRST_OUTPUT_WAIT
         .saturating_mul(factor)
         .min(LONGEST_OUTPUT_WAIT)
+}
+
+/// The formats that were asked for and for which a document has nothing, and why.
+fn left_out(formats: &[Format], document: &Document) -> Vec<Reason> {
+    let lacking = formats.iter().filter_map(|format| {
+        let lack = render::lack(*format, document)?;
+        let text = format!("no {} is written: {lack}", format.name());
+        Some(Reason::new("format_left_out", text))
+    });
+    lacking.collect()
 }
 
 type AllWritten = Vec<(Format, Written)>;

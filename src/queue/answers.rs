@@ -92,6 +92,30 @@ impl Queue {
             .await
     }
 
+    /// Notes what happened to a job, for `show`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn note(&self, id: JobId, reason: Reason, now: Timestamp) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| jobs::note(connection, id, &reason, None, now))
+            .await
+    }
+
+    /// Keeps where the recording that a reply is about is silent, from when to when in seconds.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn keep_silences(
+        &self,
+        id: ReplyId,
+        silences: Vec<(f64, f64)>,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| outputs::keep_silences(connection, id, &silences))
+            .await
+    }
+
     /// Keeps the ticket of an accepted submit, and what it cost, before it is polled for the first time.
     ///
     /// # Errors

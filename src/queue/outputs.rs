@@ -72,7 +72,7 @@ pub(super) fn store_reply(
 }
 
 /// A reply that was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredReply {
     /// The job whose submit it answers: the one that was charged for it.
     pub job: JobId,
@@ -82,6 +82,8 @@ pub struct StoredReply {
     pub status: u16,
     /// The bytes of its body.
     pub body: Vec<u8>,
+    /// Where the recording is silent, from when to when in seconds, once that is known.
+    pub silences: Option<Vec<(f64, f64)>>,
 }
 
 impl ReplyKind {
@@ -95,12 +97,12 @@ impl ReplyKind {
 
 /// A reply that was kept.
 pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply, QueueError> {
-    Ok(connection
+    let (mut stored, silences) = connection
         .prepare_cached(
-            "SELECT job, kind = 'adopted', status, body, composite FROM replies WHERE id = ?1",
+            "SELECT job, kind = 'adopted', status, body, composite, silences FROM replies WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
-            Ok(StoredReply {
+            let stored = StoredReply {
                 job: JobId(row.get(0)?),
                 kind: match (row.get(1)?, row.get(4)?) {
                     (true, _) => ReplyKind::Adopted,
@@ -109,8 +111,26 @@ pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply,
                 },
                 status: row.get(2)?,
                 body: row.get(3)?,
-            })
-        })?)
+                silences: None,
+            };
+            Ok((stored, row.get::<_, Option<String>>(5)?))
+        })?;
+    stored.silences = silences
+        .map(|text| row::from_json(&text, &format!("the silences of reply {}", id.0)))
+        .transpose()?;
+    Ok(stored)
+}
+
+/// Keeps where the recording that a reply is about is silent.
+pub(super) fn keep_silences(
+    connection: &Connection,
+    id: ReplyId,
+    silences: &[(f64, f64)],
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE replies SET silences = ?2 WHERE id = ?1")?
+        .execute(params![id.0, row::to_json(&silences)?])?;
+    Ok(())
 }
 
 /// Whether this job's outputs have no place beside its file any more: the file is another recording by

@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     TURNS,
     BASES_IN_ANY_CASE,
     ASKED_FOR,
+    SILENCES,
 ];
 
 const VERSION_1: &str = "
@@ -296,6 +297,11 @@ CREATE INDEX jobs_base ON jobs (lower(CAST(base AS TEXT)));
 /// When a person last had a job tried again: what befell its copies before that says nothing of it.
 const ASKED_FOR: &str = "
 ALTER TABLE jobs ADD COLUMN asked_ms INTEGER;
+";
+
+/// Where the recording that a reply is about is silent, once that is known: pairs of seconds.
+const SILENCES: &str = "
+ALTER TABLE replies ADD COLUMN silences TEXT CHECK (json_valid(silences));
 ";
 
 /// The version of a table that has rows and an older schema than today's.

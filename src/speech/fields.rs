@@ -65,6 +65,20 @@ pub(super) fn words_of(fields: &Map<String, Value>) -> String {
     tidy(words.unwrap_or_default())
 }
 
+/// The error in a body that is a result all the same, if it names one.
+pub(super) fn error_beside(fields: &Map<String, Value>) -> Option<String> {
+    let error = fields.get("error")?;
+    let named = match error {
+        Value::Null | Value::Bool(false) => return None,
+        Value::Object(object) => {
+            text(object, "message").map_or_else(|| error.to_string(), str::to_owned)
+        }
+        Value::String(words) => words.clone(),
+        Value::Bool(true) | Value::Number(_) | Value::Array(_) => error.to_string(),
+    };
+    Some(tidy(&named)).filter(|words| !words.is_empty())
+}
+
 /// Words of others on one line, without control characters, cut at [`LONGEST_WORDS`].
 pub(super) fn tidy(words: &str) -> String {
     let mut tidy = String::new();

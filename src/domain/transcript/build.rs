@@ -16,6 +16,7 @@ use super::{
     AudioEvent, Heard, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode,
     Word, WordKind,
 };
+use crate::domain::language::short_code;
 
 /// A segment whose speaker is still a voice.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +61,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     give_whole_span(&mut drafts, timing, duration);
     let (segments, speakers) = numbered(drafts, &voices);
     warnings.extend(unmatched(&voices));
+    warnings.extend(reply_warnings(&heard));
     warnings.extend(suspicions(&Doubtful {
         text: &text,
         duration,
@@ -70,7 +72,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     let events = events(&heard, &segments);
     Transcript {
         text,
-        language: heard.language,
+        language: heard.language.map(normal_language),
         duration,
         segments,
         speakers,
@@ -78,6 +80,27 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
         timing,
         warnings,
     }
+}
+
+/// The code of two letters, where a language has one; else as it is spelled.
+fn normal_language(name: String) -> String {
+    short_code(&name).unwrap_or(name)
+}
+
+/// What is odd about the reply itself.
+fn reply_warnings(heard: &Heard) -> Vec<Warning> {
+    let of = |code, words: Option<&String>, begin: &str| {
+        let message = format!("{begin}{}", one_line(words?));
+        Some(Warning { code, message })
+    };
+    let error = "the service names an error beside its result: ";
+    [
+        of(WarningCode::NoText, heard.no_text.as_ref(), ""),
+        of(WarningCode::ServiceError, heard.error.as_ref(), error),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What the mending of times has to say.

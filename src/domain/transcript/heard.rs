@@ -27,6 +27,10 @@ pub struct Heard {
     pub pieces: bool,
     /// Where whoever recognised found no speech, from when to when.
     pub silences: Vec<(f64, f64)>,
+    /// Why there is no text, where the reply has none in its place; an empty text is silence.
+    pub no_text: Option<String>,
+    /// The error that the service names beside the result.
+    pub error: Option<String>,
 }
 
 /// A stretch of text.

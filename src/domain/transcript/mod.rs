@@ -39,7 +39,7 @@ pub struct Transcript {
     /// The whole text as the service gave it, trimmed; empty for silence. Where speakers talk at once
     /// and their words stand mixed in it, they are put together as in `segments`.
     pub text: String,
-    /// The language that the service named, in its own spelling.
+    /// The language that the service named: the code of two letters where there is one, else as spelled.
     pub language: Option<String>,
     /// The recording's length in seconds, measured or else as the service said.
     pub duration: Option<f64>,
@@ -167,6 +167,10 @@ pub enum WarningCode {
     SpeakersUnmatched,
     /// A piece of the recording has no transcript.
     PieceMissing,
+    /// The reply has no text in its place, or something else there.
+    NoText,
+    /// The service names an error beside the result.
+    ServiceError,
 }
 
 /// Neighbouring segments of one speaker, or those that are missing.
@@ -185,6 +189,15 @@ impl Transcript {
     #[must_use]
     pub fn from_heard(heard: Heard, duration: Option<f64>) -> Self {
         build::transcript(heard, duration)
+    }
+
+    /// Flags text that stands where the recording is silent, from when to when in seconds, unless that is
+    /// flagged already.
+    pub fn doubt_in(&mut self, silences: &[(f64, f64)]) {
+        let is_flagged = |warning: &Warning| warning.code == WarningCode::TextInSilence;
+        if !self.warnings.iter().any(is_flagged) {
+            self.warnings.extend(suspicion::in_silences(self, silences));
+        }
     }
 
     /// Whether nothing was said.

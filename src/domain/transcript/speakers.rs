@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::span::to_milliseconds;
 use super::times::Mark;
-use super::{Heard, Span, Speaker, SpeakerId, Transcript, Turn};
+use super::{Heard, HeardWord, Span, Speaker, SpeakerId, Transcript, Turn};
 
 /// How many turns that start before a moment are looked at, newest first.
 const TURNS_AT_ONCE: usize = 32;
@@ -30,8 +30,12 @@ impl Voices {
     /// Collects and matches all labels.
     pub(super) fn of(heard: &Heard) -> Self {
         let said = labelled_spans(heard);
-        let word_labels = distinct(said.iter().map(|(label, _)| *label));
         let turn_labels = distinct(heard.turns.iter().map(|turn| turn.speaker.as_str()));
+        let mut word_labels = distinct(said.iter().map(|(label, _)| *label));
+        if word_labels.len() == 1 && turn_labels.len() > 1 && are_timed(heard) {
+            // One label for all tells nobody apart, and the turns do.
+            word_labels.clear();
+        }
         let mut voices = Self::default();
         for label in &turn_labels {
             voices
@@ -224,6 +228,32 @@ pub(super) fn unite_namesakes(transcript: &mut Transcript) {
     transcript.speakers = united;
 }
 
+/// Whether most words have times and lie in turns, which then can say whose they are.
+fn are_timed(heard: &Heard) -> bool {
+    let span = |start, end| {
+        let mark = Mark {
+            start,
+            end,
+            speaker: None,
+            characters: 0,
+        };
+        mark.span()
+    };
+    let turns: Vec<Span> = heard
+        .turns
+        .iter()
+        .filter_map(|turn| span(turn.start, turn.end))
+        .collect();
+    let hull = turns.iter().copied().reduce(Span::hull);
+    let is_within = |word: &&HeardWord| {
+        let word = span(word.start, word.end);
+        hull.zip(word)
+            .is_some_and(|(hull, word)| hull.start() <= word.end() && word.start() <= hull.end())
+    };
+    let within = heard.words.iter().filter(is_within).count();
+    within * 2 > heard.words.len()
+}
+
 fn labelled_spans(heard: &Heard) -> Vec<(&str, Option<Span>)> {
     let word_marks = heard
         .words
@@ -257,7 +287,7 @@ fn distinct<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::transcript::{HeardTurn, HeardWord};
+    use crate::domain::transcript::HeardTurn;
 
     fn word(speaker: &str, start: f64, end: f64) -> HeardWord {
         HeardWord {
@@ -294,6 +324,20 @@ mod tests {
         };
         assert_eq!(called("speaker_1"), "Speaker 1");
         assert_eq!(called("speaker_0"), "Speaker 2");
+        assert_eq!(voices.unmatched, 0);
+    }
+
+    #[test]
+    fn one_label_on_every_word_gives_way_to_turns_that_tell_two_apart() {
+        let heard = Heard {
+            words: vec![word("speaker_0", 0.0, 2.0), word("speaker_0", 2.0, 5.0)],
+            turns: vec![turn("Speaker 1", 0.0, 2.0), turn("Speaker 2", 2.0, 5.0)],
+            ..Heard::default()
+        };
+        let voices = Voices::of(&heard);
+        assert_eq!(voices.of_word(Some("speaker_0")), None);
+        assert_eq!(voices.at(Span::new(0.0, 2.0)), voices.of_turn("Speaker 1"));
+        assert_eq!(voices.at(Span::new(2.0, 5.0)), voices.of_turn("Speaker 2"));
         assert_eq!(voices.unmatched, 0);
     }
 

@@ -4,7 +4,7 @@
 use super::heard::one_line;
 use super::script::is_spaceless;
 use super::stitch::clock;
-use super::{Segment, Span, Timing, Warning, WarningCode};
+use super::{Segment, Span, Timing, Transcript, Warning, WarningCode};
 
 /// The longest phrase that is looked for, in words.
 const LONGEST_PHRASE: usize = 24;
@@ -30,6 +30,8 @@ const LONG_RECORDING: f64 = 60.0;
 const SPARSEST: f64 = 15.0;
 /// The part of a text's time that lies in silence where the text does.
 const SILENT_PART: f64 = 0.95;
+/// How far the time of a word may be off, in seconds, where a silence begins or ends.
+const WORD_SLACK: f64 = 0.5;
 /// How much of a doubtful text is shown, in characters.
 const SHOWN_CHARACTERS: usize = 40;
 
@@ -157,12 +159,27 @@ fn no_time(words: &[String], segments: &[Segment], timing: Timing) -> Option<War
     })
 }
 
+/// Text of a transcript that stands where the recording is silent.
+pub(super) fn in_silences(transcript: &Transcript, silences: &[(f64, f64)]) -> Option<Warning> {
+    in_silence(&Doubtful {
+        text: &transcript.text,
+        duration: transcript.duration,
+        segments: &transcript.segments,
+        timing: transcript.timing,
+        silences,
+    })
+}
+
 /// Text that stands where there is no speech.
 fn in_silence(doubtful: &Doubtful<'_>) -> Option<Warning> {
     let silences: Vec<Span> = doubtful
         .silences
         .iter()
-        .map(|(start, end)| Span::new(*start, *end))
+        .map(|(start, end)| (*start, *end))
+        .filter_map(|(start, end)| match doubtful.timing {
+            Timing::Words => within(start + WORD_SLACK, end - WORD_SLACK),
+            Timing::Segments | Timing::Pieces | Timing::None => within(start, end),
+        })
         .collect();
     let is_silent = |stretch: &Stretch<'_>| {
         let silent: f64 = silences
@@ -171,8 +188,12 @@ fn in_silence(doubtful: &Doubtful<'_>) -> Option<Warning> {
             .sum();
         stretch.span.seconds() > 0.0 && silent >= SILENT_PART * stretch.span.seconds()
     };
-    let found = stretches(doubtful).into_iter().filter(is_silent);
+    let found = placed(doubtful).into_iter().filter(is_silent);
     told(&found.collect::<Vec<_>>(), "where nobody speaks")
+}
+
+fn within(start: f64, end: f64) -> Option<Span> {
+    (start < end).then(|| Span::new(start, end))
 }
 
 /// Hardly any text in a long stretch: what recognisers make of silence or music.
@@ -233,6 +254,19 @@ fn stretches<'a>(doubtful: &Doubtful<'a>) -> Vec<Stretch<'a>> {
             .collect(),
         Timing::Segments | Timing::Pieces => segments.filter_map(segment).collect(),
         Timing::None => Vec::new(),
+    }
+}
+
+/// The same, and a text without times in the whole of its recording.
+fn placed<'a>(doubtful: &Doubtful<'a>) -> Vec<Stretch<'a>> {
+    let whole = doubtful.duration.map(|seconds| Stretch {
+        text: doubtful.text,
+        span: Span::new(0.0, seconds),
+    });
+    match doubtful.timing {
+        Timing::None if doubtful.text.is_empty() => Vec::new(),
+        Timing::None => whole.into_iter().collect(),
+        Timing::Words | Timing::Segments | Timing::Pieces => stretches(doubtful),
     }
 }
 
@@ -312,6 +346,33 @@ mod tests {
             "\"Thank you.\" stands from 0:12 to 0:14, where nobody speaks"
         );
         assert_eq!(of_segment("Thank you.", (10.5, 14.0), (11.0, 30.0)), []);
+    }
+
+    #[test]
+    fn a_text_without_times_is_flagged_where_the_whole_recording_is_silent() {
+        let heard = |text: &str| crate::domain::transcript::Heard {
+            text: text.to_owned(),
+            ..Default::default()
+        };
+        for (text, silence, is_flagged) in [
+            (
+                "Thank you for watching this video to its end!",
+                (0.0, 30.0),
+                true,
+            ),
+            (
+                "Thank you for watching this video to its end!",
+                (0.0, 20.0),
+                false,
+            ),
+            ("", (0.0, 30.0), false),
+        ] {
+            let mut transcript = Transcript::from_heard(heard(text), Some(30.0));
+            transcript.doubt_in(&[silence]);
+            let codes: Vec<_> = transcript.warnings.iter().map(|it| it.code).collect();
+            let flagged = codes == [WarningCode::TextInSilence];
+            assert_eq!(flagged, is_flagged, "{text:?} {silence:?} {codes:?}");
+        }
     }
 
     #[test]

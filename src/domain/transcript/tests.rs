@@ -79,6 +79,40 @@ fn silence_is_a_result() {
 }
 
 #[test]
+fn a_reply_without_text_or_with_an_error_is_flagged() {
+    let heard = Heard {
+        no_text: Some("the reply has no `transcription`".to_owned()),
+        error: Some("half of it\nwas lost".to_owned()),
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, Some(3.0));
+    assert_eq!(
+        codes(&transcript),
+        [WarningCode::NoText, WarningCode::ServiceError]
+    );
+    let message = "the service names an error beside its result: half of it was lost";
+    assert_eq!(transcript.warnings[1].message, message);
+}
+
+#[test]
+fn a_language_has_one_spelling_whatever_the_service_s() {
+    for (spelled, code) in [
+        ("eng", "en"),
+        ("English", "en"),
+        ("en", "en"),
+        ("yue", "yue"),
+        ("Klingon", "Klingon"),
+    ] {
+        let heard = Heard {
+            language: Some(spelled.to_owned()),
+            ..Heard::default()
+        };
+        let transcript = Transcript::from_heard(heard, None);
+        assert_eq!(transcript.language.as_deref(), Some(code));
+    }
+}
+
+#[test]
 fn a_bare_text_is_one_block_somewhere_in_the_recording() {
     let heard = Heard {
         text: " Hello there.\nBye. ".to_owned(),
@@ -488,6 +522,7 @@ prop_compose! {
             words,
             pieces,
             silences,
+            ..Heard::default()
         }
     }
 }

@@ -537,6 +537,7 @@ pub(super) async fn mistaken(
             kind: ReplyKind::Service,
             status: answer.status,
             body: answer.body.clone(),
+            silences: None,
         };
         if let Ok(document) = plain(job, stored) {
             let formats = &job.publication.formats;

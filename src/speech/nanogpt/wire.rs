@@ -13,7 +13,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::price::Catalogue;
 use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
-use crate::speech::fields::{decimal, label, object, text, tidy, words_of};
+use crate::speech::fields::{decimal, error_beside, label, object, text, tidy, words_of};
 use crate::speech::loose::Loose;
 
 /// The most that one submit is believed to cost, in whole units of its currency.
@@ -163,7 +163,15 @@ pub(super) fn heard(body: &[u8]) -> Heard {
     };
     let diarization = reply.field("diarization");
     let turns = diarization.map_or(&[][..], |diarization| diarization.list("segments"));
+    let words: Vec<HeardWord> = reply.list("words").iter().filter_map(word).collect();
+    let turns: Vec<HeardTurn> = turns.iter().filter_map(turn).collect();
+    let is_bare = words.is_empty() && turns.iter().all(|turn| turn.text.is_empty());
+    let error = reply
+        .field("error")
+        .and_then(|_| error_beside(&object(body)?));
     Heard {
+        no_text: no_text(&reply).filter(|_| is_bare),
+        error,
         text: reply
             .text("transcription")
             .or_else(|| reply.text("text"))
@@ -175,9 +183,20 @@ pub(super) fn heard(body: &[u8]) -> Heard {
         duration: metadata
             .and_then(|metadata| metadata.number("actualDuration"))
             .map(|minutes| minutes * 60.0),
-        words: reply.list("words").iter().filter_map(word).collect(),
-        turns: turns.iter().filter_map(turn).collect(),
+        words,
+        turns,
         ..Heard::default()
+    }
+}
+
+/// Why a reply has no text where it belongs.
+fn no_text(reply: &Loose<'_>) -> Option<String> {
+    match reply.field("transcription").or_else(|| reply.field("text")) {
+        Some(Loose::Text(_)) => None,
+        Some(Loose::Word | Loose::Number(_) | Loose::List(_) | Loose::Object(_)) => {
+            Some("what the reply has as its transcription is no text: see the raw reply".to_owned())
+        }
+        None => Some("the reply has no transcription: see the raw reply".to_owned()),
     }
 }
 
@@ -260,6 +279,55 @@ mod tests {
             shape(br#"{"transcription": "cut"#),
             Shape::Unreadable(_)
         ));
+    }
+
+    #[test]
+    fn a_result_without_text_says_so_and_an_empty_text_is_silence() {
+        for (body, is_odd) in [
+            (&br#"{"status": "completed"}"#[..], true),
+            (
+                br#"{"status": "completed", "result": {"text": "hi"}}"#,
+                true,
+            ),
+            (
+                br#"{"status": "completed", "transcription": ["a", "list"]}"#,
+                true,
+            ),
+            (br#"{"status": "completed", "transcription": null}"#, true),
+            (br#"{"status": "completed", "transcription": ""}"#, false),
+            (br#"{"status": "completed", "text": "hi"}"#, false),
+            (
+                br#"{"status": "completed", "words": [{"text": "hi"}]}"#,
+                false,
+            ),
+        ] {
+            let heard = heard(body);
+            let body = String::from_utf8_lossy(body);
+            assert_eq!(heard.no_text.is_some(), is_odd, "{body}");
+            assert_eq!(heard.error, None, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_beside_a_result_is_kept() {
+        for (body, words) in [
+            (
+                &br#"{"transcription": "hi", "error": "cut\nshort"}"#[..],
+                Some("cut short"),
+            ),
+            (
+                br#"{"transcription": "hi", "error": {"message": "late"}}"#,
+                Some("late"),
+            ),
+            (
+                br#"{"transcription": "hi", "error": {"code": 7}}"#,
+                Some("{\"code\":7}"),
+            ),
+            (br#"{"transcription": "hi", "error": ""}"#, None),
+            (br#"{"transcription": "hi", "error": null}"#, None),
+        ] {
+            assert_eq!(heard(body).error.as_deref(), words);
+        }
     }
 
     #[test]

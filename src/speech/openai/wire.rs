@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::transcript::{Heard, HeardSegment, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
-use crate::speech::fields::{label, list, number, object, text, tidy, words_of};
+use crate::speech::fields::{error_beside, label, list, number, object, text, tidy, words_of};
 
 /// Names of request fields without which a server may still transcribe.
 const FORM_FIELDS: &[&str] = &[
@@ -84,9 +84,9 @@ pub(super) fn heard(body: &[u8]) -> Heard {
         duration: number(&fields, "duration"),
         segments: segments.iter().filter_map(segment).collect(),
         words,
-        turns: Vec::new(),
-        pieces: false,
         silences: segments.iter().filter_map(silence).collect(),
+        error: error_beside(&fields),
+        ..Heard::default()
     }
 }
 
