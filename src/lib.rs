@@ -27,3 +27,4 @@ pub mod speech;
 pub mod supervise;
 pub mod systemd;
 pub mod telemetry;
+pub mod web;

@@ -26,7 +26,8 @@ use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
 use crate::pipeline::{
-    FolderFiles, Limiter, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place, Reporter, Spool,
+    FolderFiles, Limiter, Meter, Metered, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place,
+    Reporter, Spool,
 };
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::Service;
@@ -407,9 +408,10 @@ pub async fn open(
         let reason = fall::poison();
         tracing::error!(job = id.0, code = reason.code, "{}", reason.text);
     }
+    let meter = Arc::new(Meter::default());
     let pipeline = Pipeline {
         queue: Arc::new(queue),
-        service: service(config, clock.clone())?,
+        service: metered(service(config, clock.clone())?, &meter),
         bucket: bucket(config)?.map(Arc::new),
         #[cfg(feature = "local")]
         local: Arc::new(local::Local::new(local_settings(config))),
@@ -425,6 +427,7 @@ pub async fn open(
         pen: Arc::default(),
         quarantine: Arc::default(),
         pulse: Arc::default(),
+        meter,
         waiting: Arc::default(),
         reporter,
         bell: Arc::new(Notify::new()),
@@ -447,7 +450,7 @@ pub async fn renew(
     let doubt = doubt_policy(config);
     let now = pipeline.now();
     let renewed = Pipeline {
-        service: service(config, pipeline.clock.clone())?,
+        service: metered(service(config, pipeline.clock.clone())?, &pipeline.meter),
         #[cfg(feature = "local")]
         local: renew_local(&pipeline.local, local_settings(config)),
         limiter: Arc::new(Limiter::new(config.service.requests_per_second)),
@@ -461,6 +464,11 @@ pub async fn renew(
     adopted.map_err(PipelineError::from)?;
     look_anew(&renewed).await?;
     Ok(Arc::new(renewed))
+}
+
+fn metered(service: Option<Arc<dyn Service>>, meter: &Arc<Meter>) -> Option<Arc<dyn Service>> {
+    let service = service?;
+    Some(Arc::new(Metered::new(service, meter.clone())))
 }
 
 /// Lets in what waited for another configuration, and ends the pauses that it may have ended.

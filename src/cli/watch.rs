@@ -10,7 +10,7 @@ use super::output::shown;
 use super::report::Teller;
 use super::signals::{Signals, Worked, under_signals};
 use super::{Failure, Session, WatchArguments, exit};
-use crate::config::{self, Environment};
+use crate::config::{self, Config, Environment};
 use crate::daemon;
 use crate::desk::{Crier, Origins};
 use crate::domain::job::{Job, Provider, Stage};
@@ -18,6 +18,7 @@ use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
 use crate::session::{self, Extras};
 use crate::systemd::{Manager, Variables};
+use crate::web;
 
 /// Tells the log.
 struct Log;
@@ -58,6 +59,7 @@ pub(super) async fn execute(
             "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)"
         );
     }
+    let web = listen(&config).await?;
     tracing::info!(
         provider = provider.name(),
         model = model.unwrap_or_default(),
@@ -77,6 +79,7 @@ pub(super) async fn execute(
         crier,
         hangup,
         manager: manager(&session.environment),
+        web,
     };
     match under_signals(signals, &stop, asked, daemon::watch(start)).await {
         Worked::Done(ended) => {
@@ -89,6 +92,29 @@ pub(super) async fn execute(
             Ok(code)
         }
         Worked::Abandoned(code) => Ok(code),
+    }
+}
+
+/// The web server for metrics and health, where the configuration wants one.
+async fn listen(config: &Config) -> Result<Option<web::Server>, Failure> {
+    let Some(address) = config.listen else {
+        return Ok(None);
+    };
+    let bound = async {
+        let server = web::Server::bind(address).await?;
+        Ok::<_, std::io::Error>((server.address()?, server))
+    };
+    match bound.await {
+        Ok((address, server)) => {
+            tracing::info!("serving http://{address}/metrics and http://{address}/healthz");
+            Ok(Some(server))
+        }
+        Err(error) => {
+            let error =
+                anyhow::Error::new(error).context(format!("listen = \"{address}\" is of no use"));
+            Err(Failure::new(exit::CONFIGURATION, error)
+                .hint("choose a free port of an address of this machine, or take `listen` out of the configuration"))
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) struct Key {
 /// Every key, in the order of the documentation.
 pub(super) const KEYS: &[Key] = &[
     key("", "state_dir", None),
+    key("", "listen", None),
     key("service", "provider", Some(r#""auto""#)),
     key("service", "base_url", Some(r#""https://nano-gpt.com/api""#)),
     key("service", "api_key_file", None),

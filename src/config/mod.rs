@@ -22,6 +22,7 @@ mod settings;
 mod urls;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where the state lies; not created here.
     pub state_dir: PathBuf,
+    /// Where the web server for metrics and health listens, if it does.
+    pub listen: Option<SocketAddr>,
     /// Who transcribes.
     pub service: Service,
     /// What is asked for where no folder says otherwise.
@@ -224,6 +227,7 @@ impl Config {
         let stack = layers::stack(inputs.document, environment, &flags, &mut notes.mistakes);
         let root = Reader::new(&stack, "", inputs, notes);
         let state_dir = sections::state_dir(root, environment, overrides);
+        let listen = sections::listen(Reader::new(&stack, "", inputs, notes));
         let service = sections::service(Reader::new(&stack, "service", inputs, notes), environment);
         let transcribe = sections::transcribe(
             &mut Reader::new(&stack, TRANSCRIBE, inputs, notes),
@@ -242,6 +246,7 @@ impl Config {
         Some(Self {
             file,
             state_dir: state_dir?,
+            listen: listen?,
             service: service?,
             transcribe: transcribe?,
             folders,

@@ -2,6 +2,7 @@
 //!
 //! Each reads all of its keys before it looks whether any was wrong.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,20 @@ pub(super) fn state_dir(
         fault.mend("set `state_dir`, or the variable HOME"),
     );
     None
+}
+
+/// Where the web server listens.
+pub(super) fn listen(mut root: Reader<'_>) -> Option<Option<SocketAddr>> {
+    root.optional("listen", |given| {
+        let written = values::text(given)?;
+        written.trim().parse().map_err(|_| {
+            let fault = Fault::new(format!(
+                "{} is no address with a port",
+                values::echo(&written)
+            ));
+            fault.allowed("an address such as \"127.0.0.1:8788\" or \"[::1]:8788\"")
+        })
+    })
 }
 
 /// `[service]` with the key.

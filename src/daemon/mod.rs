@@ -4,6 +4,8 @@
 //! ending unasked ends the program. A reload gives the intake new folders and the driver a new pipeline;
 //! what is in flight goes on.
 
+mod health;
+mod pages;
 mod vigil;
 
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::control::Refusal;
 use crate::desk::{self, Crier, Desk, Origins, Reload, refusal_of_open};
@@ -20,6 +23,8 @@ use crate::pipeline::{Intake, IntakeOptions, Mode, Pipeline, PipelineError, driv
 use crate::queue::FolderRow;
 use crate::session::{self, Extras, Places};
 use crate::systemd::Manager;
+use crate::web;
+use pages::Pages;
 
 /// Reloads that wait for their turn.
 const RELOADS_AHEAD: usize = 4;
@@ -38,6 +43,8 @@ pub struct Start {
     pub hangup: Signal,
     /// The service manager.
     pub manager: Manager,
+    /// The web server, if one is wanted.
+    pub web: Option<web::Server>,
 }
 
 /// Watches until the pipeline is stopped.
@@ -76,13 +83,30 @@ pub async fn watch(start: Start) -> Result<(), PipelineError> {
     };
     let serving = desk::serve(desk, &first, stop.clone());
     let keeping = vigil::keep(&start.manager, &latest);
-    let (taken_in, driven, served, kept) = tokio::join!(
+    let showing = show(start.web, latest.clone(), stop.clone());
+    let (taken_in, driven, served, kept, shown) = tokio::join!(
         ending(Box::pin(watching.take_in(start.places))),
         ending(Box::pin(driving)),
         ending(Box::pin(serving)),
         ending(Box::pin(keeping)),
+        ending(Box::pin(showing)),
     );
-    taken_in.and(driven).and(served).and(kept)
+    taken_in.and(driven).and(served).and(kept).and(shown)
+}
+
+/// Serves the pages until `stop`.
+async fn show(
+    server: Option<web::Server>,
+    latest: watch::Receiver<Arc<Pipeline>>,
+    stop: CancellationToken,
+) -> Result<(), PipelineError> {
+    match server {
+        Some(server) => Ok(server.serve(Arc::new(Pages::new(latest)), stop).await?),
+        None => {
+            stop.cancelled().await;
+            Ok(())
+        }
+    }
 }
 
 /// Taking in, through reloads.

@@ -3,18 +3,18 @@
 //! A ping says that the table answers, the loop turns and the scanner moves. A scanner that waits for a
 //! folder is no fault of stenod: that is reported, and the ping goes out.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, sleep};
 
+use super::health::{Health, look_at};
 use crate::clock::{Calendar, rfc3339};
 use crate::domain::job::State;
 use crate::domain::money::Amount;
 use crate::pipeline::{Pipeline, PipelineError};
-use crate::queue::{Pause, PauseReason};
+use crate::queue::Pause;
 use crate::systemd::Manager;
 
 /// How long a start waits for the first look at every folder; a large archive goes on afterwards.
@@ -25,17 +25,6 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Pings in the time that the watchdog allows.
 const PINGS: u32 = 3;
-
-/// What was found at a look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Health {
-    /// Everything moves.
-    Well,
-    /// A folder does not answer.
-    Waits(PathBuf),
-    /// One of those who work does not.
-    Ill(&'static str),
-}
 
 /// Tells `manager` how things are, until the pipeline is stopped.
 pub(super) async fn keep(
@@ -106,42 +95,6 @@ fn report(health: &Health) {
     }
 }
 
-/// Asks everybody for a sign, and waits for it at most `patience`.
-async fn look_at(pipeline: &Pipeline, patience: Duration) -> Health {
-    let (mut turns, mut scans) = (pipeline.pulse.loop_turns(), pipeline.pulse.scanner_turns());
-    turns.mark_unchanged();
-    scans.mark_unchanged();
-    pipeline.bell.notify_one();
-    pipeline.pulse.ask_scanner();
-    let (table, turned, scanned) = tokio::join!(
-        timeout(patience, pipeline.queue.pauses()),
-        timeout(patience, turns.changed()),
-        timeout(patience, scans.changed()),
-    );
-    // A full disk is waited for, and `status` says so.
-    let is_full = pipeline
-        .pauses
-        .all()
-        .iter()
-        .any(|pause| pause.reason == PauseReason::Disk);
-    judge(
-        table.is_ok(),
-        turned.is_ok() || is_full,
-        scanned.is_ok() || is_full,
-        pipeline.pulse.looking_at(),
-    )
-}
-
-fn judge(table: bool, turned: bool, scanned: bool, looking_at: Option<PathBuf>) -> Health {
-    match (table, turned, scanned, looking_at) {
-        (false, _, _, _) => Health::Ill("the job table"),
-        (true, false, _, _) => Health::Ill("the loop over the jobs"),
-        (true, true, true, _) => Health::Well,
-        (true, true, false, Some(folder)) => Health::Waits(folder),
-        (true, true, false, None) => Health::Ill("the scanner"),
-    }
-}
-
 /// The queue, the pause and today's spend in one line.
 async fn line(pipeline: &Pipeline) -> Result<String, PipelineError> {
     let today = Calendar::around(pipeline.now());
@@ -182,23 +135,5 @@ fn paused(pause: &Pause) -> String {
             rfc3339(until)
         ),
         None => format!("paused ({})", pause.reason.as_str()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_that_hangs_is_reported_and_anything_else_that_hangs_is_a_fault() {
-        let folder = || Some(PathBuf::from("/mnt/nas"));
-        assert_eq!(judge(true, true, true, folder()), Health::Well);
-        assert_eq!(
-            judge(true, true, false, folder()),
-            Health::Waits("/mnt/nas".into())
-        );
-        assert_eq!(judge(true, true, false, None), Health::Ill("the scanner"));
-        assert!(matches!(judge(true, false, true, None), Health::Ill(_)));
-        assert!(matches!(judge(false, true, true, None), Health::Ill(_)));
     }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::operator::Errand;
 use super::submit::Load;
 use super::{Event, Pipeline, PipelineError};
@@ -160,7 +162,9 @@ impl Pipeline {
                 }
             }
         };
+        let began = Instant::now();
         let uploaded = upload.await;
+        self.meter.uploaded(began.elapsed());
         Ok(match uploaded {
             Ok(unchanged) => Ok(There {
                 name: live.name,

@@ -13,6 +13,7 @@ mod large;
 mod limiter;
 mod listen;
 mod make;
+mod meter;
 mod operator;
 mod pauses;
 mod place;
@@ -42,6 +43,7 @@ pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
 pub use intake::{About, Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
+pub use meter::{Counts, Meter, Metered, Spent};
 pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use place::{FolderFiles, Mistaken, Place};
@@ -55,7 +57,7 @@ pub use waiting::{Awaited, Waiting};
 
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
-use crate::domain::job::JobId;
+use crate::domain::job::{JobId, Stage};
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use crate::notes::Notes;
@@ -127,6 +129,8 @@ pub struct Pipeline {
     pub quarantine: Arc<Quarantine>,
     /// Signs of life.
     pub pulse: Arc<Pulse>,
+    /// What is counted while it runs.
+    pub meter: Arc<Meter>,
     /// Files that are not complete yet.
     pub waiting: Arc<Waiting>,
     /// Who is told.
@@ -173,6 +177,13 @@ impl Pipeline {
     async fn tell(&self, id: JobId) -> Result<(), PipelineError> {
         let mut job = self.queue.job(id).await?;
         self.tidy(&job).await?;
+        if let Stage::Queued {
+            reason: Some(reason),
+            ..
+        } = &job.stage
+        {
+            self.meter.retried(&reason.code);
+        }
         if let Some(piece) = job.piece {
             job = self.queue.job(piece.parent).await?;
         }

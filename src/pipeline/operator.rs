@@ -213,6 +213,7 @@ impl<'a> Table<'a> {
         let pause = self.queue.hold(until, text, self.now).await?;
         self.tell(&[]).await?;
         if let Some(pipeline) = self.at_work {
+            pipeline.meter.paused(pause.reason.as_str());
             pipeline.reporter.report(&Event::Paused(pause.clone()));
         }
         Ok(pause)
@@ -390,6 +391,7 @@ mod tests {
             pen: Arc::default(),
             quarantine: Arc::default(),
             pulse: Arc::default(),
+            meter: Arc::default(),
             waiting: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),

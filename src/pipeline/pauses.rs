@@ -110,6 +110,7 @@ impl Pipeline {
             .await?;
         self.load_pauses().await?;
         if is_new && let Some(pause) = self.pauses.all().into_iter().find(|p| p.reason == reason) {
+            self.meter.paused(pause.reason.as_str());
             self.reporter.report(&Event::Paused(pause));
         }
         Ok(())

@@ -145,6 +145,7 @@ impl Pipeline {
         self.pauses.full.set(disk, Some(pause.clone()));
         if known.is_none() {
             tracing::error!("{text}");
+            self.meter.paused(pause.reason.as_str());
             self.reporter.report(&Event::Paused(pause));
         }
         let written = self.queue.pause(PauseReason::Disk, Some(until), text, now);

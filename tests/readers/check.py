@@ -19,6 +19,7 @@ import pysubs2
 import srt
 import webvtt
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from pyannote.database.util import load_rttm
 
 FOLDER, SCHEMAS, CASES = (Path(argument) for argument in sys.argv[1:4])
@@ -169,7 +170,25 @@ def read_case(case):
         assert len(rows) == len(document["segments"]) or document["timing"] in ("none", "pieces"), rows
 
 
+def read_metrics():
+    page = (FOLDER / "metrics.txt").read_text(encoding="utf-8")
+    families = list(text_string_to_metric_families(page))
+    assert len(families) > 15, families
+    for family in families:
+        assert family.type in ("counter", "gauge"), family
+        assert family.documentation.endswith("."), family
+        assert family.samples, family
+    states = {
+        sample.labels["state"]: sample.value
+        for family in families
+        if family.name == "stenod_jobs"
+        for sample in family.samples
+    }
+    assert states["done"] == 1 and states["failed"] == 0, states
+
+
 READERS = {
+    "metrics": read_metrics,
     "json": read_json,
     "diarization": read_diarization,
     "srt": read_srt,
@@ -195,4 +214,4 @@ for case in cases:
     except Exception as error:
         sys.exit(f"{case.name} was not accepted: {type(error).__name__}: {error}")
 print(f"{len(cases)} cases of hostile and odd transcripts read")
-print(f"{1 + len(READERS)} formats read: txt {' '.join(READERS)}")
+print(f"{len(READERS)} formats read, txt among them, and the page of metrics: {' '.join(READERS)}")

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Intake;
 use super::portion::Portion;
@@ -22,6 +23,7 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
     ) -> Result<(), PipelineError> {
+        let began = Instant::now();
         let _looking = self.pipeline.pulse.look_at(place.root.path());
         let leave = place.leave_existing && self.is_new_folder(place).await?;
         let whole = scope == Scope::Root;
@@ -66,6 +68,7 @@ impl Intake {
         };
         self.take_in(portion).await?;
         self.tell_paused(&before).await?;
+        self.pipeline.meter.scanned(began.elapsed());
         self.note_scan(place, whole, report).await
     }
 

@@ -417,6 +417,7 @@ impl Simulation {
             pen: Arc::default(),
             quarantine: Arc::default(),
             pulse: Arc::default(),
+            meter: Arc::default(),
             waiting: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
