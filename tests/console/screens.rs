@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use stenod_support::audio::{cut_wav, wav};
 use stenod_support::service::{Endpoint, Reply, Rule};
-use stenod_support::stage::{COLUMNS, Call, Ended, LINES, Stage, Terminal};
+use stenod_support::stage::{COLUMNS, Call, Ended, LINES, Replaced, Stage, Terminal};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A terminal so high that nothing of a command's text scrolls away, in lines.
@@ -56,8 +56,16 @@ struct Printed {
     code: Option<i32>,
 }
 
+/// What differs between two stages, and between two days.
+fn replaced(stage: &Stage) -> Replaced {
+    let today = jiff::Zoned::now().date();
+    let since = today.checked_sub(jiff::Span::new().days(30)).unwrap();
+    let replaced = stage.replaced().and(today.to_string(), "2026-11-26");
+    replaced.and(since.to_string(), "2026-10-27")
+}
+
 fn printed(stage: &Stage, call: impl Fn() -> Call) -> Printed {
-    let terminal = Terminal::start(&call(), HIGH, stage.replaced());
+    let terminal = Terminal::start(&call(), HIGH, replaced(stage));
     let Ended {
         code,
         screen: terminal,
@@ -69,7 +77,7 @@ fn printed(stage: &Stage, call: impl Fn() -> Call) -> Printed {
         "" => String::new(),
         text => format!("-- stderr\n{text}"),
     };
-    let pipe = stage.replaced().in_text(&(outcome.stdout + &stderr));
+    let pipe = replaced(stage).in_text(&(outcome.stdout + &stderr));
     Printed {
         terminal,
         pipe,
