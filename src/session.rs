@@ -198,7 +198,9 @@ pub fn places(
             .iter()
             .find(|(path, _)| same_place(path, root.path()));
         if let Some((_, folder)) = folder {
-            places.push(place(&shared, root.clone(), folder, provider)?);
+            let place = place(&shared, root.clone(), folder, provider)?;
+            let is_named = !paths.is_empty();
+            places.push(Place { is_named, ..place });
         }
     }
     let rescan_every = config.watch.rescan_every;
@@ -265,6 +267,7 @@ fn place(
         min_length: folder.min_length,
         names_ask: names_ask(config, &folder.transcribe, provider),
         leave_existing: !folder.existing,
+        is_named: false,
         folder_files,
     })
 }

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
+use rustix::io::Errno;
 
 /// Why a recording was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,22 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
         .or_else(|_| open(OFlags::NONBLOCK | OFlags::NOCTTY))?;
     refuse_special(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Whether the disk keeps nothing for the last byte of a file, which then was never written; a disk that does
+/// not tell keeps everything.
+///
+/// # Errors
+/// What the operating system says.
+pub fn ends_in_hole(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else {
+        return Ok(false);
+    };
+    match rustix::fs::seek(file, SeekFrom::Data(last)) {
+        Ok(_) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(false),
+        Err(Errno::NXIO) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses everything but a regular file.

@@ -132,6 +132,7 @@ impl Elsewhere<'_> {
             limit: self.choices.limit,
             per_file: limits.per_file,
             catalogue,
+            now: self.session.clock.now(),
         };
         let (state_dir, onlooker) = (self.config.state_dir.clone(), self.teller.clone());
         let plan = supervise::blocking(move || {

@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
 use super::text::{Page, Sheet};
-use super::{Failure, Session, exit, unsettled, view};
+use super::{Failure, Known, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::domain::job::{Job, JobId, Reason, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
+use crate::domain::price::Catalogue;
 use crate::pipeline::Place;
 use crate::pipeline::explain::{Answer, Question};
-use crate::pipeline::plan::{Fate, Planned};
+use crate::pipeline::plan::{Fate, PlanTerms, Planned};
 use crate::queue::{Instance, Pause, Reader, running_instance};
 use crate::session::{self, Places};
 use crate::supervise;
@@ -53,13 +54,24 @@ struct Told {
 }
 
 pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
-    let config = session.config()?;
+    let (config, mut instead, is_whole) = match session.config_to_ask()? {
+        Known::Whole(config) => {
+            let instead = unsettled::watched_instead(&config).await;
+            (config, instead, true)
+        }
+        Known::Running(config) => {
+            let instead = watched(&config)?;
+            (config, instead, false)
+        }
+    };
     let path = std::path::absolute(&arguments.path)?;
     let path: PathBuf = path.components().collect();
     let provider = session::provider(&config)?;
-    let configured = match config.folders.is_empty() {
+    // One that is not there is looked for by the daemon, and holds nothing that could be explained.
+    instead.retain(|folder| folder.symlink_metadata().is_ok());
+    let configured = match config.folders.is_empty() && instead.is_empty() {
         true => None,
-        false => Some(session::places(&config, &[], provider)?),
+        false => Some(session::places(&config, &instead, provider)?),
     };
     let owner = configured.as_ref().and_then(|places| owner(places, &path));
     let (path, folder, place) = match owner {
@@ -70,7 +82,20 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
         }
         None => (path, None, None),
     };
-    let explanation = ask(session, &config, path, folder, place).await?;
+    let terms = if is_whole {
+        super::plan::terms(session, &config, provider, false, None).await?
+    } else {
+        // Which service to ask for its prices is not known.
+        PlanTerms {
+            routes: session::route_terms(&config),
+            force: false,
+            limit: None,
+            per_file: None,
+            catalogue: Catalogue::default(),
+            now: session.clock.now(),
+        }
+    };
+    let explanation = ask(session, &config, path, folder, place, terms).await?;
     if session.output.json() {
         session.output.document(&explanation.json())?;
     } else {
@@ -79,6 +104,16 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
             .data(&explanation.text(session.output.page()))?;
     }
     Ok(exit::DONE)
+}
+
+/// The folders that are watched, by the table.
+fn watched(config: &Config) -> Result<Vec<PathBuf>, Failure> {
+    let Some(reader) = Reader::open(&config.state_dir)? else {
+        return Ok(Vec::new());
+    };
+    let folders = reader.folders()?.into_iter();
+    let watched = folders.filter(|folder| folder.mode.is_some());
+    Ok(watched.map(|folder| folder.path).collect())
 }
 
 /// The place that owns a path, and the path by which it does: as given, or with links resolved.
@@ -103,9 +138,8 @@ async fn ask(
     path: PathBuf,
     folder: Option<PathBuf>,
     place: Option<Place>,
+    terms: PlanTerms,
 ) -> Result<Explanation, Failure> {
-    let provider = session::provider(config)?;
-    let terms = super::plan::terms(session, config, provider, false, None).await?;
     let (state_dir, now, asked) = (config.state_dir.clone(), session.clock.now(), path.clone());
     let (policy, place) = (session::doubt_policy(config), place.map(Arc::new));
     let (answer, latest, pauses) = supervise::blocking(move || {

@@ -43,6 +43,7 @@ pub use failure::{Failure, report};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Environment, Overrides};
 use crate::domain::job::State;
+use crate::queue::running_instance;
 use crate::telemetry::{self, Looks, Verbosity};
 use output::Output;
 
@@ -469,6 +470,33 @@ impl Session {
         }
         Ok(config)
     }
+
+    /// The configuration; where it is wrong and somebody runs all the same, what it takes to ask them, and
+    /// that it is wrong is said on stderr.
+    fn config_to_ask(&self) -> Result<Known, Failure> {
+        let (environment, file) = (&self.environment, self.config_file.as_deref());
+        let Err(errors) = Config::load(environment, file, &self.overrides) else {
+            return Ok(Known::Whole(self.config()?));
+        };
+        let without = Config::without_file(environment, file, &self.overrides);
+        let is_held = |config: &Config| matches!(running_instance(&config.state_dir), Ok(Some(_)));
+        let Some(config) = without.filter(is_held) else {
+            return Err(errors.into());
+        };
+        tracing::warn!(
+            "the configuration is wrong, and this is what the running stenod knows: {}",
+            errors.brief()
+        );
+        Ok(Known::Running(config))
+    }
+}
+
+/// What is known of the configuration.
+enum Known {
+    /// All of it.
+    Whole(Config),
+    /// It is wrong; who runs is known, and none of the folders.
+    Running(Config),
 }
 
 /// Carries out a command line; gives the exit code.

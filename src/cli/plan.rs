@@ -164,6 +164,7 @@ pub(super) async fn terms(
         limit,
         per_file: config.budget.per_file,
         catalogue,
+        now: session.clock.now(),
     })
 }
 

@@ -556,7 +556,13 @@ impl Summary<'_> {
 fn is_a_loss(reason: &crate::domain::job::Reason) -> bool {
     matches!(
         reason.code.as_str(),
-        "permission_denied" | "unreadable" | "damaged" | "cut_short" | "decoder_failed" | "growing"
+        "permission_denied"
+            | "unreadable"
+            | "damaged"
+            | "cut_short"
+            | "preallocated"
+            | "decoder_failed"
+            | "growing"
     )
 }
 

@@ -1,18 +1,21 @@
 //! `stenod status`: one screen on what is going on, whether the daemon runs or not.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
 use super::text::{Page, Sheet};
-use super::{Failure, Session, exit, unsettled, view};
+use super::{Failure, Known, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
 use crate::domain::job::State;
 use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency};
+use crate::pipeline::EXISTING;
 use crate::queue::{
     FolderRow, Instance, Leftover, Pause, Reader, Skipped, Spend, running_instance,
 };
@@ -29,16 +32,21 @@ struct Status {
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
     skipped: usize,
+    /// Files that are left alone for being there before the first start.
+    left_alone: usize,
     unsettled: Unsettled,
     leftovers: Vec<Leftover>,
 }
 
 pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
-    let config = session.config()?;
+    let (Known::Whole(config) | Known::Running(config)) = session.config_to_ask()?;
     let mut status = Status::read(session, &config)?;
     if status.instance.is_some()
         && let Some(told) = unsettled::ask(&config, None).await
     {
+        if told.watching.is_none() {
+            status.forget_watching();
+        }
         status.unsettled = told;
     }
     if session.output.json() {
@@ -70,6 +78,7 @@ impl Status {
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
             skipped: 0,
+            left_alone: 0,
             unsettled: Unsettled::default(),
             leftovers: Vec::new(),
         };
@@ -79,14 +88,23 @@ impl Status {
             status.pauses = reader.pauses()?;
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
-            let skipped = reader.skipped()?;
-            status.unsettled = unsettled::by_table(&skipped);
-            let for_good = |file: &&Skipped| !unsettled::is_unsettled(file);
-            status.skipped = skipped.iter().filter(for_good).count();
+            status.count_skipped(reader.skipped()?);
             status.leftovers = reader.leftovers()?;
             status.read_folders(&reader)?;
         }
         Ok(status)
+    }
+
+    /// Counts what was passed over and is still there.
+    fn count_skipped(&mut self, mut skipped: Vec<Skipped>) {
+        let is_left_alone = |file: &Skipped| file.reason.code == EXISTING;
+        let before = skipped.len();
+        skipped.retain(|file| !is_left_alone(file));
+        self.left_alone = before - skipped.len();
+        skipped.retain(|file| !is_gone(&file.path));
+        self.unsettled = unsettled::by_table(&skipped);
+        let for_good = |file: &&Skipped| !unsettled::is_unsettled(file);
+        self.skipped = skipped.iter().filter(for_good).count();
     }
 
     /// What the table knows of a folder is said of it; folders that only runs have seen are added.
@@ -103,13 +121,23 @@ impl Status {
             }
         }
         if self.instance.is_none() {
-            // How it was watched says nothing while nobody watches.
-            for (folder, _) in &mut self.folders {
-                folder.mode = None;
-                folder.mode_reason = None;
-            }
+            self.forget_watching();
         }
         Ok(())
+    }
+
+    /// Where nobody watches, what whoever did so found says nothing of today.
+    fn forget_watching(&mut self) {
+        for (folder, _) in &mut self.folders {
+            folder.mode = None;
+            folder.mode_reason = None;
+            folder.trouble = if is_gone(&folder.path) {
+                Some("it is not there".to_owned())
+            } else {
+                let last = |trouble| format!("when stenod looked last: {trouble}");
+                folder.trouble.take().map(last)
+            };
+        }
     }
 
     fn json(&self) -> Value {
@@ -130,6 +158,7 @@ impl Status {
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),
             "settling": unsettled::document(&self.unsettled),
             "skipped": self.skipped,
+            "left_alone": self.left_alone,
             "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         })
     }
@@ -199,6 +228,10 @@ impl Status {
             let text = format!("{} passed over as no usable recordings", self.skipped);
             sheet.sentence("skipped", &text);
         }
+        if self.left_alone > 0 {
+            let text = format!("{} that were there before the first start", self.left_alone);
+            sheet.sentence("left", &text);
+        }
         if let Some(first) = self.leftovers.first() {
             let text = format!(
                 "{} not taken out of {} so far: {}",
@@ -210,6 +243,11 @@ impl Status {
         }
         format!("{running}\n{}", sheet.text())
     }
+}
+
+/// Whether nothing is at `path`, as far as anybody may look.
+fn is_gone(path: &Path) -> bool {
+    matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn pause_lines(pause: &Pause, sheet: &mut Sheet) {

@@ -1,5 +1,6 @@
 //! The files that are not complete yet: asked of whoever watches, else what the table knows of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::{orders, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::control::{Answer, Order, Unsettled, UnsettledFile};
-use crate::domain::settle::CUT_SHORT;
-use crate::queue::Skipped;
+use crate::domain::settle::{CUT_SHORT, PREALLOCATED};
+use crate::queue::{Skipped, running_instance};
 
 /// How long whoever watches may take to answer; without an answer the table has to do.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,15 +60,33 @@ pub(super) fn by_table(skipped: &[Skipped]) -> Unsettled {
             until: None,
         })
         .collect();
-    let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
-    let counts = (count > 0).then(|| (CUT_SHORT.to_owned(), count));
-    let counts = counts.into_iter().collect();
-    Unsettled { counts, files }
+    let mut counts = BTreeMap::new();
+    for file in &files {
+        *counts.entry(file.code.clone()).or_insert(0) += 1;
+    }
+    let watching = None;
+    Unsettled {
+        counts,
+        files,
+        watching,
+    }
 }
 
-/// Whether a file was passed over for being cut short, and not for good.
+/// The folders of the command line of the daemon that runs, which it watches instead of the configured ones.
+pub(super) async fn watched_instead(config: &Config) -> Vec<PathBuf> {
+    match running_instance(&config.state_dir) {
+        Ok(Some(_)) => {}
+        // Whoever holds the state is told elsewhere.
+        Ok(None) | Err(_) => return Vec::new(),
+    }
+    let told = ask(config, None).await.and_then(|told| told.watching);
+    let folders = told.unwrap_or_default().folders.into_iter();
+    folders.map(PathBuf::from).collect()
+}
+
+/// Whether a file was passed over for lack of its end, and not for good.
 pub(super) fn is_unsettled(skipped: &Skipped) -> bool {
-    skipped.reason.code == CUT_SHORT
+    skipped.reason.code == CUT_SHORT || skipped.reason.code == PREALLOCATED
 }
 
 /// The lines of `status`.

@@ -136,6 +136,39 @@ impl Config {
         }
     }
 
+    /// The configuration without its file, as far as it takes to find whoever runs by it: the state directory
+    /// is the one that the file names, if that can be read. Nothing where flags or variables are wrong, too.
+    pub fn without_file(
+        environment: &Environment,
+        file: Option<&Path>,
+        overrides: &Overrides,
+    ) -> Option<Self> {
+        let mut unheard = Notes::default();
+        let file = locate::choose(environment, file).ok().flatten();
+        let document = file.and_then(|path| {
+            let text = locate::read(&path).ok()?;
+            Document::parse(&path, &text, &mut unheard.mistakes)
+        });
+        let inputs = Inputs {
+            document: document.as_ref(),
+            environment,
+        };
+        let flags = layers::flag_values(overrides);
+        let stack = layers::stack(inputs.document, environment, &flags, &mut unheard.mistakes);
+        let root = Reader::new(&stack, "", inputs, &mut unheard);
+        let overrides = Overrides {
+            state_dir: Some(sections::state_dir(root, environment, overrides)?),
+            ..overrides.clone()
+        };
+        let inputs = Inputs {
+            document: None,
+            environment,
+        };
+        let mut notes = Notes::default();
+        let config = Self::assemble(None, inputs, &overrides, &mut notes)?;
+        notes.mistakes.is_empty().then_some(config)
+    }
+
     /// The file that [`Config::load`] would read, if any.
     ///
     /// # Errors

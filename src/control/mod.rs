@@ -15,7 +15,7 @@ mod tests;
 pub use client::{Call, CallError};
 pub use protocol::{
     Answer, Ended, Held, Left, Message, Named, News, Order, Refusal, RefusalKind, Request,
-    RunFlags, RunOrder, Taken, Unsettled, UnsettledFile, VERSION,
+    RunFlags, RunOrder, Taken, Unsettled, UnsettledFile, VERSION, Watching,
 };
 pub use rendering::{LeftFile, RenderGroup, RenderOrder, Rendered, WrittenFile};
 pub use server::{Desk, Server, Told, told};

@@ -256,6 +256,16 @@ pub struct Unsettled {
     pub counts: BTreeMap<String, u64>,
     /// Some of them; those that may wait for a person come first.
     pub files: Vec<UnsettledFile>,
+    /// Who waits, if that is a daemon.
+    #[serde(default)]
+    pub watching: Option<Watching>,
+}
+
+/// What a daemon watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// The folders of its command line; the configured ones if there is none.
+    pub folders: Vec<Named>,
 }
 
 /// A file that is not complete yet.

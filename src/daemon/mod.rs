@@ -53,6 +53,7 @@ pub struct Start {
 /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
 pub async fn watch(start: Start) -> Result<(), PipelineError> {
     let stop = start.pipeline.stop.clone();
+    forget_others(&start.pipeline, &start.places).await?;
     let first = start.pipeline.clone();
     let (sender, latest) = watch::channel(start.pipeline);
     let (reloads, asked) = mpsc::channel(RELOADS_AHEAD);

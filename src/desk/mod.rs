@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub use origins::Origins;
 pub use words::{as_pause, refusal_of_open};
 
-use crate::control::{self, Answer, Order, Refusal, RefusalKind, Server, Told};
+use crate::control::{self, Answer, Order, Refusal, RefusalKind, Server, Told, Watching};
 use crate::pipeline::{Chosen, Event, Pipeline, PipelineError, Reporter, Table};
 use crate::queue::{PauseReason, Queue};
 use crate::supervise::TaskPanicked;
@@ -108,7 +108,10 @@ impl Desk {
             },
             Order::Waiting { path } => {
                 let pipeline = self.pipeline();
-                Ok(unsettled(&pipeline.waiting, path))
+                let watching = self.daemon.as_ref().map(|daemon| Watching {
+                    folders: daemon.origins.folders(),
+                });
+                Ok(unsettled(&pipeline.waiting, path, watching))
             }
             order @ (Order::Retry { .. }
             | Order::Cancel { .. }

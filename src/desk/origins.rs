@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::{Config, Environment, Overrides};
-use crate::control::{Refusal, RunOrder};
+use crate::control::{Named, Refusal, RunOrder};
 use crate::session::{self, Places};
 
 use super::words::{misconfigured, not_set_up};
@@ -28,6 +28,14 @@ impl Origins {
     /// [`Refusal`] that says everything that is wrong, and where.
     pub fn again(&self) -> Result<(Config, Places), Refusal> {
         self.read(&self.overrides, &self.paths)
+    }
+
+    /// The folders of the command line, from the root of the disk.
+    pub(super) fn folders(&self) -> Vec<Named> {
+        let absolute =
+            |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folders = self.paths.iter().map(absolute);
+        folders.map(|path| path.as_path().into()).collect()
     }
 
     /// The same with what a run lays over it, and its places.

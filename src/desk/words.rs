@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::control::{
     Answer, Held, Left, LeftFile, Named, Refusal, RefusalKind, RenderOrder, Rendered, Unsettled,
-    UnsettledFile, WrittenFile,
+    UnsettledFile, Watching, WrittenFile,
 };
 use crate::domain::settle;
 use crate::pipeline::{
@@ -73,7 +73,11 @@ pub(super) fn rendered(report: RenderReport) -> Answer {
 }
 
 /// The files that are waited for, or the one at `path` if it is among them.
-pub(super) fn unsettled(waiting: &Waiting, path: Option<Named>) -> Answer {
+pub(super) fn unsettled(
+    waiting: &Waiting,
+    path: Option<Named>,
+    watching: Option<Watching>,
+) -> Answer {
     let mut awaited = match path {
         Some(path) => waiting.of(&PathBuf::from(path)).into_iter().collect(),
         None => waiting.all(),
@@ -91,13 +95,17 @@ pub(super) fn unsettled(waiting: &Waiting, path: Option<Named>) -> Answer {
         until: Some(one.until),
     });
     let files = files.collect();
-    Answer::Waiting(Unsettled { counts, files })
+    Answer::Waiting(Unsettled {
+        counts,
+        files,
+        watching,
+    })
 }
 
 /// What may wait for a person comes before what goes on by itself.
 fn rank(awaited: &Awaited) -> u8 {
     match awaited.reason {
-        settle::Unsettled::CutShort { .. } => 0,
+        settle::Unsettled::CutShort { .. } | settle::Unsettled::Preallocated => 0,
         settle::Unsettled::Empty => 1,
         settle::Unsettled::TemporaryName { .. } => 2,
         settle::Unsettled::Growing => 3,

@@ -18,6 +18,8 @@ use crate::domain::settle::Fingerprint;
 pub enum SkipReason {
     /// It cannot be read.
     Unreadable(io::Error),
+    /// It is a folder, or lies in one, that cannot be read.
+    ClosedFolder(io::Error),
     /// It is a pipe, a socket or a device.
     NotRegular {
         /// What it is.
@@ -41,7 +43,9 @@ pub enum SkipReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Self::Unreadable(error) | Self::ClosedFolder(error) => {
+                write!(f, "cannot be read: {error}")
+            }
             Self::NotRegular { what } => write!(f, "not a file but a {what}"),
             Self::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() }.fmt(f),
             Self::NotIncluded => LeftOut::NotIncluded.fmt(f),

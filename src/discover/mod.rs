@@ -6,6 +6,7 @@
 //! never reads content, never follows a link to a folder, never writes, and never takes a missing root
 //! for deleted files.
 
+mod content;
 mod folder;
 mod globs;
 mod local;
@@ -15,6 +16,7 @@ mod sight;
 mod walk;
 mod watch;
 
+pub use content::{Content, content};
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;
 pub use local::{IGNORE_FILE, LocalRules, RuleMistake, SETTINGS_FILE, SettingsFile};
@@ -22,5 +24,6 @@ pub use root::{LeftOut, Root, RootError, RootRules, Roots, WatchMode};
 pub use scan::{Found, RootState, ScanReport, Scope, scan};
 pub use sight::{Sight, sight};
 pub use watch::{
-    Cause, Hint, Hints, Mode, ModeReason, Presence, RootMode, Tuning, Watcher, outlook,
+    Cause, Closed, Hint, Hints, Mode, ModeReason, Presence, RootMode, Tuning, WatchLimit, Watcher,
+    outlook,
 };

@@ -143,7 +143,7 @@ impl Scan<'_> {
                 RootState::Unreadable(error)
             };
         } else if !gone(&error) {
-            return self.skipped(root.path().join(within), SkipReason::Unreadable(error));
+            return self.skipped(root.path().join(within), SkipReason::ClosedFolder(error));
         } else if root.path().exists() {
             self.report.vanished += 1;
         } else {

@@ -62,7 +62,7 @@ pub(super) fn walk(
                 visitor.vanished(1);
                 Continue(None)
             }
-            Err(error) => nothing(visitor.skipped(path, SkipReason::Unreadable(error))),
+            Err(error) => nothing(visitor.skipped(path, SkipReason::ClosedFolder(error))),
         };
     }
 }
@@ -150,7 +150,7 @@ fn tell(
         visitor.file(folder.join(name), fingerprint, local)?;
     }
     if let Some(error) = listing.broken {
-        visitor.skipped(folder.to_owned(), SkipReason::Unreadable(error))?;
+        visitor.skipped(folder.to_owned(), SkipReason::ClosedFolder(error))?;
     }
     Continue(listing.folders)
 }

@@ -4,8 +4,10 @@
 //! A folder is watched before it is scanned, so that nothing falls between the two. Everything that
 //! blocks runs in one task at a time, owned by [`Hints`]; dropping the [`Watcher`] ends everything.
 
+mod closed;
 mod disk;
 mod eyes;
+mod limit;
 mod lookout;
 mod mailbox;
 mod mode;
@@ -28,6 +30,8 @@ use lookout::{Errand, Lookout, Outcome};
 use mailbox::Mailbox;
 use pending::Pending;
 
+pub use closed::Closed;
+pub use limit::WatchLimit;
 pub use mode::{Mode, ModeReason, Presence, RootMode};
 
 /// The times and bounds of watching.
@@ -98,13 +102,14 @@ pub struct Watcher {
     board: Board,
     eyes: Arc<Eyes>,
     stop: CancellationToken,
+    closed: Closed,
 }
 
-/// How each root would be watched, and in how many folders, were there no limit of watches; blocks for as
-/// long as a walk through all folders takes.
-pub fn outlook(roots: &Roots) -> Vec<RootMode> {
+/// How each root would be watched, and in how many folders, if `watches` folders may be watched in all; blocks
+/// for as long as a walk through all folders takes.
+pub fn outlook(roots: &Roots, watches: usize) -> Vec<RootMode> {
     let eyes = Arc::new(Eyes::that_count());
-    let mut lookout = Lookout::new(roots, eyes, usize::MAX);
+    let mut lookout = Lookout::new(roots, eyes, watches, Closed::default());
     lookout.run(Errand::Everything(Cause::Start));
     lookout.modes()
 }
@@ -121,12 +126,14 @@ impl Watcher {
         let eyes = Arc::new(Eyes::open(roots.clone(), Arc::clone(&mailbox)));
         let stop = CancellationToken::new();
         let board = Board::default();
-        let lookout = Lookout::new(roots, Arc::clone(&eyes), tuning.watches);
+        let closed = Closed::default();
+        let lookout = Lookout::new(roots, Arc::clone(&eyes), tuning.watches, closed.clone());
         post(&board, lookout.modes());
         let watcher = Self {
             board: Arc::clone(&board),
             eyes,
             stop: stop.clone(),
+            closed,
         };
         (watcher, Hints::new(mailbox, lookout, tuning, stop, board))
     }
@@ -137,6 +144,13 @@ impl Watcher {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+impl Watcher {
+    /// Where whoever scans keeps what it could not read, so that it is tried again.
+    pub fn closed(&self) -> Closed {
+        self.closed.clone()
     }
 }
 

@@ -227,6 +227,11 @@ const SOURCE: &[Row] = &[
         "copy it again whole; a broken recording can be repaired with ffmpeg",
     ),
     (
+        "preallocated",
+        "stenod run {source}",
+        "it is taken when it changes, and as it is when nobody wrote into it for an hour",
+    ),
+    (
         "damaged",
         "stenod run {source}",
         "copy it again, or convert what is left of it with ffmpeg",

@@ -4,6 +4,7 @@ pub mod audio;
 pub mod captions;
 pub mod cast;
 pub mod cut;
+pub mod existing;
 pub mod exposition;
 pub mod fall;
 pub mod format;

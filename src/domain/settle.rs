@@ -6,6 +6,7 @@
 //! sample, a container that says it is cut short. The book forgets a file as soon as it is complete or
 //! gone, so its memory is bounded by what is unsettled at this moment.
 
+mod ending;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use ending::{Ending, ZEROS_PATIENCE};
 pub use names::{hidden, pruned_folder, temporary_name};
 
 /// The longest that a file must stay unchanged, however often it changed before (5 minutes), unless
@@ -93,8 +95,12 @@ pub enum Unsettled {
         /// What says so, in a few words ("cut short: no moov").
         what: String,
     },
+    /// It ends in zeros that nobody may have written over yet.
+    Preallocated,
 }
 
+/// The code of [`Unsettled::Preallocated`], by which the table knows such a file.
+pub const PREALLOCATED: &str = "preallocated";
 /// The code of [`Unsettled::CutShort`], by which the table knows such a file.
 pub const CUT_SHORT: &str = "cut_short";
 
@@ -107,6 +113,7 @@ impl Unsettled {
             Self::TooYoung => "too_young",
             Self::TemporaryName { .. } => "temporary_name",
             Self::CutShort { .. } => CUT_SHORT,
+            Self::Preallocated => PREALLOCATED,
         }
     }
 }
@@ -119,6 +126,7 @@ impl fmt::Display for Unsettled {
             Self::TooYoung => f.write_str("too young"),
             Self::TemporaryName { pattern } => write!(f, "temporary name ({pattern})"),
             Self::CutShort { what } => f.write_str(what),
+            Self::Preallocated => f.write_str("preallocated: zeros to the end"),
         }
     }
 }
@@ -195,11 +203,35 @@ impl SettleBook {
         what: &str,
         now: Timestamp,
     ) -> Settling {
+        let missing = Missing::Bytes(what.to_owned());
+        self.lacks(path, settle, sample, missing, now)
+    }
+
+    /// Takes in that the complete-looking `sample` ends in zeros: the file waits until it changes, or until
+    /// nobody wrote into it for [`ZEROS_PATIENCE`].
+    pub fn preallocated(
+        &mut self,
+        path: &Path,
+        settle: Duration,
+        sample: Fingerprint,
+        now: Timestamp,
+    ) -> Settling {
+        self.lacks(path, settle, sample, Missing::Content, now)
+    }
+
+    fn lacks(
+        &mut self,
+        path: &Path,
+        settle: Duration,
+        sample: Fingerprint,
+        missing: Missing,
+        now: Timestamp,
+    ) -> Settling {
         let mut entry = self
             .take(path)
             .unwrap_or_else(|| Entry::new(sample, settle, now));
         entry.sample(sample, settle, now);
-        entry.cut_short = Some(what.to_owned());
+        entry.missing = Some(missing);
         self.settle(path, entry, now)
     }
 
@@ -221,18 +253,18 @@ impl SettleBook {
         self.looks.first().map(|(until, _)| *until)
     }
 
-    /// Every file that is being waited for, with the reason and the time of its next sample.
+    /// Every file that is being waited for, with the reason and until when, as far as that is known.
     pub fn waiting(&self) -> impl Iterator<Item = (&Path, Unsettled, Timestamp)> {
         self.files
             .iter()
-            .map(|(path, entry)| (&**path, entry.reason(), entry.until))
+            .map(|(path, entry)| (&**path, entry.reason(), entry.end()))
     }
 
     /// Why `path` waits and until when, if it does.
     pub fn standing(&self, path: &Path) -> Option<(Unsettled, Timestamp)> {
         self.files
             .get(path)
-            .map(|entry| (entry.reason(), entry.until))
+            .map(|entry| (entry.reason(), entry.end()))
     }
 
     /// The number of files that are being waited for.
@@ -280,6 +312,15 @@ impl SettleBook {
     }
 }
 
+/// What an examination found to be missing.
+#[derive(Debug)]
+enum Missing {
+    /// Bytes, as these words say.
+    Bytes(String),
+    /// What is to be written over the zeros at the end.
+    Content,
+}
+
 /// What was seen of one file.
 #[derive(Debug)]
 struct Entry {
@@ -293,7 +334,7 @@ struct Entry {
     /// How long it must stay unchanged.
     wait: Duration,
     changed: bool,
-    cut_short: Option<String>,
+    missing: Option<Missing>,
     /// When the next sample is due.
     until: Timestamp,
 }
@@ -308,7 +349,7 @@ impl Entry {
             settle,
             wait: settle,
             changed: false,
-            cut_short: None,
+            missing: None,
             until,
         }
     }
@@ -323,7 +364,7 @@ impl Entry {
             if elapsed(self.since, now) >= self.wait / 2 {
                 self.wait = self.wait.saturating_mul(2).min(longest);
             }
-            (self.last, self.since, self.changed, self.cut_short) = (sample, now, true, None);
+            (self.last, self.since, self.changed, self.missing) = (sample, now, true, None);
         }
         if now < self.looked {
             // The clock was set back: what was measured before means nothing.
@@ -333,18 +374,31 @@ impl Entry {
     }
 
     fn reason(&self) -> Unsettled {
-        match &self.cut_short {
-            Some(what) => Unsettled::CutShort { what: what.clone() },
+        match &self.missing {
+            Some(Missing::Bytes(what)) => Unsettled::CutShort { what: what.clone() },
+            Some(Missing::Content) => Unsettled::Preallocated,
             None if self.last.size == 0 => Unsettled::Empty,
             None if self.changed => Unsettled::Growing,
             None => Unsettled::TooYoung,
         }
     }
 
+    /// Until when it waits, as far as that is known; else when it is looked at again.
+    fn end(&self) -> Timestamp {
+        match &self.missing {
+            Some(Missing::Content) => self.last.zeros_believed_at(self.looked),
+            Some(Missing::Bytes(_)) | None => None,
+        }
+        .unwrap_or(self.until)
+    }
+
     /// When to look again, or nothing when the file is complete.
     fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.last.size == 0 || self.cut_short.is_some() {
-            return Some(later(now, LOOK_AGAIN));
+        match &self.missing {
+            Some(Missing::Content) if self.last.zeros_are_believed(now) => return None,
+            Some(Missing::Content | Missing::Bytes(_)) => return Some(later(now, LOOK_AGAIN)),
+            None if self.last.size == 0 => return Some(later(now, LOOK_AGAIN)),
+            None => {}
         }
         if elapsed(self.since, now) >= self.wait {
             return None;

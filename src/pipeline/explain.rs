@@ -11,11 +11,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Place;
-use super::intake::{consider_skip, unsettled_reason};
-use super::plan::{Fate, PlanTerms, Planned, plan_file};
+use super::intake::{consider_skip, existing, first_sight, unsettled_reason};
+use super::plan::{Fate, PlanTerms, Planned, is_looked_at_again, plan_file};
 use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
 use crate::domain::job::{ContentHash, Job, Reason};
-use crate::domain::settle::{CUT_SHORT, Fingerprint, SettleBook, Settling};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, SettleBook, Settling};
 use crate::queue::{Known, Output, QueueError, Reader};
 use crate::source;
 
@@ -160,13 +160,13 @@ impl Question<'_> {
             Some(reader) => reader.known(path, fingerprint)?,
             None => None,
         };
-        if let Some(Known::Skipped(reason)) = known {
-            return Ok(passed_over(reason));
+        let known = known.filter(|known| !is_looked_at_again(place, known, fingerprint, self.now));
+        if let Some(Known::Skipped(reason)) = &known {
+            return Ok(passed_over(reason.clone(), fingerprint, self.now));
         }
         if known.is_none() {
-            if self.is_left_as_existing()? {
-                let text = "it was there before the first start, and existing = false leaves such files alone";
-                return Ok(Answer::Skipped(Reason::new("existing", text)));
+            if self.is_left_as_existing(fingerprint)? {
+                return Ok(Answer::Skipped(existing()));
             }
             // As if it had been seen when it was touched last.
             let mut book = SettleBook::default();
@@ -191,7 +191,9 @@ impl Question<'_> {
             fingerprint,
         )? {
             Some(planned) => Ok(match &planned.fate {
-                Fate::Skip(reason) if reason.code == CUT_SHORT => passed_over(reason.clone()),
+                Fate::Skip(reason) if lacks_its_end(reason) => {
+                    passed_over(reason.clone(), fingerprint, self.now)
+                }
                 Fate::Skip(_)
                 | Fate::Send { .. }
                 | Fate::Done
@@ -218,25 +220,28 @@ impl Question<'_> {
         Ok(twins.into_iter().rev().find(|twin| twin.source == path))
     }
 
-    fn is_left_as_existing(&self) -> Result<bool, QueueError> {
+    fn is_left_as_existing(&self, fingerprint: &Fingerprint) -> Result<bool, QueueError> {
         if !self.place.leave_existing {
             return Ok(false);
         }
-        let Some(reader) = self.reader else {
-            return Ok(true);
+        let known = match self.reader {
+            Some(reader) => reader.first_seen(self.place.root.path())?,
+            None => None,
         };
-        let folders = reader.folders()?;
-        let known = folders
-            .iter()
-            .find(|folder| folder.path == self.place.root.path());
-        Ok(known.is_none_or(|folder| folder.scanned_at.is_none()))
+        let sight = first_sight(self.place, known, self.now);
+        Ok(sight.is_existing(fingerprint, self.now))
     }
 }
 
-/// What is cut short may still become whole.
-fn passed_over(reason: Reason) -> Answer {
-    if reason.code == CUT_SHORT {
-        let until = None;
+fn lacks_its_end(reason: &Reason) -> bool {
+    reason.code == CUT_SHORT || reason.code == PREALLOCATED
+}
+
+/// What lacks its end may still become whole.
+fn passed_over(reason: Reason, fingerprint: &Fingerprint, now: Timestamp) -> Answer {
+    if lacks_its_end(&reason) {
+        let until = (reason.code == PREALLOCATED).then(|| fingerprint.zeros_believed_at(now));
+        let until = until.flatten();
         return Answer::Settling { reason, until };
     }
     Answer::Skipped(reason)
@@ -258,6 +263,7 @@ fn passed(path: &Path, at: &Path, reason: &SkipReason) -> Answer {
         SkipReason::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() },
         SkipReason::NotIncluded => LeftOut::NotIncluded,
         SkipReason::Unreadable(_)
+        | SkipReason::ClosedFolder(_)
         | SkipReason::NotRegular { .. }
         | SkipReason::BrokenLink
         | SkipReason::FolderLink

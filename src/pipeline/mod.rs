@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
-pub use intake::{About, Examined, Intake, IntakeOptions, consider_skip, examine};
+pub use intake::{About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
 pub use meter::{Counts, Meter, Metered, Spent};
 pub use operator::{Changed, Chosen, InFlight, Table};

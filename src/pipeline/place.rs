@@ -27,6 +27,8 @@ pub struct Place {
     pub min_length: Duration,
     /// Whether what was there before the first start is left alone.
     pub leave_existing: bool,
+    /// Whether a person named it, instead of its standing in the configuration.
+    pub is_named: bool,
     /// Whether a recording's name may ask for a language: `talk.de.mp3`.
     pub names_ask: bool,
     /// What understands a `stenod.toml` inside the folder.

@@ -5,19 +5,23 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::Place;
 use super::adopt;
-use super::intake::{Examined, consider_skip, examine};
+use super::intake::{
+    EXISTING, Examined, consider_skip, examine, existing, first_sight, unsettled_reason,
+};
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::existing::FirstSight;
 use crate::domain::job::{ContentHash, Job, Obstacle, Provider, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
-use crate::domain::settle::{CUT_SHORT, Fingerprint};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Unsettled};
 use crate::queue::{Known, QueueError, Reader};
 
 /// What would become of one recording.
@@ -92,6 +96,8 @@ pub struct PlanTerms {
     pub per_file: Option<Decimal>,
     /// What a minute costs, as the service lists it.
     pub catalogue: Catalogue,
+    /// When.
+    pub now: Timestamp,
 }
 
 struct Planner<'a> {
@@ -102,6 +108,8 @@ struct Planner<'a> {
     sent: usize,
     below: Below,
     onlooker: &'a dyn Onlooker,
+    /// What is known of the places whose old files are left alone.
+    sights: HashMap<PathBuf, FirstSight>,
 }
 
 /// Sees how far a plan is.
@@ -141,6 +149,7 @@ pub fn plan(
         sent: 0,
         below: Below::default(),
         onlooker,
+        sights: HashMap::new(),
     };
     for place in places {
         planner.scan(&Arc::new(place.clone()))?;
@@ -165,9 +174,27 @@ pub(super) fn plan_file(
         sent: 0,
         below: Below::default(),
         onlooker: &Nobody,
+        sights: HashMap::new(),
     };
     planner.recording(place, path, fingerprint)?;
     Ok(planner.plan.items.pop())
+}
+
+/// Whether a run looks at a file again though it is known: zeros at its end are believed by now, or a person
+/// names what was left alone for being there already.
+pub(super) fn is_looked_at_again(
+    place: &Place,
+    known: &Known,
+    file: &Fingerprint,
+    now: Timestamp,
+) -> bool {
+    match known {
+        Known::Skipped(reason) => {
+            (reason.code == PREALLOCATED && file.zeros_are_believed(now))
+                || (reason.code == EXISTING && place.is_named)
+        }
+        Known::Recording { .. } => false,
+    }
 }
 
 impl Planner<'_> {
@@ -233,9 +260,16 @@ impl Planner<'_> {
             Some(reader) => reader.known(&path, fingerprint)?,
             None => None,
         };
+        let now = self.terms.now;
         let known = match known {
-            Some(known) => Examined::Recording(known),
-            None => examine(&path, fingerprint, &mut |read| {
+            Some(known) if !is_looked_at_again(place, &known, fingerprint, now) => {
+                Examined::Recording(known)
+            }
+            None if self.is_left_alone(place, fingerprint)? => {
+                self.add(place, path, size, None, Fate::Skip(existing()));
+                return Ok(());
+            }
+            Some(_) | None => examine(&path, fingerprint, now, &mut |read| {
                 self.onlooker.reading(&path, read, size);
             }),
         };
@@ -260,6 +294,11 @@ impl Planner<'_> {
                 );
                 return Ok(());
             }
+            Examined::Preallocated => {
+                let reason = unsettled_reason(&Unsettled::Preallocated);
+                self.add(place, path, size, None, Fate::Skip(reason));
+                return Ok(());
+            }
             Examined::Changed => {
                 let reason = Reason::new("growing", "it changed while it was read");
                 self.add(place, path, size, None, Fate::Wait(reason));
@@ -272,6 +311,24 @@ impl Planner<'_> {
         };
         self.add(place, path, size, duration, fate);
         Ok(())
+    }
+
+    /// Whether a file that was never seen is left alone for being there before the first start.
+    fn is_left_alone(&mut self, place: &Place, file: &Fingerprint) -> Result<bool, QueueError> {
+        if !place.leave_existing || place.is_named {
+            return Ok(false);
+        }
+        let (root, now) = (place.root.path(), self.terms.now);
+        let sight = match self.sights.get(root) {
+            Some(sight) => *sight,
+            None => {
+                let known = self.reader.map(|reader| reader.first_seen(root));
+                let sight = first_sight(place, known.transpose()?.flatten(), now);
+                self.sights.insert(root.to_owned(), sight);
+                sight
+            }
+        };
+        Ok(sight.is_existing(file, now))
     }
 
     fn fate(

@@ -123,7 +123,7 @@ impl Pipeline {
         let _turn = self.quarantine.turn(falls.is_some()).await;
         let in_hand = self.queue.look_into(path.clone());
         let reporter = self.reporter.clone();
-        match examine_soon(path.clone(), fingerprint, reporter).await {
+        match examine_soon(path.clone(), fingerprint, self.now(), reporter).await {
             Ok(examined) => {
                 drop(in_hand);
                 if falls.is_some() {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::adopt::{self, Adoption};
 use super::arrivals::{self, Arrival, Gone, Kin};
+use super::folders;
 use super::jobs::{self, Enqueued};
 use super::read::{self, FolderRow};
 use super::sources::{self, Known};
@@ -79,6 +80,30 @@ impl Queue {
     ) -> Result<bool, QueueError> {
         self.writer
             .run(move |connection| read::remember_folder(connection, &folder, now))
+            .await
+    }
+
+    /// Keeps when stenod was started first with each of these folders.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn meet_folders(
+        &self,
+        folders: Vec<PathBuf>,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| folders::meet(connection, &folders, now))
+            .await
+    }
+
+    /// Keeps which content of a folder was seen whole.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn saw_folder(&self, path: PathBuf, identity: String) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| folders::saw(connection, &path, &identity))
             .await
     }
 

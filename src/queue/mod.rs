@@ -12,6 +12,7 @@ mod claim;
 mod connection;
 mod damage;
 mod error;
+mod folders;
 mod hands;
 #[cfg(test)]
 pub(crate) mod inspect;
@@ -52,6 +53,7 @@ pub use budget::{Allowance, Limits, untouched};
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;
 pub use error::QueueError;
+pub use folders::FirstSeen;
 pub use hands::InHand;
 pub use jobs::Enqueued;
 pub use ledger::Spend;

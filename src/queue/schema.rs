@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     BASES_IN_ANY_CASE,
     ASKED_FOR,
     SILENCES,
+    WHAT_LAY_IN_FOLDERS,
 ];
 
 const VERSION_1: &str = "
@@ -302,6 +303,11 @@ ALTER TABLE jobs ADD COLUMN asked_ms INTEGER;
 /// Where the recording that a reply is about is silent, once that is known: pairs of seconds.
 const SILENCES: &str = "
 ALTER TABLE replies ADD COLUMN silences TEXT CHECK (json_valid(silences));
+";
+
+/// Which content of a folder was seen whole: of another disk that is mounted there nothing was seen yet.
+const WHAT_LAY_IN_FOLDERS: &str = "
+ALTER TABLE folders ADD COLUMN identity TEXT;
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -6,9 +6,13 @@
     reason = "tests make and move files as users do"
 )]
 
+mod closed;
 mod disks;
+mod existing;
+mod folders;
 mod limits;
 mod model;
+mod zeros;
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};

@@ -317,7 +317,7 @@ async fn a_root_beyond_the_limit_of_watches_is_polled_and_leaves_the_others_alon
     let modes = follower.watcher.modes();
     assert_eq!(
         (modes[0].mode, &modes[0].reason),
-        (Mode::Poll, &ModeReason::WatchLimit)
+        (Mode::Poll, &ModeReason::OwnLimit { most: 10 })
     );
     assert_eq!((modes[0].watched_folders, modes[1].watched_folders), (0, 1));
     assert_eq!(modes[1].mode, Mode::Events);
@@ -351,7 +351,8 @@ async fn where_the_limit_of_watches_is_reached_in_a_new_tree_all_is_scanned_at_o
         rename(&from.path().join(&name), &top.path().join(&name));
     }
     follower.until_found(&expected).await;
-    assert_eq!(follower.watcher.modes()[0].reason, ModeReason::WatchLimit);
+    let reason = &follower.watcher.modes()[0].reason;
+    assert_eq!(*reason, ModeReason::OwnLimit { most: 10 });
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What is wrong with what was found, by values alone.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::super::output::{quoted, shown};
 use super::Check;
-use crate::discover::{Mode, ModeReason, Presence, RootMode};
+use crate::discover::{Mode, ModeReason, Presence, RootMode, WatchLimit};
 use crate::domain::money::Amount;
 use crate::domain::route::bytes;
 
@@ -31,13 +32,6 @@ const NETWORK_FILE_SYSTEMS: &[(i64, &str)] = &[
     (0x517B, "SMB"),
     (0x0102_1997, "9p"),
 ];
-
-/// How many folders and files may be watched, and the setting that says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WatchLimit {
-    pub(super) setting: &'static str,
-    pub(super) watches: usize,
-}
 
 /// A file system: its kind by the magic number of `statfs(2)`, and the bytes free for stenod.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +85,35 @@ pub(super) fn folder_disk(folder: &Path, disk: FileSystem) -> Check {
     Check::ok("folder", format!("{name} can be read and written"))
 }
 
+/// What in the folder `root` cannot be read by the user `me`: `count` files or folders, the first of them
+/// at `path`.
+pub(super) fn unreadable(
+    root: &Path,
+    count: u64,
+    path: &Path,
+    error: &io::Error,
+    me: u32,
+) -> Check {
+    let first = shown(path);
+    let text = match count {
+        0 | 1 => format!("{first} cannot be read: {error}"),
+        more => format!(
+            "{more} files or folders in {} cannot be read, the first: {first}: {error}",
+            shown(root)
+        ),
+    };
+    let mend = if error.kind() == io::ErrorKind::PermissionDenied {
+        let all = if count > 1 { root } else { path };
+        format!(
+            "sudo setfacl -R -m u:{me}:rX {}   # or name it in folders.exclude",
+            quoted(all)
+        )
+    } else {
+        format!("ls -la {}   # the disk or the mount fails", quoted(path))
+    };
+    Check::problem("folder", text, mend)
+}
+
 /// How a folder that is there would be watched, and why so.
 pub(super) fn watched(root: &RootMode) -> Option<Check> {
     if root.presence != Presence::Present {
@@ -106,7 +129,10 @@ pub(super) fn watched(root: &RootMode) -> Option<Check> {
     let text = format!("{name} is {how} ({why})");
     let by_itself = matches!(
         root.reason,
-        ModeReason::RemoteDisk { .. } | ModeReason::NoEvents { .. } | ModeReason::WatchLimit
+        ModeReason::RemoteDisk { .. }
+            | ModeReason::NoEvents { .. }
+            | ModeReason::WatchLimit { .. }
+            | ModeReason::OwnLimit { .. }
     );
     Some(if by_itself || !root.polled_inside.is_empty() {
         let mend = "nothing has to be done; a longer folders.poll_every spares disk and network";
@@ -118,24 +144,20 @@ pub(super) fn watched(root: &RootMode) -> Option<Check> {
 
 /// Whether the watches of the machine are enough for the folders.
 pub(super) fn watches(folders: usize, limit: Option<WatchLimit>) -> Check {
-    let Some(WatchLimit {
-        setting,
-        watches: limit,
-    }) = limit
-    else {
+    let Some(limit) = limit else {
         return Check::note(
             "watch",
             "the limit of file watches cannot be read",
             "nothing has to be done: folders are polled where watching fails",
         );
     };
-    let wanted = folders
-        .saturating_mul(WATCH_SHARE)
-        .max(limit.saturating_mul(2))
-        .next_power_of_two();
-    let mend =
-        format!("sudo sysctl {setting}={wanted}   # and the same in /etc/sysctl.d/stenod.conf");
-    let text = format!("folders to watch: {folders}; watches allowed: {limit}");
+    let setting = limit.setting;
+    let mend = format!(
+        "{}   # and the same in /etc/sysctl.d/stenod.conf",
+        limit.mend(folders)
+    );
+    let limit = limit.watches;
+    let text = format!("folders to watch: {folders}; watches allowed: {limit} ({setting})");
     if folders > limit {
         Check::problem("watch", format!("{text}; the rest is polled"), mend)
     } else if folders.saturating_mul(WATCH_SHARE) > limit {
@@ -260,6 +282,30 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_in_a_folder_comes_with_the_right_that_is_missing() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let broken = io::Error::other("input/output error");
+        let at = path().join("in");
+        let one = unreadable(path(), 1, &at, &denied, 1000);
+        assert!(one.text.starts_with("/srv/a b/in cannot"), "{one:?}");
+        let two = unreadable(path(), 2, &at, &denied, 1000);
+        assert!(
+            two.text
+                .starts_with("2 files or folders in /srv/a b cannot")
+        );
+        judge_all([
+            ("one", one, Grade::Problem, "u:1000:rX '/srv/a b/in'"),
+            ("two", two, Grade::Problem, "u:1000:rX '/srv/a b'"),
+            (
+                "a disk",
+                unreadable(path(), 1, &at, &broken, 1000),
+                Grade::Problem,
+                "ls -la '/srv/a b/in'",
+            ),
+        ]);
+    }
+
+    #[test]
     fn how_folders_are_watched_is_said_with_its_reason() {
         let root = |mode, reason, inside: &[&'static str]| {
             let inside = inside.iter().map(|kind| (path().join("in"), *kind));
@@ -316,9 +362,14 @@ mod tests {
                 "too few",
                 watches(9_000, limit),
                 Grade::Problem,
-                "watches=32768",
+                "max_user_watches=1048576",
             ),
-            ("few", watches(5_000, limit), Grade::Note, "watches=16384"),
+            (
+                "few",
+                watches(5_000, limit),
+                Grade::Note,
+                "max_user_watches=1048576",
+            ),
             ("enough", watches(10, limit), Grade::Ok, ""),
             ("no inotify", watches(10, None), Grade::Note, "polled"),
             (

@@ -1,32 +1,22 @@
 //! Looks at each thing that has to work, changing nothing.
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::super::output::{quoted, shown};
-use super::super::{Failure, Session};
+use super::super::{Failure, Session, unsettled};
 use super::Check;
-use super::judge::{self, FileSystem, WatchLimit};
+use super::judge::{self, FileSystem};
 use crate::config::{self, Config, KeyOrigin, read_secret_file};
-use crate::discover::outlook;
+use crate::discover::{
+    Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
+};
 use crate::domain::job::Provider;
 use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
 use crate::speech::{ClientError, Greeting, NoAnswer};
 use crate::supervise;
-
-/// Where Linux keeps how many folders and files a user may watch: on the machine, and in a container's
-/// user namespace.
-const WATCH_LIMITS: [(&str, &str); 2] = [
-    (
-        "/proc/sys/fs/inotify/max_user_watches",
-        "fs.inotify.max_user_watches",
-    ),
-    (
-        "/proc/sys/user/max_inotify_watches",
-        "user.max_inotify_watches",
-    ),
-];
 
 pub(super) async fn at_everything(
     session: &Session,
@@ -205,7 +195,17 @@ fn file_system(path: &Path) -> Result<FileSystem, rustix::io::Errno> {
 }
 
 async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
-    if config.folders.is_empty() {
+    let instead = unsettled::watched_instead(config).await;
+    let named = instead.iter().map(|path| config::Folder {
+        path: path.clone(),
+        ..config.for_path(path)
+    });
+    let folders: Vec<config::Folder> = if instead.is_empty() {
+        config.folders.clone()
+    } else {
+        named.collect()
+    };
+    if folders.is_empty() {
         let mend = "stenod init FOLDER, or add [[folders]] to the configuration";
         return Ok(vec![Check::note(
             "folders",
@@ -213,31 +213,78 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
             mend,
         )]);
     }
-    let mut checks: Vec<Check> = config.folders.iter().map(folder).collect();
+    let mut checks: Vec<Check> = folders.iter().map(folder).collect();
     // Who recognises makes no difference to what is watched.
-    let roots = session::places(config, &[], Provider::Local);
+    let roots = session::places(config, &instead, Provider::Local);
     if let Ok(places) = roots {
-        let watched = supervise::blocking(move || outlook(&places.roots)).await?;
+        let looked = supervise::blocking(move || {
+            let roots = places.roots.iter();
+            let unreadable: Vec<Check> = roots.filter_map(|root| unreadable(root)).collect();
+            (unreadable, watched(&places.roots))
+        });
+        let (unreadable, (watched, folders, limit)) = looked.await?;
+        checks.extend(unreadable);
         checks.extend(watched.iter().flat_map(judge::watched));
-        let folders: usize = watched.iter().map(|mode| mode.watched_folders).sum();
-        checks.push(judge::watches(folders, watch_limit()));
+        checks.push(judge::watches(folders, limit));
     }
     Ok(checks)
 }
 
-/// The lower limit of those that hold.
-fn watch_limit() -> Option<WatchLimit> {
-    let limits = WATCH_LIMITS.into_iter().filter_map(|(path, setting)| {
-        let watches = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-        Some(WatchLimit { setting, watches })
+/// How each root would be watched with the watches that are allowed, in how many folders if there were enough,
+/// and how many are allowed.
+fn watched(roots: &Roots) -> (Vec<RootMode>, usize, Option<WatchLimit>) {
+    let limit = WatchLimit::read();
+    let all = outlook(roots, usize::MAX);
+    let folders = all.iter().map(|mode| mode.watched_folders).sum();
+    let Some(limit) = limit.filter(|limit| folders > limit.watches) else {
+        return (all, folders, limit);
+    };
+    let mut modes = outlook(roots, limit.watches);
+    for mode in &mut modes {
+        if matches!(mode.reason, ModeReason::OwnLimit { .. }) {
+            let mend = Some(limit.mend(folders));
+            mode.reason = ModeReason::WatchLimit { mend };
+        }
+    }
+    (modes, folders, Some(limit))
+}
+
+/// What in a folder that is there cannot be read.
+fn unreadable(root: &Root) -> Option<Check> {
+    let (mut count, mut first) = (0, None);
+    scan(root, &Scope::Root, &mut |found| {
+        if let Found::Skipped {
+            path,
+            reason: SkipReason::Unreadable(error) | SkipReason::ClosedFolder(error),
+        } = found
+        {
+            count += 1;
+            first.get_or_insert((path, error));
+        }
+        ControlFlow::Continue(())
     });
-    limits.min_by_key(|limit| limit.watches)
+    let (path, error) = first?;
+    let me = rustix::process::geteuid().as_raw();
+    Some(judge::unreadable(root.path(), count, &path, &error, me))
 }
 
 fn folder(folder: &config::Folder) -> Check {
     use rustix::fs::Access;
     let path = &folder.path;
-    if let Err(error) = std::fs::read_dir(path) {
+    let looked = std::fs::metadata(path).and_then(|there| {
+        if there.is_dir() {
+            std::fs::read_dir(path)?;
+        } else {
+            rustix::fs::access(path, Access::READ_OK)?;
+        }
+        Ok(there.is_dir())
+    });
+    let beside = match &looked {
+        // Transcripts of a single recording are written beside it.
+        Ok(false) => path.parent().unwrap_or(path),
+        Ok(true) | Err(_) => path,
+    };
+    if let Err(error) = looked {
         let text = format!("{} cannot be read: {error}", shown(path));
         let mend = if error.kind() == std::io::ErrorKind::NotFound {
             format!("mkdir -p {}   # or mount it", quoted(path))
@@ -249,7 +296,7 @@ fn folder(folder: &config::Folder) -> Check {
         };
         return Check::problem("folder", text, mend);
     }
-    let target = folder.transcribe.output_dir.as_ref().unwrap_or(path);
+    let target = folder.transcribe.output_dir.as_deref().unwrap_or(beside);
     let there = target
         .ancestors()
         .find(|path| path.exists())

@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::closed::Closed;
 use super::disk::Mounts;
 use super::eyes::Eyes;
 use super::mailbox::Look;
-use super::mode::{ModeReason, RootMode};
+use super::mode::RootMode;
 use super::post::{Means, Post};
 use super::{Cause, Hint};
 use crate::discover::root::{Root, Roots};
@@ -42,16 +43,18 @@ pub(super) struct Lookout {
     mounts: Mounts,
     /// The most watches of all roots together.
     watches: usize,
+    closed: Closed,
 }
 
 impl Lookout {
-    pub(super) fn new(roots: &Roots, eyes: Arc<Eyes>, watches: usize) -> Self {
+    pub(super) fn new(roots: &Roots, eyes: Arc<Eyes>, watches: usize, closed: Closed) -> Self {
         let posts = roots.iter().map(Post::new).collect();
         Self {
             posts,
             eyes,
             mounts: Mounts::open(),
             watches,
+            closed,
         }
     }
 
@@ -76,7 +79,7 @@ impl Lookout {
         let mut hints = Vec::new();
         self.each(|post, means| {
             // After an overflow the limit is still what it was.
-            if cause != Cause::Overflow || post.reason != ModeReason::WatchLimit {
+            if cause != Cause::Overflow || !post.is_over_limit() {
                 post.place(means);
             }
             hints.extend(post.hint(cause));
@@ -87,6 +90,10 @@ impl Lookout {
     fn check(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
         self.each(|post, means| hints.extend(post.check(means)));
+        // What was closed and is open now, though nobody told.
+        let opened = self.closed.opened().into_iter();
+        let looks = opened.map(|path| (path, Look::MOVED));
+        hints.extend(self.look(looks.collect()));
         hints
     }
 
@@ -125,7 +132,9 @@ impl Lookout {
                 Means {
                     eyes: &self.eyes,
                     mounts: &self.mounts,
+                    closed: &self.closed,
                     most,
+                    most_in_all: self.watches,
                 },
             );
         }

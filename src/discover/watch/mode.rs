@@ -25,7 +25,15 @@ pub enum ModeReason {
         file_system: &'static str,
     },
     /// The kernel's limit of watches is reached.
-    WatchLimit,
+    WatchLimit {
+        /// The command that raises it, where it is known what limits.
+        mend: Option<String>,
+    },
+    /// So many folders are watched at the most, whatever the kernel allows.
+    OwnLimit {
+        /// In all roots together.
+        most: usize,
+    },
     /// The kernel gives no events at all.
     NoEvents {
         /// What it says.
@@ -45,9 +53,11 @@ impl fmt::Display for ModeReason {
             Self::Configured => f.write_str("configured"),
             Self::LocalDisk => f.write_str("local disk"),
             Self::RemoteDisk { file_system } => write!(f, "{file_system} gives no reliable events"),
-            Self::WatchLimit => f.write_str(
-                "the limit of watches is reached: raise it with `sysctl fs.inotify.max_user_watches=1048576`",
-            ),
+            Self::WatchLimit { mend: Some(mend) } => {
+                write!(f, "the limit of watches is reached: raise it with `{mend}`")
+            }
+            Self::WatchLimit { mend: None } => f.write_str("the limit of watches is reached"),
+            Self::OwnLimit { most } => write!(f, "more than {most} folders are not watched"),
             Self::NoEvents { error } => write!(f, "the kernel gives no events: {error}"),
             Self::SingleFile => f.write_str("a single file"),
             Self::SameAs(path) => write!(f, "the same folder as {}", path.display()),

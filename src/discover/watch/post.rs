@@ -8,8 +8,10 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::closed::{Closed, can_be_read};
 use super::disk::{Mounts, unreliable};
 use super::eyes::{Eyes, Watched};
+use super::limit::WatchLimit;
 use super::lookout::Hinted;
 use super::mailbox::Look;
 use super::mode::{Mode, ModeReason, Presence, RootMode};
@@ -26,8 +28,12 @@ use crate::domain::settle::Fingerprint;
 pub(super) struct Means<'a> {
     pub(super) eyes: &'a Eyes,
     pub(super) mounts: &'a Mounts,
+    /// What could not be read when it was scanned last.
+    pub(super) closed: &'a Closed,
     /// How many folders of the one root may be watched, as the others stand.
     pub(super) most: usize,
+    /// How many folders of all roots together.
+    pub(super) most_in_all: usize,
 }
 
 /// One root and what is watched of it.
@@ -35,7 +41,7 @@ pub(super) struct Means<'a> {
 pub(super) struct Post {
     pub(super) root: Arc<Root>,
     mode: Mode,
-    pub(super) reason: ModeReason,
+    reason: ModeReason,
     presence: Presence,
     identity: Option<Identity>,
     /// A number for what is mounted in it.
@@ -76,6 +82,14 @@ impl Post {
                 .map(|(path, fs)| (path.clone(), *fs))
                 .collect(),
         }
+    }
+
+    /// Whether more folders would have to be watched than may be.
+    pub(super) fn is_over_limit(&self) -> bool {
+        matches!(
+            self.reason,
+            ModeReason::WatchLimit { .. } | ModeReason::OwnLimit { .. }
+        )
     }
 
     /// A hint to scan all of this root, if it is one of its own.
@@ -164,15 +178,15 @@ impl Post {
             post: self,
             means,
             local,
-            limit: false,
+            limit: None,
         };
         if let Err(error) = walk(&root, within, true, &mut placing) {
             tracing::debug!(folder = %root.path().join(within).display(), %error, "cannot be watched");
         }
-        if placing.limit {
+        if let Some(reason) = placing.limit {
             self.release(means.eyes);
             self.polled_inside.clear();
-            (self.mode, self.reason) = (Mode::Poll, ModeReason::WatchLimit);
+            (self.mode, self.reason) = (Mode::Poll, reason);
             tracing::warn!(folder = %root.path().display(), reason = %self.reason, "polling");
         }
     }
@@ -209,10 +223,15 @@ impl Post {
             if look.files {
                 hints.add(&self.root, Scope::Folder(path.to_owned()));
             }
-            if look.moved || (look.touched && !self.watched.contains(path)) {
+            if look.moved || (look.touched && self.may_have_opened(path, means)) {
                 self.look_at_moved(path, means, hints);
             }
         }
+    }
+
+    /// Whether a change of attributes may have made readable, or not, what is at and below `path`.
+    fn may_have_opened(&self, path: &Path, means: Means<'_>) -> bool {
+        !self.watched.contains(path) || means.closed.holds_below(path) || !can_be_read(path)
     }
 
     fn look_at_root(&mut self, look: Look, means: Means<'_>, hints: &mut Hinted) {
@@ -240,9 +259,17 @@ impl Post {
                     hints.add(&self.root, Scope::Folder(folder.to_owned()));
                 }
             }
-            Err(error) if gone(&error) => drop(self.forget_below(path)),
-            Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "cannot be looked at");
+            Err(error) if gone(&error) => {
+                let was_folder = !self.forget_below(path).is_empty();
+                // A scan finds that what was told of it holds no longer.
+                if was_folder || means.closed.holds_below(path) {
+                    hints.add(&self.root, Scope::Tree(path.to_owned()));
+                }
+            }
+            // The folder it is in may not be looked into: a scan tells so.
+            Err(_) => {
+                let folder = path.parent().unwrap_or(path);
+                hints.add(&self.root, Scope::Tree(folder.to_owned()));
             }
         }
     }
@@ -328,7 +355,8 @@ struct Placing<'a> {
     means: Means<'a>,
     /// Devices on which events are to be relied on.
     local: HashSet<u64>,
-    limit: bool,
+    /// Which limit was reached.
+    limit: Option<ModeReason>,
 }
 
 impl Placing<'_> {
@@ -357,7 +385,9 @@ impl Visitor for Placing<'_> {
             return Continue(false);
         }
         if self.post.watched.len() >= self.means.most && !self.post.watched.contains(folder) {
-            self.limit = true;
+            self.limit = Some(ModeReason::OwnLimit {
+                most: self.means.most_in_all,
+            });
             return Break(());
         }
         match self.means.eyes.watch(folder) {
@@ -367,7 +397,9 @@ impl Visitor for Placing<'_> {
             }
             Watched::No => Continue(true),
             Watched::Limit => {
-                self.limit = true;
+                let folders = self.post.watched.len();
+                let mend = WatchLimit::read().map(|limit| limit.mend(folders));
+                self.limit = Some(ModeReason::WatchLimit { mend });
                 Break(())
             }
             Watched::Closed => Break(()),

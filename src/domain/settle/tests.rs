@@ -418,3 +418,28 @@ proptest! {
         prop_assert_eq!(seen == Settling::Complete, complete);
     }
 }
+
+#[test]
+fn zeros_at_the_end_wait_until_they_change_or_nobody_wrote_for_long() {
+    let mut scene = Scene::new();
+    let patience = ZEROS_PATIENCE.as_secs_f64();
+    let file = sized(10, at(0.0));
+    let settled = scene.book.preallocated(&scene.path, SETTLE, file, at(20.0));
+    let waits = |now: f64| wait(Unsettled::Preallocated, later(at(now), LOOK_AGAIN));
+    assert_eq!(settled, waits(20.0));
+    assert_eq!(scene.see(10, 0.0, 300.0), waits(300.0));
+    let standing = scene.book.standing(&scene.path);
+    assert_eq!(standing, Some((Unsettled::Preallocated, at(patience))));
+    assert_eq!(scene.see(10, 0.0, patience - 1.0), waits(patience - 1.0));
+    assert_eq!(scene.see(10, 0.0, patience), Settling::Complete);
+
+    drop(scene.book.preallocated(&scene.path, SETTLE, file, at(20.0)));
+    let growing = scene.see(10, 30.0, 31.0);
+    assert!(matches!(
+        growing,
+        Settling::Wait {
+            reason: Unsettled::Growing,
+            ..
+        }
+    ));
+}

@@ -5,9 +5,11 @@ use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::discover::sample;
 use crate::domain::job::{ContentHash, Reason};
-use crate::domain::settle::{CUT_SHORT, Fingerprint};
+use crate::domain::settle::{CUT_SHORT, Ending, Fingerprint};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Known;
@@ -37,19 +39,35 @@ pub enum Examined {
         /// What says so.
         what: String,
     },
+    /// It ends in zeros that somebody may still write over: wait until it changes, or has not for long.
+    Preallocated,
     /// It changed while it was read: look again later.
     Changed,
 }
 
-/// Probes and hashes a file that counts as complete, and tells of how many bytes that is; blocks for as long
-/// as reading it takes.
-pub fn examine(path: &Path, fingerprint: &Fingerprint, told: &mut dyn FnMut(u64)) -> Examined {
+/// Probes and hashes a file that counts as complete at `now`, and tells of how many bytes that is; blocks for
+/// as long as reading it takes.
+pub fn examine(
+    path: &Path,
+    fingerprint: &Fingerprint,
+    now: Timestamp,
+    told: &mut dyn FnMut(u64),
+) -> Examined {
     let examined = source::open(path)
         .map_err(ProbeError::from)
         .and_then(|file| {
+            // Before it is read: what was read counts as written to some disks.
+            let is_hole = source::ends_in_hole(&file)?;
             let probe = probe_file(&file)?;
-            let hash = hashed(&file, told).map_err(ProbeError::Unreadable)?;
-            Ok((probe, hash))
+            let (hash, zeros) = hashed(&file, told).map_err(ProbeError::Unreadable)?;
+            let ending = Ending {
+                size: fingerprint.size,
+                zeros,
+                is_hole,
+                format: probe.format,
+                duration: probe.duration,
+            };
+            Ok((probe, hash, ending))
         });
     match sample(path) {
         Ok(Some(now)) if now == *fingerprint => {}
@@ -57,7 +75,10 @@ pub fn examine(path: &Path, fingerprint: &Fingerprint, told: &mut dyn FnMut(u64)
         Err(error) => return skipped_by(&ProbeError::Unreadable(error)),
     }
     match examined {
-        Ok((probe, hash)) => Examined::Recording(Known::Recording {
+        Ok((_, _, ending)) if ending.is_preallocated() && !fingerprint.zeros_are_believed(now) => {
+            Examined::Preallocated
+        }
+        Ok((probe, hash, _)) => Examined::Recording(Known::Recording {
             hash,
             duration: probe.duration,
             format: probe.format,
@@ -66,21 +87,27 @@ pub fn examine(path: &Path, fingerprint: &Fingerprint, told: &mut dyn FnMut(u64)
     }
 }
 
-/// The hash of a whole file.
-fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<ContentHash> {
+/// The hash of a whole file, and how many zeros it ends in.
+fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; READ_AT_ONCE];
-    let (mut read, mut next) = (0, READ_STEP);
+    let (mut read, mut next, mut zeros) = (0, READ_STEP, 0);
     file.rewind()?;
     loop {
         let count = match file.read(&mut buffer) {
-            Ok(0) => return Ok(ContentHash(*hasher.finalize().as_bytes())),
+            Ok(0) => return Ok((ContentHash(*hasher.finalize().as_bytes()), zeros)),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        hasher.update(buffer.get(..count).unwrap_or_default());
-        read += u64::try_from(count).unwrap_or(0);
+        let bytes = buffer.get(..count).unwrap_or_default();
+        hasher.update(bytes);
+        let count = u64::try_from(count).unwrap_or(0);
+        zeros = match bytes.iter().rev().position(|byte| *byte != 0) {
+            Some(trailing) => u64::try_from(trailing).unwrap_or(0),
+            None => zeros + count,
+        };
+        read += count;
         if read >= next {
             next = read + READ_STEP;
             told(read);
@@ -91,6 +118,7 @@ fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<ContentHash>
 pub(in crate::pipeline) async fn examine_soon(
     path: PathBuf,
     fingerprint: Fingerprint,
+    now: Timestamp,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Examined, TaskPanicked> {
     blocking(move || {
@@ -100,7 +128,7 @@ pub(in crate::pipeline) async fn examine_soon(
             reporter.report(&Event::Reading { path, read, size });
         };
         let mut was_told = false;
-        let examined = examine(&path, &fingerprint, &mut |read| {
+        let examined = examine(&path, &fingerprint, now, &mut |read| {
             was_told = true;
             // The last of it is told when all is known.
             if read < size {

@@ -5,10 +5,12 @@
 
 mod enqueue;
 mod examine;
+mod existing;
 mod paused;
 mod portion;
 mod reasons;
 mod scan;
+mod unreadable;
 mod unsettled;
 mod watch;
 
@@ -22,13 +24,15 @@ use tokio::time::Instant;
 
 use super::place::Below;
 use super::{Event, Pipeline, PipelineError, Place};
-use crate::discover::{Hint, Hints, RootMode, Scope};
+use crate::discover::{Closed, Hint, Hints, RootMode, Scope};
 use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
 
 pub(super) use examine::examine_soon;
 pub use examine::{Examined, examine};
+pub use existing::EXISTING;
+pub(super) use existing::{existing, first_sight};
 pub use reasons::consider_skip;
 pub(super) use reasons::{io_code, unsettled_reason};
 
@@ -80,6 +84,9 @@ pub struct Intake {
     shown_modes: Vec<RootMode>,
     looked_at: HashSet<PathBuf>,
     paused: paused::Paused,
+    unreadable: unreadable::Unreadable,
+    /// Where the watcher finds what could not be read, while somebody watches.
+    closed: Option<Closed>,
     below: Below,
     /// The hints of the watcher, while somebody watches.
     hints: Option<Hints>,
@@ -102,6 +109,8 @@ impl Intake {
             shown_modes: Vec::new(),
             looked_at: HashSet::new(),
             paused: paused::Paused::default(),
+            unreadable: unreadable::Unreadable::default(),
+            closed: None,
             below: Below::default(),
             hints: None,
             looked_between: Instant::now(),
@@ -115,6 +124,7 @@ impl Intake {
     /// # Errors
     /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
     pub async fn run_once(mut self, looked: Arc<AtomicBool>) -> Result<Self, PipelineError> {
+        self.meet_folders().await?;
         for place in self.places.clone() {
             self.scan(&place, Scope::Root).await?;
         }

@@ -14,6 +14,8 @@ use crate::queue::FolderRow;
 
 /// The most mistakes that are kept; of more, the recordings still wait.
 const MOST_MISTAKES: usize = 1024;
+/// The most mistakes that are named where one line has to do.
+const MOST_NAMED: usize = 3;
 
 /// Every file of rules with a mistake, its root, and what is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,12 +46,19 @@ impl Paused {
 
     /// What is wrong in the root at `root`, in a sentence.
     fn trouble(&self, root: &Path) -> Option<String> {
-        let mut troubles = self.files.values().filter(|(owner, _)| owner == root);
-        let (_, first) = troubles.next()?;
-        Some(match troubles.count() {
-            0 => format!("a folder in it is paused: {first}"),
-            more => format!("{} folders in it are paused: {first}", more + 1),
-        })
+        let troubles = self.files.values().filter(|(owner, _)| owner == root);
+        let troubles: Vec<&str> = troubles.map(|(_, text)| text.as_str()).collect();
+        let named = troubles.iter().take(MOST_NAMED).copied();
+        let named = named.collect::<Vec<_>>().join("; ");
+        let more = match troubles.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        match troubles.len() {
+            0 => None,
+            1 => Some(format!("a folder in it is paused: {named}")),
+            count => Some(format!("{count} folders in it are paused: {named}{more}")),
+        }
     }
 }
 
@@ -84,16 +93,21 @@ impl Intake {
         scanned_at: Option<Timestamp>,
     ) -> Result<(), PipelineError> {
         let mode = self.shown_modes.iter().find(|mode| mode.path == path);
-        let absent = mode.and_then(|mode| match mode.presence {
-            Presence::Present => None,
-            Presence::Missing => Some("it is not there".to_owned()),
-            Presence::Unreadable => Some("it cannot be read".to_owned()),
-        });
+        let absent = match mode.map(|mode| mode.presence) {
+            Some(Presence::Present) => None,
+            Some(Presence::Missing) => Some("it is not there".to_owned()),
+            Some(Presence::Unreadable) => Some("it cannot be read".to_owned()),
+            // Nobody watches.
+            None => self.troubles.get(path).map(|reason| reason.text.clone()),
+        };
+        let inside = [self.paused.trouble(path), self.unreadable.trouble(path)];
+        let inside: Vec<String> = inside.into_iter().flatten().collect();
+        let inside = (!inside.is_empty()).then(|| inside.join("; "));
         let row = FolderRow {
             path: path.to_owned(),
             mode: mode.map(|mode| mode_name(mode.mode).to_owned()),
             mode_reason: mode.map(RootMode::explained),
-            trouble: absent.or_else(|| self.paused.trouble(path)),
+            trouble: absent.or(inside),
             scanned_at,
         };
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
@@ -101,5 +115,28 @@ impl Intake {
             .kept(|| queue.remember_folder(row.clone(), now))
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_mistakes_are_named_and_the_rest_counted() {
+        let root = PathBuf::from("/in");
+        let mut paused = Paused::default();
+        let mut told = Vec::new();
+        for number in 1..=5 {
+            let text = format!("{number}: wrong");
+            let file = root.join(format!("{number}/stenod.toml"));
+            paused.files.insert(file, (root.clone(), text));
+            told.push(paused.trouble(&root).unwrap());
+        }
+        assert_eq!(told[0], "a folder in it is paused: 1: wrong");
+        assert_eq!(told[1], "2 folders in it are paused: 1: wrong; 2: wrong");
+        assert!(told[2].ends_with("2: wrong; 3: wrong"), "{told:?}");
+        assert!(told[4].ends_with("3: wrong; and 2 more"), "{told:?}");
+        assert_eq!(paused.trouble(Path::new("/other")), None);
     }
 }

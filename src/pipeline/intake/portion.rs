@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{Examined, Intake, IntakeOptions, consider_skip};
+use super::{EXISTING, Examined, Intake, IntakeOptions, consider_skip, existing, unsettled_reason};
 use crate::discover::{Found, LocalRules};
+use crate::domain::existing::FirstSight;
 use crate::domain::job::Reason;
-use crate::domain::settle::{CUT_SHORT, Fingerprint, Settling, Unsettled, one_shot};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Settling, Unsettled, one_shot};
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::Known;
 
@@ -44,12 +45,12 @@ pub(super) struct Finding {
 pub(super) struct Portion {
     sightings: Vec<Sighting>,
     bytes: u64,
-    /// Whether files that are new are left alone.
-    leave: bool,
+    /// By what files that were there before the first start are told and left alone, if they are.
+    leave: Option<FirstSight>,
 }
 
 impl Portion {
-    pub(super) fn new(leave: bool) -> Self {
+    pub(super) fn new(leave: Option<FirstSight>) -> Self {
         Self {
             sightings: Vec::new(),
             bytes: 0,
@@ -80,6 +81,7 @@ impl Intake {
                 local,
             } => self.put_in(place, path, fingerprint, &local, portion),
             Found::Skipped { path, reason } => {
+                self.unreadable.note(place, &path, &reason);
                 if let Some(reason) = consider_skip(&reason) {
                     self.skipped(path, reason);
                 }
@@ -122,13 +124,18 @@ impl Intake {
         let mut complete = Vec::new();
         for (sighting, known) in portion.sightings.into_iter().zip(known) {
             let known = match known {
-                Some(Known::Skipped(reason)) if !self.asks_again(&reason) => {
+                Some(Known::Skipped(reason)) if !self.asks_again(&sighting, &reason) => {
                     self.pass_over(sighting, reason);
                     continue;
                 }
                 known => known,
             };
-            if known.is_some() || portion.leave {
+            let is_left = known.is_none()
+                && portion.leave.is_some_and(|sight| {
+                    sight.is_existing(&sighting.fingerprint, self.pipeline.now())
+                });
+            // What is looked at again goes on settling.
+            if is_left || matches!(known, Some(Known::Recording { .. })) {
                 self.book().forget(&sighting.path);
             }
             match known {
@@ -137,7 +144,7 @@ impl Intake {
                     known,
                     new: false,
                 }),
-                None if portion.leave => findings.push(left_alone(sighting)),
+                None if is_left => findings.push(left_alone(sighting)),
                 Some(Known::Skipped(_)) | None => {
                     complete.extend(self.is_complete(&sighting).then_some(sighting));
                 }
@@ -161,16 +168,20 @@ impl Intake {
         self.record(findings).await
     }
 
-    /// Whether a person who names a place wants what was passed over for being there already.
-    fn asks_again(&self, reason: &Reason) -> bool {
+    /// Whether a file is looked at again though it is known: whoever names a place wants what was passed over
+    /// for being there already, and zeros are believed in the end.
+    fn asks_again(&self, sighting: &Sighting, reason: &Reason) -> bool {
+        let now = self.pipeline.now();
         self.options.force
-            || (self.options.one_shot && reason.code == "existing" && self.pipeline.pace.scoped)
+            || (reason.code == PREALLOCATED && sighting.fingerprint.zeros_are_believed(now))
+            || (self.options.one_shot && reason.code == EXISTING && sighting.place.is_named)
     }
 
-    /// Passes over a file of which that is known; one that is cut short is waited for.
+    /// Passes over a file of which that is known; one of which something is missing is waited for.
     fn pass_over(&self, sighting: Sighting, reason: Reason) {
-        if reason.code == CUT_SHORT && !self.options.one_shot {
-            self.wait_for_the_rest(&sighting, &reason.text);
+        let is_waited_for = reason.code == CUT_SHORT || reason.code == PREALLOCATED;
+        if is_waited_for && !self.options.one_shot {
+            self.wait_for_the_rest(&sighting, &reason);
         } else {
             self.book().forget(&sighting.path);
             self.skipped(sighting.path, reason);
@@ -178,7 +189,7 @@ impl Intake {
     }
 
     /// Waits for a file of which the end is missing until it changes; a run does not.
-    fn wait_for_the_rest(&self, sighting: &Sighting, what: &str) {
+    fn wait_for_the_rest(&self, sighting: &Sighting, reason: &Reason) {
         let Sighting {
             place,
             path,
@@ -187,12 +198,17 @@ impl Intake {
         let now = self.pipeline.now();
         let is_new = !matches!(
             self.book().standing(path),
-            Some((Unsettled::CutShort { .. }, _))
+            Some((Unsettled::CutShort { .. } | Unsettled::Preallocated, _))
         );
-        self.book()
-            .cut_short(path, place.settle, *fingerprint, what, now);
+        let mut book = self.book();
+        if reason.code == PREALLOCATED {
+            book.preallocated(path, place.settle, *fingerprint, now);
+        } else {
+            book.cut_short(path, place.settle, *fingerprint, &reason.text, now);
+        }
+        drop(book);
         if is_new {
-            tracing::info!(source = %path.display(), "waiting: {what}");
+            tracing::info!(source = %path.display(), "waiting: {}", reason.text);
         }
     }
 
@@ -210,6 +226,16 @@ impl Intake {
                 false
             }
             Settling::Complete => true,
+        }
+    }
+
+    /// Waits for what is missing of a file; known by the table, it is not read again after the next start.
+    fn lacking(&self, sighting: Sighting, reason: Reason) -> Finding {
+        self.pass_over(sighting.clone(), reason.clone());
+        Finding {
+            sighting,
+            known: Known::Skipped(reason),
+            new: true,
         }
     }
 
@@ -231,14 +257,10 @@ impl Intake {
                 })
             }
             Examined::CutShort { what } => {
-                let reason = Reason::new(CUT_SHORT, what);
-                self.pass_over(sighting.clone(), reason.clone());
-                // Known by the table, it is not read again after the next start.
-                Some(Finding {
-                    sighting,
-                    known: Known::Skipped(reason),
-                    new,
-                })
+                Some(self.lacking(sighting, Reason::new(CUT_SHORT, what)))
+            }
+            Examined::Preallocated => {
+                Some(self.lacking(sighting, unsettled_reason(&Unsettled::Preallocated)))
             }
             Examined::Changed => {
                 let (path, settle) = (&sighting.path, sighting.place.settle);
@@ -251,10 +273,9 @@ impl Intake {
 }
 
 fn left_alone(sighting: Sighting) -> Finding {
-    let reason = Reason::new("existing", "it was there before the first start");
     Finding {
         sighting,
-        known: Known::Skipped(reason),
+        known: Known::Skipped(existing()),
         new: true,
     }
 }

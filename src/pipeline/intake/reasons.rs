@@ -11,7 +11,7 @@ use crate::domain::settle::Unsettled;
 pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
     let code = match reason {
         SkipReason::Excluded { .. } | SkipReason::NotIncluded => return None,
-        SkipReason::Unreadable(error) => io_code(error),
+        SkipReason::Unreadable(error) | SkipReason::ClosedFolder(error) => io_code(error),
         SkipReason::NotRegular { .. } => "not_a_file",
         SkipReason::BrokenLink => "broken_link",
         SkipReason::FolderLink => "folder_link",

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Intake;
 use super::portion::Portion;
 use super::reasons::io_code;
-use crate::discover::{RootState, ScanReport, Scope, scan};
+use crate::discover::{Content, RootState, ScanReport, Scope, content, scan};
 use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
 use crate::supervise::blocking;
@@ -25,21 +25,26 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         let began = Instant::now();
         let _looking = self.pipeline.pulse.look_at(place.root.path());
-        let leave = place.leave_existing && self.is_new_folder(place).await?;
+        let leave = self.first_sight(place).await?;
         let whole = scope == Scope::Root;
         let before = self.paused.clone();
         self.paused.forget(place, &scope);
+        self.unreadable.forget(place, &scope);
+        let looked_at = scope.clone();
         let (sender, mut found) = mpsc::channel(FOUND_AHEAD);
         let root = place.root.clone();
         let scanning = blocking(move || {
-            scan(
+            // What is mounted there may change while it is scanned.
+            let there = content(&root).ok();
+            let report = scan(
                 &root,
                 &scope,
                 &mut |found| match sender.blocking_send(found) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 },
-            )
+            );
+            (there, report)
         });
         tokio::pin!(scanning);
         let mut report = None;
@@ -62,28 +67,23 @@ impl Intake {
                 done = &mut scanning, if report.is_none() => report = Some(done?),
             }
         }
-        let report = match report {
+        let (there, report) = match report {
             Some(report) => report,
             None => scanning.await?,
         };
         self.take_in(portion).await?;
         self.tell_paused(&before).await?;
         self.pipeline.meter.scanned(began.elapsed());
-        self.note_scan(place, whole, report).await
+        let whole = there.filter(|_| whole);
+        self.note_scan(place, whole, report).await?;
+        self.tell_unreadable(place, &looked_at).await
     }
 
-    async fn is_new_folder(&self, place: &Place) -> Result<bool, PipelineError> {
-        let folders = self.pipeline.queue.read(|reader| reader.folders()).await?;
-        let known = folders
-            .iter()
-            .find(|folder| folder.path == place.root.path());
-        Ok(known.is_none_or(|folder| folder.scanned_at.is_none()))
-    }
-
+    /// Notes how a scan ended; one of all of what lies in the root says what that was.
     async fn note_scan(
         &mut self,
         place: &Place,
-        whole: bool,
+        whole: Option<Content>,
         report: ScanReport,
     ) -> Result<(), PipelineError> {
         let path = place.root.path().to_owned();
@@ -96,14 +96,24 @@ impl Intake {
             )),
         };
         if let Some(reason) = trouble {
-            tracing::warn!(folder = %path.display(), "{}", reason.text);
-            self.troubles.insert(path, reason);
+            let was = self.troubles.insert(path.clone(), reason.clone());
+            if was.as_ref() != Some(&reason) {
+                tracing::warn!(folder = %path.display(), "{}", reason.text);
+                self.remember_folder(&path, None).await?;
+            }
             return Ok(());
         }
-        self.troubles.remove(&path);
-        if whole && !report.stopped && path.is_dir() {
+        if self.troubles.remove(&path).is_some() {
+            tracing::info!(folder = %path.display(), "it is there and can be read again");
+            self.remember_folder(&path, None).await?;
+        }
+        if let Some(whole) = whole.filter(|whole| !report.stopped && whole.is_folder) {
             let scanned_at = Some(self.pipeline.now());
             self.remember_folder(&path, scanned_at).await?;
+            let (queue, identity) = (&self.pipeline.queue, whole.identity);
+            self.pipeline
+                .kept(|| queue.saw_folder(path.clone(), identity.clone()))
+                .await?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Intake {
             };
             owned.into_iter().map(look).collect::<Vec<_>>()
         });
-        let mut portion = Portion::new(false);
+        let mut portion = Portion::new(None);
         for (place, path, seen) in looks.await? {
             let Sight::File { fingerprint, local } = seen else {
                 // Gone, or left out by now.
@@ -59,7 +59,7 @@ impl Intake {
             };
             self.put_in(&place, path, fingerprint, &local, &mut portion);
             if portion.is_full(&self.options) {
-                self.take_in(std::mem::replace(&mut portion, Portion::new(false)))
+                self.take_in(std::mem::replace(&mut portion, Portion::new(None)))
                     .await?;
             }
         }
@@ -73,9 +73,10 @@ impl Intake {
             .book()
             .waiting()
             .filter(|(_, reason, _)| match reason {
-                Unsettled::Empty | Unsettled::TemporaryName { .. } | Unsettled::CutShort { .. } => {
-                    true
-                }
+                Unsettled::Empty
+                | Unsettled::TemporaryName { .. }
+                | Unsettled::CutShort { .. }
+                | Unsettled::Preallocated => true,
                 Unsettled::Growing | Unsettled::TooYoung => late,
             })
             .map(|(path, reason, _)| (path.to_owned(), reason))

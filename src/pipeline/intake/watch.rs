@@ -28,6 +28,8 @@ impl Intake {
     pub async fn watch(mut self, watcher: Watcher, hints: Hints) -> Result<(), PipelineError> {
         let stop = self.pipeline.stop.clone();
         self.hints = Some(hints);
+        self.closed = Some(watcher.closed());
+        self.meet_folders().await?;
         while !stop.is_cancelled() {
             match self.next_hint().await {
                 Next::Hint(hint) => self.follow(&hint).await?,

@@ -1,0 +1,77 @@
+//! Folders whose old files are left alone, and that are not there at the first start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stenod_support::audio::wav;
+use stenod_support::stage::Stage;
+
+/// A stage with one folder more, whose old files are left alone, and an archive that lies elsewhere.
+fn stage() -> (Stage, PathBuf, PathBuf) {
+    let stage = Stage::new(env!("CARGO_BIN_EXE_stenod"));
+    let (folder, archive) = (stage.root().join("drive"), stage.root().join("archive"));
+    stage.add_folder_with(&folder, &[("existing", json!(false))]);
+    fs::create_dir(&archive).unwrap();
+    fs::write(archive.join("old.wav"), wav(1, 0.3)).unwrap();
+    (stage, folder, archive)
+}
+
+fn charges(stage: &Stage) -> usize {
+    stage.service.look(|log| log.ledger().charges.len())
+}
+
+fn code(stage: &Stage, path: &Path) -> Value {
+    stage.json(&["explain", path.to_str().unwrap()])["code"].clone()
+}
+
+#[test]
+fn a_folder_that_was_missing_at_the_first_start_brings_its_old_files_and_new_ones() {
+    let (stage, folder, archive) = stage();
+    stage.stenod(["run"]).no_panic();
+    fs::rename(&archive, &folder).unwrap();
+    fs::write(folder.join("new.wav"), wav(2, 0.3)).unwrap();
+    assert_eq!(code(&stage, &folder.join("old.wav")), "existing");
+    assert_ne!(code(&stage, &folder.join("new.wav")), "existing");
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan:#}");
+    stage.stenod(["run"]).success();
+    assert!(folder.join("new.json").exists());
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+    assert_eq!(code(&stage, &folder.join("old.wav")), "existing");
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+    // Whoever names it wants it.
+    stage
+        .stenod([Path::new("run"), &folder.join("old.wav")])
+        .success();
+    assert_eq!(charges(&stage), 2, "{}", stage.service.story());
+}
+
+#[test]
+fn a_mount_point_that_was_empty_at_the_first_start_brings_its_old_files_and_new_ones() {
+    let (stage, folder, archive) = stage();
+    fs::create_dir(&folder).unwrap();
+    let mut watch = stage.call(["watch"]).start();
+    let scanned = |stage: &Stage| {
+        let status = stage.json(&["status"]);
+        let folders = status["folders"].as_array().unwrap().clone();
+        let drive = folder.to_str().unwrap();
+        let drive = folders.into_iter().find(|folder| folder["path"] == drive);
+        drive.is_some_and(|drive| !drive["scanned_at"].is_null())
+    };
+    watch.until("the first look", || {
+        stage.state().exists() && scanned(&stage)
+    });
+    // What a mount does: another folder lies there, with files that nobody touched since.
+    fs::rename(&folder, stage.root().join("below")).unwrap();
+    fs::rename(&archive, &folder).unwrap();
+    fs::write(folder.join("new.wav"), wav(2, 0.3)).unwrap();
+    watch.until("the new one", || folder.join("new.json").exists());
+    // All of that was seen now, so that what comes is new, whatever its times.
+    fs::rename(folder.join("old.wav"), folder.join("moved.wav")).unwrap();
+    watch.until("what came since", || folder.join("moved.json").exists());
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(charges(&stage), 2, "{}", stage.service.story());
+}
