@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Chance, SharedClock};
-use crate::config::{self, Config, Folder, KeyOrigin, Origin, Transcribe};
+use crate::config::{self, Config, Folder, KeyOrigin, Mistake, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
@@ -45,6 +45,9 @@ pub enum SetupError {
     /// The service is named and there is no key for it.
     #[error("no key for NanoGPT was found")]
     NoKey,
+    /// A key is named and cannot be had.
+    #[error("{0}")]
+    KeyTrouble(Box<Mistake>),
     /// A model of the service is asked for and there is no key for it.
     #[error("`{model}` is a model of the service, and no key for it was found")]
     ModelNeedsKey {
@@ -117,9 +120,11 @@ impl SetupError {
             }
             Self::Bucket(error) => Some(error.hint()),
             Self::Client(_) => Some("on Debian: apt install ca-certificates"),
-            Self::NoTranscription { .. } | Self::NoSuchPath(_) | Self::Root(_) | Self::Queue(_) => {
-                None
-            }
+            Self::KeyTrouble(_)
+            | Self::NoTranscription { .. }
+            | Self::NoSuchPath(_)
+            | Self::Root(_)
+            | Self::Queue(_) => None,
         }
     }
 }
@@ -138,24 +143,59 @@ pub struct Places {
 /// Who recognises by this configuration.
 ///
 /// # Errors
-/// [`SetupError`] where nobody can.
+/// [`SetupError`] where nobody can, for example without the key that it takes.
 pub fn provider(config: &Config) -> Result<Provider, SetupError> {
-    let has_key = config.service.key.is_some();
-    match config.service.provider {
-        config::Provider::NanoGpt if has_key => Ok(Provider::NanoGpt),
-        config::Provider::NanoGpt => Err(SetupError::NoKey),
-        config::Provider::Auto if has_key => Ok(Provider::NanoGpt),
-        config::Provider::Auto if !local::is_built_in() => Err(SetupError::NothingRecognises),
-        config::Provider::Auto => match config.origin_of("transcribe.model") {
-            Some(Origin::Flag(_)) => Err(SetupError::ModelNeedsKey {
-                model: config.transcribe.model.clone(),
-            }),
-            _ => Ok(Provider::Local),
-        },
-        config::Provider::Local if !local::is_built_in() => Err(SetupError::NothingRecognises),
-        config::Provider::Local => Ok(Provider::Local),
-        config::Provider::OpenAi => Ok(Provider::OpenAi),
+    let provider = meant(config)?;
+    match key_wanted(config, provider) {
+        Some(error) => Err(error),
+        None => Ok(provider),
     }
+}
+
+/// Who is meant to recognise, whether there is a key for that or not: all that plans and tells needs.
+///
+/// # Errors
+/// [`SetupError::NothingRecognises`] where nobody could.
+pub fn meant(config: &Config) -> Result<Provider, SetupError> {
+    let service = &config.service;
+    let is_key_named = service.key.is_some() || service.key_trouble.is_some();
+    match service.provider {
+        config::Provider::NanoGpt => Ok(Provider::NanoGpt),
+        config::Provider::OpenAi => Ok(Provider::OpenAi),
+        config::Provider::Auto if is_key_named => Ok(Provider::NanoGpt),
+        config::Provider::Auto | config::Provider::Local if !local::is_built_in() => {
+            Err(SetupError::NothingRecognises)
+        }
+        config::Provider::Auto if is_model_asked_for(config) => Ok(Provider::NanoGpt),
+        config::Provider::Auto | config::Provider::Local => Ok(Provider::Local),
+    }
+}
+
+/// What is missing for `provider`, if that is its key.
+pub fn key_wanted(config: &Config, provider: Provider) -> Option<SetupError> {
+    let service = &config.service;
+    if !provider.is_paid() {
+        return None;
+    }
+    if let Some(trouble) = &service.key_trouble {
+        return Some(SetupError::KeyTrouble(trouble.clone()));
+    }
+    if service.key.is_some() || provider == Provider::OpenAi {
+        return None;
+    }
+    Some(match service.provider {
+        config::Provider::Auto => SetupError::ModelNeedsKey {
+            model: config.transcribe.model.clone(),
+        },
+        config::Provider::NanoGpt | config::Provider::OpenAi | config::Provider::Local => {
+            SetupError::NoKey
+        }
+    })
+}
+
+/// Whether this command names a model of the service.
+fn is_model_asked_for(config: &Config) -> bool {
+    matches!(config.origin_of("transcribe.model"), Some(Origin::Flag(_)))
 }
 
 /// The places of `paths`, else of the configured folders.

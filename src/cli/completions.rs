@@ -28,7 +28,7 @@ pub(super) fn completions(
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut super::definition(),
+        &mut super::definition(false),
         "stenod",
         &mut script,
     );
@@ -59,14 +59,11 @@ fn examples_last(command: Command) -> Command {
 }
 
 fn page_of(command: Option<&str>) -> Result<Command, Failure> {
-    let mut definition = super::help::whole(super::definition());
+    let mut definition = super::help::whole(super::definition(false));
     definition.build();
     let Some(name) = command else {
         return Ok(definition);
     };
     let found = definition.find_subcommand(name).cloned();
-    found.ok_or_else(|| {
-        let error = anyhow::anyhow!("there is no command `{name}`");
-        Failure::new(exit::USAGE, error).hint("`stenod --help` names them all")
-    })
+    found.ok_or_else(|| super::help::unknown(name, &definition))
 }

@@ -14,7 +14,7 @@ use super::live::Paces;
 use super::orders::{unexpected, unheard};
 use super::plan::allowance;
 use super::report::Teller;
-use super::run::{Charged, NOTHING_SENT, Prices, RunEnd, charged_since, finish, show_plan};
+use super::run::{Charged, NOTHING_SENT, RunEnd, charged_since, finish, show_plan};
 use super::signals::{Signalled, Signals};
 use super::{Failure, RunChoices, Session, exit};
 use crate::clock::Calendar;
@@ -24,7 +24,7 @@ use crate::control::{
     RunFlags, RunOrder, Taken,
 };
 use crate::desk::as_pause;
-use crate::domain::job::{Job, JobId, Reason};
+use crate::domain::job::{Job, JobId, Reason, Stage};
 use crate::domain::price::Catalogue;
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
 use crate::pipeline::{Ended, Event, Place, Reporter as _};
@@ -41,6 +41,17 @@ pub(super) struct Elsewhere<'a> {
     pub(super) held: QueueError,
 }
 
+/// What is said to whoever stops following.
+const LET_GO: &str = "let go: the running stenod goes on with it; `stenod status` shows how far, `stenod cancel` stops jobs";
+
+/// How following a run ended.
+enum Followed {
+    /// With the run.
+    Ended(Taken),
+    /// By the signal that is worth this exit code.
+    LetGo(u8),
+}
+
 /// What is said where whoever holds the state does not take the run on; who that is, where that is why.
 fn refused(held: &QueueError, refusal: Refusal) -> Failure {
     if refusal.kind != RefusalKind::Impossible {
@@ -54,8 +65,8 @@ impl Elsewhere<'_> {
     /// Has it done by whoever holds the state; gives the exit code.
     pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
         self.check()?;
-        let price = self.look_ahead(places).await?;
-        show_plan(self.session, &self.teller, price, &Prices::new())?;
+        let (plan, price) = self.look_ahead(places).await?;
+        show_plan(self.session, &self.teller, price, &plan.prices)?;
         let agreed = tokio::select! {
             agreed = consent::agreed(self.session, self.choices.said, price, pending()) => agreed?,
             code = signals.next() => return Ok(code),
@@ -65,25 +76,71 @@ impl Elsewhere<'_> {
             return Ok(exit::DONE);
         }
         self.teller.begin(price, self.paces()?);
+        self.catch_up(&plan)?;
         let began = self.session.clock.now();
-        let mut call = match Call::place(&self.config.state_dir, &self.order()?).await {
+        let call = match Call::place(&self.config.state_dir, &self.order()?).await {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
         };
+        let followed = self.follow(call, &mut signals).await;
+        // What is said now stands where the bars were.
+        self.teller.end();
+        match followed? {
+            Followed::Ended(taken) => self.finish(taken, began),
+            Followed::LetGo(code) => {
+                self.session.output.say(LET_GO)?;
+                Ok(code)
+            }
+        }
+    }
+
+    /// Shows who does it, and what was on its way there before this command.
+    fn catch_up(&self, plan: &Plan) -> Result<(), Failure> {
+        let under_way = plan.items.iter().filter(|item| item.fate == Fate::UnderWay);
+        let under_way: Vec<&PathBuf> = under_way.map(|item| &item.source).collect();
+        if let (QueueError::AlreadyHeld { instance, .. }, false) =
+            (&self.held, self.session.output.json())
+        {
+            let before = match under_way.len() {
+                0 => String::new(),
+                many => format!(", and on {many} since before"),
+            };
+            self.teller.say(&format!(
+                "the running stenod (process {}) works on it{before}",
+                instance.pid
+            ))?;
+        }
+        let Some(reader) = Reader::open(&self.config.state_dir)? else {
+            return Ok(());
+        };
+        for source in under_way {
+            if let Some(job) = reader.job_at(source)? {
+                let begun = Job {
+                    stage: Stage::Submitting,
+                    ..job.clone()
+                };
+                for job in [begun, job] {
+                    self.teller.report(&Event::Job {
+                        job: Box::new(job),
+                        outputs: Vec::new(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what the other side does, until it ends or a signal comes.
+    async fn follow(&self, mut call: Call, signals: &mut Signals) -> Result<Followed, Failure> {
         loop {
             let message = tokio::select! {
                 message = call.next() => message,
-                code = signals.next() => {
-                    self.session.output.say(
-                        "let go: the running stenod goes on with it; `stenod status` shows how far, `stenod cancel` stops jobs",
-                    )?;
-                    return Ok(code);
-                }
+                code = signals.next() => return Ok(Followed::LetGo(code)),
             };
             match message {
                 Ok(Message::News(news)) => self.tell(news)?,
                 Ok(Message::Alive) => {}
-                Ok(Message::Done(Answer::Ran(taken))) => return self.finish(taken, began),
+                Ok(Message::Done(Answer::Ran(taken))) => return Ok(Followed::Ended(taken)),
                 Ok(Message::Done(_)) => return Err(unexpected()),
                 Ok(Message::Refused(refusal)) => return Err(refused(&self.held, refusal)),
                 Err(error) => return Err(lost(error)),
@@ -117,7 +174,7 @@ impl Elsewhere<'_> {
         }
     }
 
-    async fn look_ahead(&self, places: Places) -> Result<Price, Failure> {
+    async fn look_ahead(&self, places: Places) -> Result<(Plan, Price), Failure> {
         let is_paid = |place: &Place| place.settings.provider.is_paid();
         let catalogue = if places.places.iter().any(is_paid) {
             session::catalogue(self.config, self.session.clock.clone()).await?
@@ -139,14 +196,15 @@ impl Elsewhere<'_> {
             let reader = Reader::open(&state_dir)?;
             let plan = plan(&places.places, reader.as_ref(), terms, &*onlooker)?;
             let allowance = allowance(reader.as_ref(), &limits, Calendar::around(now))?;
-            Ok::<_, QueueError>(Price {
+            let price = Price {
                 allowance,
                 ..ahead(&plan)
-            })
+            };
+            Ok::<_, QueueError>((plan, price))
         });
-        let price = plan.await??;
+        let planned = plan.await??;
         self.teller.clear();
-        Ok(price)
+        Ok(planned)
     }
 
     /// How long the service took before.

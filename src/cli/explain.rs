@@ -66,7 +66,7 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     };
     let path = std::path::absolute(&arguments.path)?;
     let path: PathBuf = path.components().collect();
-    let provider = session::provider(&config)?;
+    let provider = session::meant(&config)?;
     // One that is not there is looked for by the daemon, and holds nothing that could be explained.
     instead.retain(|folder| folder.symlink_metadata().is_ok());
     let configured = match config.folders.is_empty() && instead.is_empty() {

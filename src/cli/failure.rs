@@ -2,8 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use super::exit;
+use serde_json::{Value, json};
+
 use super::output::page;
+use super::{exit, view};
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::pipeline::PipelineError;
 use crate::queue::QueueError;
@@ -18,6 +20,8 @@ pub struct Failure {
     code: u8,
     error: anyhow::Error,
     hint: Option<String>,
+    /// Whether a script reads along, on standard output.
+    json: bool,
 }
 
 impl Failure {
@@ -27,6 +31,7 @@ impl Failure {
             code,
             error: error.into(),
             hint: None,
+            json: false,
         }
     }
 
@@ -34,6 +39,25 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same, told to a script as well if `json` says so.
+    pub fn in_json(self, json: bool) -> Self {
+        Self { json, ..self }
+    }
+
+    /// The line of JSON that a script reads.
+    fn line(&self) -> Value {
+        let mut line = json!({
+            "type": "error", "code": name(self.code), "message": format!("{:#}", self.error),
+            "fix": self.hint, "exit": self.code,
+        });
+        let errors = self.error.downcast_ref::<ConfigErrors>();
+        if let (Some(errors), Some(line)) = (errors, line.as_object_mut()) {
+            let mistakes = errors.mistakes().iter().map(mistake).collect();
+            line.insert("mistakes".to_owned(), mistakes);
+        }
+        line
     }
 
     /// Whether the reader of our output has gone, which is no failure.
@@ -52,11 +76,67 @@ pub fn report(failure: &Failure) -> u8 {
     if let Some(hint) = &failure.hint {
         text.push_str(&format!("  {hint}\n"));
     }
+    if failure.json {
+        tell(&failure.line());
+    }
     let text = page(io::stderr()).talk(&text);
     match io::stderr().write_all(text.as_bytes()) {
         // With standard error gone there is nobody left to tell.
         Ok(()) | Err(_) => failure.code,
     }
+}
+
+/// Tells a script of wrong usage.
+pub(super) fn report_usage(error: &clap::Error) {
+    let text = error.render().to_string();
+    let mut lines = text.lines();
+    let message = lines.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let tip = lines.find_map(|line| line.trim_start().strip_prefix("tip: "));
+    tell(&json!({
+        "type": "error", "code": name(exit::USAGE), "message": message, "fix": tip,
+        "exit": exit::USAGE,
+    }));
+}
+
+fn tell(line: &Value) {
+    match io::stdout().write_all(format!("{line}\n").as_bytes()) {
+        // The exit code says it as well.
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// What an exit code is called in JSON.
+fn name(code: u8) -> &'static str {
+    match code {
+        exit::USAGE => "usage",
+        exit::SOME_FAILED => "some_failed",
+        exit::KEY => "key",
+        exit::OUT_OF_REACH => "out_of_reach",
+        exit::MONEY => "money",
+        exit::CONFIGURATION => "configuration",
+        exit::HELD => "held",
+        exit::INTERRUPTED | exit::TERMINATED => "stopped",
+        _ => "unexpected",
+    }
+}
+
+/// A mistake in the configuration, with its place.
+fn mistake(mistake: &Mistake) -> Value {
+    let (file, line, column) = match &mistake.place {
+        Place::Line(line) => (Some(&line.file), Some(line.number), Some(line.column)),
+        Place::File(file) => (Some(file), None, None),
+        Place::Variable(_) | Place::Flag(_) | Place::Nowhere => (None, None, None),
+    };
+    let source = match &mistake.place {
+        Place::Variable(name) | Place::Flag(name) => Some(name),
+        Place::Line(_) | Place::File(_) | Place::Nowhere => None,
+    };
+    json!({
+        "file": file.map(|file| view::path(file)), "line": line, "column": column,
+        "variable_or_flag": source, "key": mistake.key, "message": mistake.what,
+        "allowed": mistake.allowed, "nearest": mistake.nearest, "fix": mistake.mend,
+    })
 }
 
 impl From<anyhow::Error> for Failure {
@@ -130,6 +210,7 @@ impl From<SetupError> for Failure {
         let hint = error.hint();
         let code = match &error {
             SetupError::NoKey
+            | SetupError::KeyTrouble(_)
             | SetupError::ModelNeedsKey { .. }
             | SetupError::NothingRecognises => exit::KEY,
             SetupError::NoTranscription { .. }

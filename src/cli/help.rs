@@ -1,11 +1,15 @@
 //! How help looks: examples first, and the short form on one screen.
 //!
-//! `-h` leaves out what is seldom asked for (`hide_short_help` at the flag) and the examples; `--help`
-//! shows everything.
+//! `-h` leaves out what is seldom asked for (`hide_short_help` at the flag) and most examples; `--help`
+//! shows everything. The many commands fit no screen in one column: `-h` of the program has a table of its own.
 
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
 
 use super::{Failure, Session, exit};
+use crate::domain::near::nearest;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -21,11 +25,40 @@ const TEMPLATE: &str = "\
 
 {all-args}{after-help}";
 
-/// The same for `-h`, without a line to spare for the program with its many commands.
+/// The same for `-h` of the program.
 const PROGRAM: &str = "\
-{about-with-newline}{before-help}{usage-heading} {usage}
+{about-with-newline}
+{before-help}";
 
-{all-args}{after-help}";
+/// The commands at a glance.
+const TABLE: &str = "\
+Examples:
+  stenod run ~/Recordings    transcribe what is there, then exit
+  stenod plan ~/Recordings   what that would do and cost; sends nothing
+  stenod init                write a first configuration
+
+Commands:
+  run, watch           Transcribe what is there; what arrives, until stopped
+  plan                 Show what `run` would do and cost; sends nothing
+  status, list, show   What is going on; the jobs; everything about one
+  explain              Say why a file is or is not transcribed
+  retry, cancel        Queue jobs again that failed; stop jobs
+  pause, resume        Send nothing more for a while; go on
+  render, speakers     Write the files again, free of charge; name who speaks
+  usage                Show money and minutes by day, folder and model
+  init, config         Write a first configuration; show or check it
+  doctor               Check everything that has to work; each problem's fix
+  reload               Have the running daemon read its configuration again
+  db, man, completions Look after the job table; the manual; for the shell
+
+Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress, -V
+`stenod COMMAND -h` tells more, `stenod --help` everything.";
+
+/// The flags of every command, in short.
+const GLOBAL: &str = "Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress";
+
+/// So many examples are shown by `-h`, and so many where there are more flags than this.
+const SHORT_EXAMPLES: (usize, usize, usize) = (3, 2, 8);
 
 /// What `--help` begins with, by command.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -225,21 +258,18 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What `-h` of the program ends with; its flags and its rarest commands are left to `--help`.
-const MORE: &str = "`stenod COMMAND -h` tells more, `stenod --help` everything.";
-
 /// The program's own name.
 const PROGRAM_NAME: &str = "stenod";
 
-/// Gives the whole command line its looks.
-pub(super) fn dress(command: Command) -> Command {
+/// Gives the whole command line its looks; the program's own help is a table where `short` says so.
+pub(super) fn dress(command: Command, short: bool) -> Command {
     let flag = |name, short, action, help| {
         let flag = Arg::new(name).short(short).long(name).action(action);
         flag.hide_short_help(true).help(help).global(true)
     };
     let command = with_examples(command, PROGRAM_NAME)
-        .help_template(PROGRAM)
-        .after_help(MORE)
+        .help_template(if short { PROGRAM } else { TEMPLATE })
+        .before_help(TABLE)
         .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -261,19 +291,54 @@ pub(super) fn whole(command: Command) -> Command {
 
 /// `stenod help COMMAND`: the same as `stenod COMMAND --help`.
 pub(super) fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
-    let mut definition = super::definition();
+    let mut definition = super::definition(false);
     definition.build();
     let mut command = &mut definition;
     for name in &arguments.command {
-        let unknown = format!("there is no command `{}`", super::output::clean(name));
-        command = command.find_subcommand_mut(name).ok_or_else(|| {
-            Failure::new(exit::USAGE, anyhow::anyhow!(unknown))
-                .hint("`stenod --help` names them all")
-        })?;
+        let missing = unknown(name, command);
+        command = command.find_subcommand_mut(name).ok_or(missing)?;
     }
     let help = command.render_long_help();
     session.output.data(&help.to_string())?;
     Ok(exit::DONE)
+}
+
+/// What is said of a command that is not there.
+pub(super) fn unknown(name: &str, above: &Command) -> Failure {
+    let names = above.get_subcommands().map(Command::get_name);
+    let meant = nearest(name, names).map(|meant| format!("did you mean `{meant}`? "));
+    let error = anyhow::anyhow!("there is no command `{}`", super::output::clean(name));
+    let meant = meant.unwrap_or_default();
+    Failure::new(exit::USAGE, error).hint(format!("{meant}`stenod --help` names them all"))
+}
+
+/// The same error with the command that was probably meant, where clap finds none: it takes two letters
+/// in the wrong order for two wrong ones.
+pub(super) fn with_suggestion(
+    mut error: clap::Error,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> clap::Error {
+    let is_told = error.get(ContextKind::SuggestedSubcommand).is_some();
+    if error.kind() != ErrorKind::InvalidSubcommand || is_told {
+        return error;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let definition = super::definition(false);
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let before = words
+        .iter()
+        .map_while(|one| one.to_str().filter(|one| one != word));
+    let above = before.fold(&definition, |above, name| {
+        above.find_subcommand(name).unwrap_or(above)
+    });
+    let names = above.get_subcommands().map(Command::get_name);
+    if let Some(meant) = nearest(word, names) {
+        let meant = ContextValue::Strings(vec![meant.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, meant);
+    }
+    error
 }
 
 fn each_subcommand(mut command: Command, above: &str) -> Command {
@@ -294,9 +359,24 @@ fn each_subcommand(mut command: Command, above: &str) -> Command {
 fn with_examples(command: Command, path: &str) -> Command {
     match EXAMPLES.iter().find(|(name, _)| *name == path) {
         Some((_, examples)) => {
-            let apart = if path == PROGRAM_NAME { "\n" } else { "" };
             let examples = examples.trim_start();
-            command.before_long_help(format!("{apart}Examples:\n  {examples}"))
+            let (usual, few, many_flags) = SHORT_EXAMPLES;
+            let flags = command
+                .get_arguments()
+                .filter(|flag| !flag.is_hide_short_help_set());
+            let most = if flags.count() > many_flags {
+                few
+            } else {
+                usual
+            };
+            let short: Vec<&str> = examples.lines().take(most).collect();
+            let short = short.join("\n");
+            let rest = command.get_after_long_help().cloned().unwrap_or_default();
+            command
+                .before_help(format!("Examples:\n  {short}"))
+                .before_long_help(format!("Examples:\n  {examples}"))
+                .after_help(GLOBAL)
+                .after_long_help(rest)
         }
         None => command,
     }
@@ -315,7 +395,7 @@ mod tests {
                 walk(sub, &format!("{path} "), found);
             }
         }
-        let definition = cli::definition().term_width(80);
+        let definition = cli::definition(true).term_width(80);
         let mut found = vec![("stenod".to_owned(), definition.clone())];
         walk(&definition, "", &mut found);
         found
@@ -324,9 +404,16 @@ mod tests {
     #[test]
     fn every_command_begins_its_help_with_examples() {
         for (path, mut command) in commands() {
+            let short = command.render_help().to_string();
+            assert!(short.lines().nth(2) == Some("Examples:"), "{path}\n{short}");
+            assert!(short.contains("--json, -v, -q"), "{path}\n{short}");
             let help = command.render_long_help().to_string();
-            let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));
-            assert!(examples.is_some() && examples < usage, "{path}\n{help}");
+            let (examples, options) = (help.find("Examples:"), help.find("Options:"));
+            assert!(examples.is_some(), "{path}\n{help}");
+            assert!(
+                options.is_none_or(|options| examples < Some(options)),
+                "{path}\n{help}"
+            );
             assert!(help.contains(&format!("stenod {path}").replace("stenod stenod", "stenod")));
         }
     }
@@ -336,6 +423,44 @@ mod tests {
         let known: Vec<String> = commands().into_iter().map(|(path, _)| path).collect();
         for (path, _) in EXAMPLES {
             assert!(known.contains(&(*path).to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_every_command_and_no_other() {
+        let definition = cli::definition(true);
+        let mut named: Vec<&str> = TABLE
+            .split_once("Commands:\n")
+            .unwrap()
+            .1
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .flat_map(|line| line[2..22].trim().split(", "))
+            .chain(["help"])
+            .collect();
+        named.sort_unstable();
+        let mut known: Vec<&str> = definition
+            .get_subcommands()
+            .map(Command::get_name)
+            .collect();
+        known.sort_unstable();
+        assert_eq!(named, known);
+    }
+
+    #[test]
+    fn two_letters_in_the_wrong_order_get_a_suggestion() {
+        for (words, meant) in [
+            (&["rnu"][..], "'run'"),
+            (&["--color", "never", "rnu", "a"], "'run'"),
+            (&["config", "sohw"], "'show'"),
+        ] {
+            let all = ["stenod"].iter().chain(words);
+            let error = cli::definition(false)
+                .try_get_matches_from(all)
+                .unwrap_err();
+            let error = with_suggestion(error, words.iter().map(OsString::from));
+            let text = error.render().to_string();
+            assert!(text.contains(meant), "{words:?}\n{text}");
         }
     }
 

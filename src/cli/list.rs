@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{Failure, ListArguments, Session, exit, view};
-use crate::queue::Reader;
+use crate::domain::job::State;
+use crate::queue::{QueueError, Reader};
 use crate::session;
 
 pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8, Failure> {
@@ -33,8 +34,23 @@ pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8
         if jobs.is_empty() {
             session
                 .output
-                .say("no jobs yet: `stenod run FOLDER` makes some")?;
+                .say(&nothing(reader.as_ref(), arguments.state)?)?;
         }
     }
     Ok(exit::DONE)
+}
+
+/// Why there is nothing to show.
+fn nothing(reader: Option<&Reader<'_>>, state: Option<State>) -> Result<String, QueueError> {
+    let others = match reader {
+        Some(reader) => reader.counts()?.values().sum(),
+        None => 0,
+    };
+    Ok(match state {
+        Some(state) if others > 0 => format!(
+            "no job is {}; `stenod list` shows the other {others}",
+            state.as_str().replace('_', " ")
+        ),
+        Some(_) | None => "no jobs yet: `stenod run FOLDER` makes some".to_owned(),
+    })
 }

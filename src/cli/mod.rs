@@ -31,6 +31,7 @@ mod usage;
 mod view;
 mod watch;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +46,7 @@ use crate::config::{Config, Environment, Overrides};
 use crate::domain::job::State;
 use crate::queue::running_instance;
 use crate::telemetry::{self, Looks, Verbosity};
-use output::Output;
+use output::{Output, word};
 
 /// Exit codes that scripts rely on.
 pub mod exit {
@@ -238,7 +239,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArguments {
     /// Folders and recordings; the configured folders if none is named
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", hide_short_help = true)]
     paths: Vec<PathBuf>,
     /// Show what would be done and send nothing
     #[arg(short = 'n', long)]
@@ -254,7 +255,7 @@ struct RunArguments {
     #[arg(long, value_name = "USD", value_parser = parse_money)]
     max_cost: Option<Decimal>,
     /// Send at most this many recordings
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
     limit: Option<usize>,
     /// Transcribe again, and pay again, what is done
     #[arg(long)]
@@ -302,15 +303,15 @@ struct TranscribeArguments {
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// Only files that match; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", hide_short_help = true)]
     include: Option<Vec<String>>,
     /// Leave out what matches; may be repeated
     ///
     /// Files, and folders with all that is in them.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", hide_short_help = true)]
     exclude: Option<Vec<String>>,
     /// Do not look into folders inside
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_recursive: bool,
 }
 
@@ -320,7 +321,7 @@ struct ListArguments {
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
     /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_limit)]
     limit: usize,
 }
 
@@ -423,9 +424,17 @@ fn parse_money(text: &str) -> Result<Decimal, String> {
     }
 }
 
-/// The whole command line, for reading it and for everything that is made from it.
-fn definition() -> clap::Command {
-    help::dress(CommandLine::command())
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number from 1 up is wanted".to_owned()),
+        Ok(limit) => Ok(limit),
+    }
+}
+
+/// The whole command line, for reading it and for everything that is made from it; `short` where the help
+/// of the program has to fit a screen.
+fn definition(short: bool) -> clap::Command {
+    help::dress(CommandLine::command(), short)
 }
 
 /// Reads the command line.
@@ -433,15 +442,21 @@ fn definition() -> clap::Command {
 /// # Errors
 /// The exit code, after clap has said what is wrong, or has shown the help that was asked for.
 pub fn parse() -> Result<CommandLine, u8> {
-    let parsed = definition()
+    let mut words = std::env::args_os().skip(1).peekable();
+    let short = words.peek().is_none() || words.any(|word| word == "-h");
+    let parsed = definition(short)
         .try_get_matches()
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     parsed.map_err(|error| {
+        let error = help::with_suggestion(error, std::env::args_os().skip(1));
         let code = if error.use_stderr() {
             exit::USAGE
         } else {
             exit::DONE
         };
+        if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+            failure::report_usage(&error);
+        }
         match error.print() {
             // With the terminal gone there is nobody left to tell.
             Ok(()) | Err(_) => code,
@@ -456,15 +471,34 @@ struct Session {
     overrides: Overrides,
     output: Output,
     clock: SharedClock,
+    /// The command as it was typed, without what must not be repeated; none for one too long to be shown.
+    typed: Option<String>,
+}
+
+/// The longest command that is shown again, in characters.
+const LONGEST_COMMAND: usize = 300;
+
+/// The command that goes on where this one stopped: forced recordings are queued by now, and forcing them
+/// again would pay again.
+fn typed(arguments: impl IntoIterator<Item = OsString>) -> Option<String> {
+    let words = arguments.into_iter().filter(|one| one != "--force");
+    let words: Vec<String> = words.map(|one| word(&one.to_string_lossy())).collect();
+    let command = format!("stenod {}", words.join(" "));
+    (command.chars().count() <= LONGEST_COMMAND).then_some(command)
 }
 
 impl Session {
     fn config(&self) -> Result<Config, Failure> {
-        let config = Config::load(
+        Ok(Config::load(
             &self.environment,
             self.config_file.as_deref(),
             &self.overrides,
-        )?;
+        )?)
+    }
+
+    /// The same for what works with it, where what should be mended is said.
+    fn config_to_work_with(&self) -> Result<Config, Failure> {
+        let config = self.config()?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -517,17 +551,16 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     );
     let environment = Environment::of_process();
     let output = output.in_ascii(!shows_utf8(&environment));
-    telemetry::start(
-        Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json),
-        if global.json && is_followed {
-            Looks::Json
-        } else {
-            Looks::Text {
-                colour: output.colours_errors(),
-            }
-        },
-        environment.get("JOURNAL_STREAM"),
-    )?;
+    let verbosity = Verbosity::from_flags(global.verbose, global.quiet, is_daemon && !global.json);
+    let colour = output.colours_errors();
+    let looks = if global.json && is_followed {
+        Looks::Json
+    } else if is_daemon || verbosity >= Verbosity::Debug {
+        Looks::Text { colour }
+    } else {
+        Looks::Talk { colour }
+    };
+    telemetry::start(verbosity, looks, environment.get("JOURNAL_STREAM"))?;
     let mut session = Session {
         environment,
         config_file: global.config,
@@ -537,11 +570,13 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
         },
         output,
         clock: Arc::new(SystemClock),
+        typed: typed(std::env::args_os().skip(1)),
     };
     let done = dispatch(&mut session, command).await;
     match done {
         Err(failure) if failure.is_closed_pipe() => Ok(exit::DONE),
-        other => other,
+        Err(failure) => Err(failure.in_json(global.json)),
+        Ok(code) => Ok(code),
     }
 }
 
@@ -604,5 +639,20 @@ impl TranscribeArguments {
             exclude: self.exclude,
             no_recursive: self.no_recursive.then_some(true),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_go_on_with_is_the_one_that_was_typed_and_forces_nothing() {
+        let words = |words: &[&str]| typed(words.iter().map(OsString::from));
+        assert_eq!(
+            words(&["run", "--force", "a b", "-y", "--limit=1"]).as_deref(),
+            Some("stenod run 'a b' -y --limit=1")
+        );
+        assert_eq!(words(&["run", &"a".repeat(LONGEST_COMMAND)]), None);
     }
 }

@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::control::{Answer, Call, CallError, Held, Left, Message, Order, Refusal, RefusalKind};
 use crate::desk;
 use crate::domain::job::{JobId, StageName};
+use crate::domain::mend;
+use crate::domain::near::nearest;
 use crate::domain::timing::after;
 use crate::queue::{Queue, QueueError, Reader, running_instance};
 use crate::session;
@@ -28,9 +30,12 @@ const KNOCK_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Result<u8, Failure> {
     let config = session.config()?;
     let order = {
-        let Some(reader) = Reader::open(&config.state_dir)? else {
-            session.output.say("no jobs")?;
-            return Ok(exit::DONE);
+        let reader = Reader::open(&config.state_dir)?;
+        if let Some(code) = &arguments.reason {
+            is_known(code, reader.as_ref())?;
+        }
+        let Some(reader) = reader else {
+            return nothing_to_retry(session, arguments);
         };
         Order::Retry {
             jobs: named(&reader, &arguments.jobs)?,
@@ -40,7 +45,58 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
         }
     };
     let answer = carry_out(session, &config, &order).await?;
+    if matches!(&answer, Answer::Changed { changed, left } if changed.is_empty() && left.is_empty())
+    {
+        return nothing_to_retry(session, arguments);
+    }
     say_changed(session, "to be tried again", answer)
+}
+
+/// Whether a job can have failed for this reason.
+fn is_known(code: &str, reader: Option<&Reader<'_>>) -> Result<(), Failure> {
+    let seen = match reader {
+        Some(reader) => reader.failures()?,
+        None => Vec::new(),
+    };
+    let mut known: Vec<&str> = mend::codes().collect();
+    known.extend(seen.iter().map(|(code, _)| code.as_str()));
+    if known.contains(&code) {
+        return Ok(());
+    }
+    let meant = nearest(code, known).map(|meant| format!("did you mean `{meant}`? "));
+    let error = anyhow::anyhow!("there is no reason `{}`", clean(code));
+    Err(Failure::new(exit::USAGE, error).hint(format!(
+        "{}`stenod status` lists the reasons of what failed",
+        meant.unwrap_or_default()
+    )))
+}
+
+/// Says that no job is as it was asked for, which leaves nothing to do.
+fn nothing_to_retry(session: &Session, arguments: &RetryArguments) -> Result<u8, Failure> {
+    if session.output.json() {
+        session
+            .output
+            .document(&json!({"changed": [], "left": [], "left_because": []}))?;
+        return Ok(exit::DONE);
+    }
+    let asked = [
+        (arguments.failed, "has failed".to_owned()),
+        (arguments.in_doubt, "is in doubt".to_owned()),
+        (
+            arguments.reason.is_some(),
+            format!(
+                "failed or waits for `{}`",
+                clean(arguments.reason.as_deref().unwrap_or_default())
+            ),
+        ),
+    ];
+    let asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
+    let asked: Vec<String> = asked.map(|(_, words)| words).collect();
+    session.output.say(&format!(
+        "nothing to do: no job {}; `stenod status` tells how jobs stand",
+        asked.join(" or ")
+    ))?;
+    Ok(exit::DONE)
 }
 
 pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Result<u8, Failure> {
@@ -111,7 +167,7 @@ pub(super) async fn resume(session: &Session) -> Result<u8, Failure> {
 
 pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
     // Whatever is wrong with the file is said here already.
-    let config = session.config()?;
+    let config = session.config_to_work_with()?;
     let is_running = running_instance(&config.state_dir)?.is_some();
     let notes = if is_running {
         match carry_out(session, &config, &Order::Reload).await? {

@@ -140,8 +140,18 @@ pub(super) fn shown(path: &Path) -> String {
 /// A path as one word for a shell, so that a command with it can be copied.
 pub(super) fn quoted(path: &Path) -> String {
     let text = shown(path);
+    if text.starts_with('-') {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    } else {
+        word(&text)
+    }
+}
+
+/// A word of a command, so that the command can be copied.
+pub(super) fn word(text: &str) -> String {
+    let text = clean(text);
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if text.chars().all(is_plain) && !text.starts_with('-') {
+    if !text.is_empty() && text.chars().all(is_plain) {
         text
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))

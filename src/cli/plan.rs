@@ -26,8 +26,9 @@ use crate::supervise;
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
     arguments.transcribe.override_in(&mut session.overrides);
-    let config = session.config()?;
-    let provider = session::provider(&config)?;
+    let config = session.config_to_work_with()?;
+    let provider = session::meant(&config)?;
+    say_what_run_lacks(session, &config, provider)?;
     let places = session::places(&config, &arguments.paths, provider)?;
     let terms = terms(session, &config, provider, arguments.force, arguments.limit).await?;
     let model = model_of(&places);
@@ -50,6 +51,22 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             .data(&text(session.output.page(), &forecast))?;
     }
     Ok(exit::DONE)
+}
+
+/// A plan needs no key, and says that a run does.
+fn say_what_run_lacks(
+    session: &Session,
+    config: &Config,
+    provider: Provider,
+) -> Result<(), Failure> {
+    if let Some(error) = session::key_wanted(config, provider) {
+        let hint = error.hint().map(|hint| format!("\n  {hint}"));
+        let hint = hint.unwrap_or_default();
+        session
+            .output
+            .say(&format!("warning: `stenod run` would stop: {error}{hint}"))?;
+    }
+    Ok(())
 }
 
 fn model_of(places: &Places) -> String {
@@ -123,7 +140,7 @@ pub(super) async fn summary(
     session: &Session,
     config: &Config,
 ) -> Result<(Value, String), Failure> {
-    let provider = session::provider(config)?;
+    let provider = session::meant(config)?;
     let places = session::places(config, &[], provider)?;
     let terms = terms(session, config, provider, false, None).await?;
     let forecast = make(session, config, places, terms, provider, None).await?;

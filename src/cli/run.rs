@@ -19,7 +19,7 @@ use crate::batch;
 use crate::clock::{Calendar, rfc3339};
 use crate::config::{self, Config};
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Stage, State};
-use crate::domain::mend::mend;
+use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency, estimate};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Ended, IntakeOptions, Pipeline, PipelineError};
@@ -47,7 +47,7 @@ const STOPPING: &str =
 pub(super) const NOTHING_SENT: &str = "nothing was sent, and nothing was spent";
 
 /// What a second signal leaves behind.
-const STOPPED_AT_ONCE: &str = "stopped at once: what was being sent may have been paid for; the same command goes on, and `stenod status` tells what is in doubt";
+const STOPPED_AT_ONCE: &str = "stopped at once: what was being sent may have been paid for, and `stenod status` tells what is in doubt";
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
     let choices = RunChoices {
@@ -58,7 +58,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         force: arguments.force,
     };
     arguments.transcribe.override_in(&mut session.overrides);
-    let config = session.config()?;
+    let config = session.config_to_work_with()?;
     let provider = session::provider(&config)?;
     let places = session::places(&config, &choices.paths, provider)?;
     say_who_recognises(session, &config, provider)?;
@@ -133,6 +133,7 @@ async fn ended(
         }
         Worked::Abandoned(code) => {
             session.output.say(STOPPED_AT_ONCE)?;
+            say_command(session)?;
             Ok(code)
         }
     }
@@ -387,7 +388,19 @@ fn say_who_recognises(session: &Session, config: &Config, provider: Provider) ->
 fn say_how_to_go_on(session: &Session) -> io::Result<()> {
     session
         .output
-        .say("stopped: nothing is lost; run the same command to go on")
+        .say("stopped: nothing is lost; the same command goes on")?;
+    say_command(session)
+}
+
+/// The command that goes on with this run, to be copied.
+fn say_command(session: &Session) -> io::Result<()> {
+    match &session.typed {
+        Some(typed) => {
+            let page = session.output.page_for_talk();
+            session.output.say_whole(&page.command("  ", typed, ""))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Says how the run ended; gives the exit code.
@@ -419,6 +432,7 @@ pub(super) fn finish(
         failed: count(State::Failed),
         in_doubt: count(State::InDoubt),
         waiting: count(State::Waiting) + count(State::Queued),
+        unreadable,
         cost: &end.charged,
         told: &told,
     };
@@ -454,6 +468,8 @@ struct Summary<'a> {
     failed: usize,
     in_doubt: usize,
     waiting: usize,
+    /// Files that were passed over and may have been recordings.
+    unreadable: usize,
     cost: &'a Charged,
     told: &'a Told,
 }
@@ -487,7 +503,10 @@ impl Summary<'_> {
                     clean(&pause.text)
                 ))?;
                 match mend(pause.reason.as_str(), None, "") {
-                    Some(way) => session.output.say(&view::fix(session.output, &way)),
+                    Some(way) => {
+                        let way = as_typed(session, way);
+                        session.output.say(&view::fix(session.output, &way))
+                    }
                     None => Ok(()),
                 }
             }
@@ -512,6 +531,10 @@ impl Summary<'_> {
                 self.waiting,
                 "see `stenod list --state waiting`: it says for what they wait, and the way out",
             ),
+            (
+                self.unreadable,
+                "see the skipped ones above; `stenod explain FILE` says more of one",
+            ),
         ];
         hints
             .into_iter()
@@ -525,7 +548,11 @@ impl Summary<'_> {
             (self.failed, "failed"),
             (self.in_doubt, "in doubt"),
             (self.waiting, "waiting"),
-            (self.told.skipped_count, "skipped"),
+            (self.unreadable, "unreadable"),
+            (
+                self.told.skipped_count.saturating_sub(self.unreadable),
+                "skipped",
+            ),
             (self.done_before, "done before"),
         ];
         let parts: Vec<String> = parts
@@ -533,7 +560,8 @@ impl Summary<'_> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, name)| format!("{count} {name}"))
             .collect();
-        let nothing_new = self.done + self.failed + self.in_doubt + self.waiting == 0;
+        let tried = self.done + self.failed + self.in_doubt + self.waiting;
+        let nothing_new = tried + self.unreadable == 0;
         match (nothing_new, parts.is_empty()) {
             (true, true) => "nothing to do: no recordings found".to_owned(),
             (true, false) => format!("nothing to do: {}", parts.join(", ")),
@@ -549,6 +577,17 @@ impl Summary<'_> {
         sums.filter(|sum| !sum.value.is_zero())
             .map(|sum| format!(", for {sum}"))
             .collect()
+    }
+}
+
+/// The way out with the command of this run in place of one that names no folder.
+fn as_typed(session: &Session, way: Mend) -> Mend {
+    match &session.typed {
+        Some(typed) if way.command == "stenod run" => Mend {
+            command: typed.clone(),
+            ..way
+        },
+        Some(_) | None => way,
     }
 }
 
@@ -579,6 +618,7 @@ mod tests {
             failed: 0,
             in_doubt: 0,
             waiting: 0,
+            unreadable: 0,
             cost: &Charged::new(),
             told: &told,
         };
@@ -594,9 +634,28 @@ mod tests {
             failed: 1,
             in_doubt: 0,
             waiting: 0,
+            unreadable: 0,
             cost: &Charged::from([("USD".to_owned(), Decimal::new(4010, 5))]),
             told: &told,
         };
         assert_eq!(summary.line(), "2 done, 1 failed, for $0.0401");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_something_to_do() {
+        let mut told = Told::default();
+        told.skipped_count = 3;
+        let summary = Summary {
+            done: 0,
+            done_before: 0,
+            failed: 0,
+            in_doubt: 0,
+            waiting: 0,
+            unreadable: 1,
+            cost: &Charged::new(),
+            told: &told,
+        };
+        assert_eq!(summary.line(), "1 unreadable, 2 skipped");
+        assert_eq!(summary.hints().count(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::output::{clean, shown};
+use super::output::{clean, quoted, shown};
 use super::{Failure, Session, SpeakersArguments, exit, orders, render, show, view};
 use crate::control::{Answer, Order};
 use crate::domain::audio::AudioDuration;
@@ -41,6 +41,16 @@ pub(super) async fn execute(
     if arguments.names.is_empty() {
         talk.say(session)?;
         return Ok(exit::DONE);
+    }
+    if talk.transcript.speakers.is_empty() {
+        let error = anyhow::anyhow!(
+            "the transcript of {} tells nobody apart, so there is nobody to name",
+            shown(&talk.job.source)
+        );
+        return Err(Failure::new(exit::USAGE, error).hint(format!(
+            "{} asks a model that does, and pays for it once more",
+            talk.told_apart()
+        )));
     }
     let mut changes: BTreeMap<String, String> = BTreeMap::new();
     for text in &arguments.names {
@@ -107,11 +117,23 @@ impl Talk {
         } else if self.transcript.speakers.is_empty() {
             session
                 .output
-                .say("the transcript tells nobody apart: use a model that does, with --diarize")?;
+                .say("the transcript tells nobody apart; a model that does is asked with:")?;
+            let again = self.told_apart();
+            let page = session.output.page_for_talk();
+            let line = page.command("  ", &again, "pays for it once more");
+            session.output.say_whole(&line)?;
         } else {
             session.output.data(&(self.text() + "\n"))?;
         }
         Ok(())
+    }
+
+    /// The command that has the speakers of this recording told apart.
+    fn told_apart(&self) -> String {
+        format!(
+            "stenod run --force -m Elevenlabs-STT --diarize {}",
+            quoted(&self.job.source)
+        )
     }
 
     /// A line for each speaker.

@@ -1,5 +1,6 @@
 //! `stenod watch`: the daemon.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use crate::config::{self, Config, Environment};
 use crate::daemon;
 use crate::desk::{Crier, Origins};
 use crate::domain::job::{Job, Provider, Stage};
+use crate::domain::price;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
-use crate::session::{self, Extras};
+use crate::session::{self, Extras, Places};
 use crate::systemd::{Manager, Variables};
 use crate::web;
 
@@ -30,7 +32,7 @@ pub(super) async fn execute(
     let hangup = signal(SignalKind::hangup())?;
     let paths = arguments.paths;
     arguments.transcribe.override_in(&mut session.overrides);
-    let config = session.config()?;
+    let config = session.config_to_work_with()?;
     let provider = session::provider(&config)?;
     let places = session::places(&config, &paths, provider)?;
     let reporter: Arc<dyn Reporter> = if session.output.json() {
@@ -66,6 +68,7 @@ pub(super) async fn execute(
         folders = places.places.len(),
         "watching"
     );
+    warn_of_models(&places);
     let asked = || tracing::info!("stopping: what is handed over is finished, the rest is kept");
     let start = daemon::Start {
         pipeline,
@@ -114,6 +117,21 @@ async fn listen(config: &Config) -> Result<Option<web::Server>, Failure> {
                 anyhow::Error::new(error).context(format!("listen = \"{address}\" is of no use"));
             Err(Failure::new(exit::CONFIGURATION, error)
                 .hint("choose a free port of an address of this machine, or take `listen` out of the configuration"))
+        }
+    }
+}
+
+/// Says of models that look like slips of the pen what was probably meant.
+fn warn_of_models(places: &Places) {
+    let settings = places.places.iter().map(|place| &place.settings);
+    let of_nanogpt = settings.filter(|settings| settings.provider == Provider::NanoGpt);
+    let models = of_nanogpt.map(|settings| &settings.model);
+    for model in models.collect::<BTreeSet<_>>() {
+        if let Some(meant) = price::meant(model) {
+            tracing::warn!(
+                model,
+                "no list of prices names this model; did you mean {meant}?"
+            );
         }
     }
 }

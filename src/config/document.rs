@@ -14,6 +14,7 @@ use super::file_text::FileText;
 use super::keys::{self, FOLDERS, TRANSCRIBE};
 use super::mistake::{Fault, Line, Mistake, Place};
 use super::redact;
+use crate::domain::near::nearest;
 
 /// A parsed file.
 pub(super) struct Document {
@@ -271,7 +272,7 @@ fn unknown_key(section: &str, name: &str) -> Fault {
     } else {
         Vec::new()
     };
-    let near = keys::nearest(name, names.iter().chain(&tables).copied());
+    let near = nearest(name, names.iter().chain(&tables).copied());
     let headers = tables.iter().map(|table| header(table));
     let allowed: Vec<_> = names
         .iter()
@@ -281,7 +282,7 @@ fn unknown_key(section: &str, name: &str) -> Fault {
     let fault = Fault::new("unknown key")
         .allowed(listed(&allowed))
         .nearest(near);
-    let elsewhere = keys::nearest(name, keys::KEYS.iter().map(|key| key.name));
+    let elsewhere = nearest(name, keys::KEYS.iter().map(|key| key.name));
     match keys::KEYS
         .iter()
         .find(|key| near.is_none() && elsewhere == Some(key.name))
@@ -307,7 +308,7 @@ fn not_in_folder(name: &str) -> Fault {
         return Fault::new("the file of a folder cannot set this")
             .mend(format!("it holds `{header}` alone"));
     }
-    let near = keys::nearest(name, own.into_iter().chain([TRANSCRIBE]));
+    let near = nearest(name, own.into_iter().chain([TRANSCRIBE]));
     Fault::new("unknown key")
         .allowed(format!("`{header}`"))
         .nearest(near)

@@ -131,24 +131,10 @@ pub(super) fn is_slip<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .any(|right| strsim::damerau_levenshtein(name, right) <= MAX_SLIPS)
 }
 
-/// The candidate that a misspelt name most likely meant: at most a third of its letters wrong.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(wrong, candidate)| {
-            *wrong <= name.chars().count().max(candidate.chars().count()).max(3) / 3
-        })
-        .min_by_key(|(wrong, _)| *wrong)
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::near::nearest;
 
     #[test]
     fn every_default_is_a_toml_value() {

@@ -12,6 +12,7 @@ use super::keys::{self, FOLDERS, KEYS, VARIABLE_PREFIX};
 use super::mistake::{Fault, Mistake, Place};
 use super::redact;
 use super::settings::Overrides;
+use crate::domain::near::nearest;
 
 /// Variables that begin with `STENOD_` and are no keys: the file's path, and the log filter.
 const OTHER_VARIABLES: [&str; 2] = ["STENOD_CONFIG", "STENOD_LOG"];
@@ -254,7 +255,7 @@ fn unknown_variable(name: &str) -> Fault {
     }
     // The common beginning would make everything near.
     let bare = |name| str::strip_prefix(name, VARIABLE_PREFIX).unwrap_or(name);
-    match keys::nearest(bare(name), known().map(bare)) {
+    match nearest(bare(name), known().map(bare)) {
         Some(nearest) => fault.nearest(Some(&format!("{VARIABLE_PREFIX}{nearest}"))),
         None => fault.mend("`stenod config example` lists every key"),
     }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use figment::value::Value;
 
-use super::keys;
 use super::mistake::{Fault, Faults};
 use super::values::{Given, echo, either, text};
 use crate::domain::format::Format;
+use crate::domain::near::nearest;
 
 /// A list of texts; from the environment separated by commas, or a TOML list.
 pub(super) fn list(given: Given<'_>) -> Result<Vec<String>, Faults> {
@@ -68,7 +68,7 @@ pub(super) fn some_globs(given: Given<'_>) -> Result<Vec<String>, Faults> {
 
 fn format(name: &str, names: &[String]) -> Result<Format, Fault> {
     name.trim().parse::<Format>().map_err(|_| {
-        let nearest = keys::nearest(&name.to_lowercase(), names.iter().map(String::as_str));
+        let nearest = nearest(&name.to_lowercase(), names.iter().map(String::as_str));
         let fault = Fault::new(format!("unknown format {}", echo(name)));
         fault.allowed(either(names)).nearest(nearest)
     })

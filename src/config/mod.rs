@@ -4,6 +4,7 @@
 //! flags override those. All mistakes are reported at once, each with its place; a secret is
 //! never part of a layer, a message or a `Debug`. Nothing is created here.
 
+mod amend;
 mod document;
 mod environment;
 mod file_text;
@@ -28,9 +29,10 @@ use std::time::Duration;
 
 use figment::Figment;
 
+pub use amend::{KEY_FILE_EXAMPLE, quoted, with_folders, with_key_file};
 pub use environment::Environment;
 pub use mistake::{ConfigErrors, Line, Mistake, Place};
-pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, read_secret_file};
+pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, key_in, read_secret_file};
 pub use settings::{
     Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Origin,
     Overrides, Provider, Route, Service, Setting, Transcribe, Watch, WatchMode,

@@ -160,12 +160,17 @@ impl<'a> Reader<'a> {
 
     /// Notes a mistake about the value of `key`, which was read before.
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
+        let mistake = self.mistake_about(key, fault);
+        self.notes.mistake(mistake);
+    }
+
+    /// The same as a value, not noted.
+    pub(super) fn mistake_about(&self, key: &str, fault: Fault) -> Mistake {
         if let Some(found) = self.find(key) {
-            self.note_fault(&found, fault);
-        } else {
-            let path = self.path(key);
-            self.notes.mistake(fault.at(self.place(&path), Some(path)));
+            return self.located(&found, fault);
         }
+        let path = self.path(key);
+        fault.at(self.place(&path), Some(path))
     }
 
     /// Records a path that came past the layers.
@@ -173,6 +178,15 @@ impl<'a> Reader<'a> {
         let key = self.path(key);
         let value = as_toml(&Value::from(path.to_string_lossy().into_owned()));
         self.notes.setting(Setting { key, value, origin });
+    }
+
+    /// Shows nothing of the value that was recorded of `key`.
+    pub(super) fn mask(&mut self, key: &str) {
+        let key = self.path(key);
+        let mut settings = self.notes.settings.iter_mut();
+        if let Some(setting) = settings.find(|setting| setting.key == key) {
+            setting.value = as_toml(&Value::from(redact::MASK));
+        }
     }
 
     /// Takes back what was recorded of this table, which turned out not to be there.
@@ -240,6 +254,11 @@ impl<'a> Reader<'a> {
     }
 
     fn note_fault(&mut self, found: &Found, fault: Fault) {
+        let mistake = self.located(found, fault);
+        self.notes.mistake(mistake);
+    }
+
+    fn located(&self, found: &Found, fault: Fault) -> Mistake {
         let path = match fault.element {
             Some(element) => format!("{}.{element}", found.path),
             None => found.path.clone(),
@@ -255,7 +274,7 @@ impl<'a> Reader<'a> {
             Place::Variable(_) | Place::Flag(_) => None,
             Place::Line(_) | Place::File(_) | Place::Nowhere => Some(without_index(&found.path)),
         };
-        self.notes.mistake(fault.at(place, key));
+        fault.at(place, key)
     }
 
     fn record(&mut self, key: &str, found: &Found) {

@@ -132,7 +132,7 @@ pub(super) fn from_variable(
     let secret = value
         .to_str()
         .ok_or(SecretError::Characters)
-        .and_then(checked);
+        .and_then(key_in);
     match secret {
         Ok(secret) => {
             let origin = KeyOrigin::Environment(variable);
@@ -163,12 +163,15 @@ pub fn read_secret_file(path: &Path) -> Result<FileSecret, SecretError> {
         return Err(SecretError::TooLarge);
     }
     let text = std::str::from_utf8(bytes.get(..length).unwrap_or_default());
-    let secret = checked(text.map_err(|_| SecretError::Characters)?)?;
+    let secret = key_in(text.map_err(|_| SecretError::Characters)?)?;
     Ok(FileSecret { secret, mode })
 }
 
 /// The secret without white space and byte order mark around it, if it can stand in a header.
-fn checked(text: &str) -> Result<SecretString, SecretError> {
+///
+/// # Errors
+/// Where the text is empty or no key.
+pub fn key_in(text: &str) -> Result<SecretString, SecretError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(SecretError::Empty);

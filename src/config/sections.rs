@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mistake::{Fault, Place};
+use super::mistake::{Fault, Mistake, Place};
 use super::reader::Reader;
 use super::secret::{self, ApiKey, KeyOrigin};
 use super::settings::{
@@ -95,7 +95,11 @@ pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Optio
     let provider = table.read("provider", values::choice);
     let base_url = table.read("base_url", urls::web_url);
     let variables = key_variables(provider, base_url.as_deref());
-    let key = key(&mut table, environment, variables);
+    let key_file = secret_path(&mut table, "api_key_file");
+    let key = match &key_file {
+        Some(Some(path)) => file_key(&mut table, path),
+        Some(None) | None => key_elsewhere(environment, variables),
+    };
     let price_per_minute = table.optional("price_per_minute", quantities::price);
     let jobs = table.read("jobs", |given| count(given, MAX_JOBS));
     let requests = table.read("requests_per_second", |given| {
@@ -111,10 +115,16 @@ pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Optio
         );
         table.notes.warnings.push(warning);
     }
+    let (key, key_trouble) = match key {
+        Ok(key) => (key, None),
+        Err(trouble) => (None, Some(trouble)),
+    };
     Some(Service {
         provider: provider?,
         base_url: base_url?,
-        key: key?,
+        key,
+        key_file: key_file?,
+        key_trouble,
         jobs: usize_of(jobs?),
         requests_per_second: requests?,
         poll_interval: poll_interval?,
@@ -305,49 +315,49 @@ fn key_variables(provider: Option<Provider>, base_url: Option<&str>) -> &'static
     }
 }
 
-/// The service's key: `api_key_file` if set, else systemd's credential, else the variable.
-fn key(
-    table: &mut Reader<'_>,
-    environment: &Environment,
-    variables: &[&'static str],
-) -> Option<Option<ApiKey>> {
-    if let Some(path) = secret_path(table, "api_key_file")? {
-        return file_key(table, path).map(Some);
-    }
-    match secret::from_credentials(environment) {
-        Ok(Some(key)) => return Some(Some(key)),
-        Ok(None) => {}
-        Err((path, error)) => {
-            let place = Place::Variable("CREDENTIALS_DIRECTORY".to_owned());
-            let fault = Fault::new(format!("{} {error}", path.display()));
-            table.notes.mistake(fault.at(place, None));
-            return None;
-        }
+/// A key, none, or why that cannot be had which is named.
+type KeyFound = Result<Option<ApiKey>, Box<Mistake>>;
+
+/// The key where no file is named for it: systemd's credential, else the variable.
+fn key_elsewhere(environment: &Environment, variables: &[&'static str]) -> KeyFound {
+    let at = |variable: &str, text| {
+        let place = Place::Variable(variable.to_owned());
+        Box::new(Fault::new(text).at(place, None))
+    };
+    let credential = secret::from_credentials(environment).map_err(|(path, error)| {
+        at(
+            "CREDENTIALS_DIRECTORY",
+            format!("{} {error}", path.display()),
+        )
+    })?;
+    if credential.is_some() {
+        return Ok(credential);
     }
     for variable in variables {
-        match secret::from_variable(environment, variable) {
-            Ok(None) => {}
-            Ok(found) => return Some(found),
-            Err(error) => {
-                let place = Place::Variable((*variable).to_owned());
-                table
-                    .notes
-                    .mistake(Fault::new(error.to_string()).at(place, None));
-                return None;
-            }
+        let found = secret::from_variable(environment, variable)
+            .map_err(|error| at(variable, error.to_string()))?;
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    Some(None)
+    Ok(None)
 }
 
-fn file_key(table: &mut Reader<'_>, path: PathBuf) -> Option<ApiKey> {
-    let found = match secret::read_secret_file(&path) {
-        Ok(found) => found,
-        Err(error) => {
-            table.fault("api_key_file", Fault::new(format!("the file {error}")));
-            return None;
-        }
-    };
+fn file_key(table: &mut Reader<'_>, path: &Path) -> KeyFound {
+    let found = secret::read_secret_file(path).map_err(|error| {
+        // A word without a slash may be the key itself, put where its file belongs.
+        let written = table.optional("api_key_file", values::text).flatten();
+        let shown = match written.filter(|text| redact::is_plainly_path(text)) {
+            Some(_) => format!(" {}", redact::text(&path.to_string_lossy())),
+            None => {
+                table.mask("api_key_file");
+                String::new()
+            }
+        };
+        let fault = Fault::new(format!("the file{shown} {error}"));
+        let mend = "`stenod init --key-file -` asks for the key, tries it and writes it there";
+        Box::new(table.mistake_about("api_key_file", fault.mend(mend)))
+    })?;
     if found.is_exposed() {
         let shown = path.display();
         table.notes.warnings.push(format!(
@@ -355,7 +365,8 @@ fn file_key(table: &mut Reader<'_>, path: PathBuf) -> Option<ApiKey> {
             found.mode
         ));
     }
-    Some(ApiKey::new(found.secret, KeyOrigin::File(path)))
+    let origin = KeyOrigin::File(path.to_owned());
+    Ok(Some(ApiKey::new(found.secret, origin)))
 }
 
 /// The path of a file that holds a secret; the secret itself in its place is refused.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use super::mistake::Mistake;
 use super::secret::ApiKey;
 use crate::domain::format::Format;
 
@@ -121,6 +122,10 @@ pub struct Service {
     pub base_url: String,
     /// The key, if one was found.
     pub key: Option<ApiKey>,
+    /// The file that is named for the key, whether it is there or not.
+    pub key_file: Option<PathBuf>,
+    /// Why the key cannot be had that the configuration or a variable names: only what sends needs it.
+    pub key_trouble: Option<Box<Mistake>>,
     /// Recordings in flight at once, at most [`super::MAX_JOBS`].
     pub jobs: NonZeroUsize,
     /// Requests a second, at most [`super::MAX_REQUESTS_PER_SECOND`].
@@ -283,6 +288,13 @@ pub struct Setting {
     pub value: String,
     /// Where it was written.
     pub origin: Origin,
+}
+
+impl Setting {
+    /// The value as JSON; what has a unit stays the text that people write.
+    pub fn json(&self) -> serde_json::Value {
+        super::amend::as_json(&self.value)
+    }
 }
 
 /// What the command line sets: the last layer, over every folder and `[transcribe]`.

@@ -7,10 +7,10 @@ use std::ops::RangeInclusive;
 
 use figment::value::Value;
 
-use super::keys;
 use super::mistake::Fault;
 use super::redact;
 use super::settings::Choice;
+use crate::domain::near::nearest;
 
 /// Characters of a model name or another short text, at most.
 const MAX_TEXT_CHARS: usize = 200;
@@ -146,7 +146,7 @@ pub(super) fn choice<T: Choice>(given: Given<'_>) -> Result<T, Fault> {
     let text = text(given).map_err(|fault| fault.allowed(either(&names)))?;
     let chosen = T::ALL.iter().find(|choice| choice.name() == text.trim());
     chosen.copied().ok_or_else(|| {
-        let nearest = keys::nearest(&text.to_lowercase(), names.iter().copied());
+        let nearest = nearest(&text.to_lowercase(), names.iter().copied());
         Fault::new(format!("unknown value {}", echo(&text)))
             .allowed(either(&names))
             .nearest(nearest)

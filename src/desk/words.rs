@@ -159,9 +159,10 @@ pub(super) fn misconfigured(errors: &ConfigErrors) -> Refusal {
 
 pub(super) fn not_set_up(error: SetupError) -> Refusal {
     let kind = match &error {
-        SetupError::NoKey | SetupError::ModelNeedsKey { .. } | SetupError::NothingRecognises => {
-            RefusalKind::Key
-        }
+        SetupError::NoKey
+        | SetupError::KeyTrouble(_)
+        | SetupError::ModelNeedsKey { .. }
+        | SetupError::NothingRecognises => RefusalKind::Key,
         SetupError::NoTranscription { .. }
         | SetupError::EnglishOnly { .. }
         | SetupError::NothingToLookAt

@@ -489,6 +489,14 @@ pub const NOTHING_TO_MEND: &[&str] = &[
     "reused",
 ];
 
+/// Every code that has a way out.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    [SERVICE, SOURCE, RULES, HERE, PAUSES]
+        .into_iter()
+        .flatten()
+        .map(|(code, ..)| *code)
+}
+
 /// The way out of `code`; `source` is the recording as a word for a shell.
 pub fn mend(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {
     let tables = [SERVICE, SOURCE, RULES, HERE, PAUSES];

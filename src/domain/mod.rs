@@ -14,6 +14,7 @@ pub mod language;
 pub mod mend;
 pub mod money;
 pub mod naming;
+pub mod near;
 pub mod object;
 pub mod pace;
 pub mod pieces;

@@ -118,6 +118,11 @@ pub fn listed_price(model: &str) -> Option<Decimal> {
         .map(|(_, (digits, scale))| Decimal::new(*digits, *scale))
 }
 
+/// The models of the built-in table.
+pub fn listed_models() -> impl Iterator<Item = &'static str> {
+    PRICES.iter().map(|(name, _)| *name)
+}
+
 /// Whether `model` can be paid for but never transcribes.
 pub fn is_not_transcription(model: &str) -> bool {
     NOT_TRANSCRIPTION

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use super::job::Provider;
 use super::money::{self, Amount};
+use super::near::nearest;
 
 /// The service's own list of prices, as it was last given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,11 @@ impl Catalogue {
             is_configured: true,
             ..prices.into_iter().collect::<Self>()
         }
+    }
+
+    /// The models that it names, in small letters.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.prices.keys().map(String::as_str)
     }
 
     /// US dollars a minute for `model`, whose letter case does not matter.
@@ -105,11 +111,21 @@ impl Price {
     }
 }
 
+/// The model of the built-in table that was probably meant by a name that is not in it.
+pub fn meant(model: &str) -> Option<&'static str> {
+    if money::listed_price(model).is_some() {
+        return None;
+    }
+    nearest(model, money::listed_models())
+}
+
 /// One sentence on what a minute costs with `model`, and by whose word.
 pub fn sentence(model: &str, price: Option<Price>) -> String {
     let Some(price) = price else {
+        let meant = meant(model).map(|meant| format!("; did you mean {meant}?"));
         return format!(
-            "nobody knows what {model} costs: no list of prices names it, and nothing was charged for it yet"
+            "nobody knows what {model} costs: no list of prices names it, and nothing was charged for it yet{}",
+            meant.unwrap_or_default()
         );
     };
     let by = match price.source {
@@ -173,5 +189,9 @@ mod tests {
             said.starts_with("nobody knows what unlisted costs"),
             "{said}"
         );
+        assert!(!said.contains("did you mean"), "{said}");
+        let said = sentence("whisper-large-v4", None);
+        assert!(said.ends_with("did you mean Whisper-Large-V3?"), "{said}");
+        assert_eq!(meant("whisper-large-v3"), None);
     }
 }

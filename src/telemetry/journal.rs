@@ -59,9 +59,9 @@ impl<S: Subscriber> Layer<S> for Journal {
 
 /// The fields of an event.
 #[derive(Default)]
-struct Fields {
-    message: String,
-    named: Vec<(&'static str, String)>,
+pub(super) struct Fields {
+    pub(super) message: String,
+    pub(super) named: Vec<(&'static str, String)>,
 }
 
 impl Fields {

@@ -5,6 +5,7 @@
 //! transcript text are never logged.
 
 mod journal;
+mod talk;
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -59,7 +60,12 @@ impl Verbosity {
 /// How logs look on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
-    /// Text for people.
+    /// Sentences, for whoever has called a command and reads on.
+    Talk {
+        /// With colour codes.
+        colour: bool,
+    },
+    /// Lines with their time, for whoever reads them later.
     Text {
         /// With colour codes.
         colour: bool,
@@ -82,6 +88,10 @@ pub fn start(
     let text = || fmt::layer().with_writer(|| Beside).with_target(false);
     let started = match (journal(journal_stream), looks) {
         (Some(journal), _) => registry.with(journal).try_init(),
+        (None, Looks::Talk { colour }) => {
+            let talk = text().event_format(talk::Talk { colour });
+            registry.with(talk.with_ansi(colour)).try_init()
+        }
         (None, Looks::Text { colour }) => registry.with(text().with_ansi(colour)).try_init(),
         (None, Looks::Json) => registry.with(text().json().flatten_event(true)).try_init(),
     };

@@ -243,7 +243,7 @@ fn an_unknown_variable_is_told_the_nearest_one() {
         ("STENOD_CONFG", "did you mean `STENOD_CONFIG`?"),
         (
             "STENOD_service__jobs",
-            "`stenod config example` lists every key",
+            "did you mean `STENOD_SERVICE__JOBS`?",
         ),
         ("STENOD_COLOUR", "`stenod config example` lists every key"),
         (

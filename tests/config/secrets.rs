@@ -4,7 +4,7 @@ use stenod::config::{KeyOrigin, Overrides};
 
 use crate::support::{Place, mistakes_in};
 
-const FILE_KEY: &str = "[service]\napi_key_file = \"key\"\n";
+const FILE_KEY: &str = "[service]\napi_key_file = \"./key\"\n";
 
 const OPENAI: &str = "[service]\nprovider = \"openai\"\nbase_url = ";
 
@@ -67,37 +67,48 @@ fn the_file_wins_over_the_credential_over_the_variable() {
     );
 }
 
+/// Why the key of a configuration that is right otherwise cannot be had.
+fn trouble(place: &Place) -> String {
+    let trouble = place.load().service.key_trouble;
+    let told = trouble.map(|trouble| trouble.to_string());
+    place.without_dir(&told.unwrap_or_default())
+}
+
 #[test]
-fn a_missing_credential_is_no_mistake_and_an_unusable_one_is() {
+fn a_missing_credential_is_no_trouble_and_an_unusable_one_is() {
     let place = Place::with_file("").with("CREDENTIALS_DIRECTORY", "/no/such/folder");
     assert!(place.load().service.key.is_none());
     let credential = place.put("credentials/api-key", "two words", 0o400);
     let place = place.with("CREDENTIALS_DIRECTORY", credential.parent().unwrap());
     assert_eq!(
-        place.mistakes(),
+        trouble(&place),
         "environment variable CREDENTIALS_DIRECTORY: DIR/credentials/api-key holds more than one word or line, not the key alone"
     );
     let place = Place::with_file("").with("NANOGPT_API_KEY", "hunter2 hunter3");
     assert_eq!(
-        place.mistakes(),
+        trouble(&place),
         "environment variable NANOGPT_API_KEY: holds more than one word or line, not the key alone"
     );
 }
 
 #[test]
-fn a_key_file_must_be_there_and_hold_a_key() {
-    let excerpt = "\n  2 | api_key_file = ***\n    |                ^^^";
-    let head = "DIR/config.toml:2:16: service.api_key_file: the file";
-    let place = Place::with_file(FILE_KEY);
+fn a_key_file_without_a_key_is_trouble_for_what_needs_the_key_alone() {
+    let excerpt = "\n  2 | api_key_file = \"./key\"\n    |                ^^^^^^^\n  \
+        `stenod init --key-file -` asks for the key, tries it and writes it there";
+    let head = "DIR/config.toml:2:16: service.api_key_file: the file DIR/key";
+    let place = Place::with_file(FILE_KEY).with("NANOGPT_API_KEY", "hunter3");
     assert_eq!(
-        place.mistakes(),
+        trouble(&place),
         format!("{head} cannot be read: there is no such file{excerpt}")
     );
     place.put("key", "\n", 0o600);
     assert_eq!(
-        place.mistakes(),
+        trouble(&place),
         format!("{head} holds no key: it is empty{excerpt}")
     );
+    let service = place.load().service;
+    assert!(service.key.is_none(), "the file is named, and nothing else");
+    assert!(service.key_file.unwrap().ends_with("key"));
 }
 
 #[test]
@@ -159,8 +170,13 @@ fn nothing_shows_a_secret_wherever_it_was_put() {
         "[bucket]\nsecret_access_key = 'hunter2'\nendpoint = \"http://a:hunter2@b\"",
     ] {
         let place = Place::with_file(text);
-        let errors = place.load_with(&Overrides::default()).unwrap_err();
-        let shown = format!("{errors}\n{errors:?}");
+        let shown = match place.load_with(&Overrides::default()) {
+            Err(errors) => format!("{errors}\n{errors:?}"),
+            Ok(config) => {
+                let trouble = config.service.key_trouble.as_ref().unwrap();
+                format!("{trouble}\n{trouble:?}\n{:?}", config.settings())
+            }
+        };
         assert!(!shown.contains("hunter2"), "{text}\n\n{shown}");
     }
 }

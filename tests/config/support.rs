@@ -72,8 +72,13 @@ impl Place {
     pub(crate) fn mistakes_with(&self, overrides: &Overrides) -> String {
         let errors = self.load_with(overrides).unwrap_err();
         assert!(!errors.mistakes().is_empty());
+        self.without_dir(&errors.to_string())
+    }
+
+    /// A text with `DIR` for this place.
+    pub(crate) fn without_dir(&self, text: &str) -> String {
         let folder = self.folder.path().display().to_string();
-        errors.to_string().replace(&folder, "DIR")
+        text.replace(&folder, "DIR")
     }
 
     pub(crate) fn mistakes(&self) -> String {

@@ -40,9 +40,21 @@ fn doctor(stage: &Stage) -> Call {
 
 const TABLE: &[Broken] = &[
     Broken {
+        what: "wrong key in a file",
+        check: "key",
+        mend: "init --key-file -   # asks for the key",
+        breaks: |stage| {
+            let key = stage.root().join("key");
+            fs::write(&key, "sk-nano-wrong").unwrap();
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+            stage.set("service.api_key_file", key.to_str().unwrap());
+            doctor(stage)
+        },
+    },
+    Broken {
         what: "wrong key",
         check: "key",
-        mend: "init",
+        mend: "export NANOGPT_API_KEY",
         breaks: |stage| {
             stage
                 .service
@@ -73,8 +85,8 @@ const TABLE: &[Broken] = &[
     },
     Broken {
         what: "key file that is not there",
-        check: "config",
-        mend: "stenod",
+        check: "key",
+        mend: "init --key-file -   # asks for the key",
         breaks: |stage| {
             stage.set("service.api_key_file", "/nowhere/key");
             doctor(stage)
@@ -134,6 +146,18 @@ const TABLE: &[Broken] = &[
             let file = stage.root().join("file");
             fs::write(&file, "").unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            stage.set("transcribe.output_dir", file.join("out").to_str().unwrap());
+            doctor(stage)
+        },
+    },
+    Broken {
+        what: "a file where the folder of outputs should be",
+        check: "folder",
+        mend: "set output_dir to a folder",
+        breaks: |stage| {
+            let file = stage.root().join("file");
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
             stage.set("transcribe.output_dir", file.join("out").to_str().unwrap());
             doctor(stage)
         },

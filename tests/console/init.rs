@@ -78,6 +78,100 @@ fn what_is_there_is_kept_unless_told_otherwise() {
 }
 
 #[test]
+fn a_new_configuration_says_what_it_does_not_take_over_and_keeps_every_old_one() {
+    let stage = stage();
+    let first = stage.recordings();
+    let (call, config) = fresh(&stage, &["init", "--yes", first.to_str().unwrap()]);
+    call.output().success();
+    let before = fs::read_to_string(&config).unwrap();
+    let force = || fresh(&stage, &["init", "--yes", "--force"]).0.output();
+    let told = force().success();
+    let left_out = format!("not in the new one: the folder {}", first.display());
+    assert!(told.stdout.contains(&left_out), "{}", told.tell());
+    assert!(told.stdout.contains("config.toml.old"), "{}", told.tell());
+    force().success();
+    let old = fs::read_to_string(config.with_extension("toml.old")).unwrap();
+    assert_eq!(old, before, "the first one was lost at the second time");
+    assert!(config.with_extension("toml.old.2").exists());
+    let json = fresh(&stage, &["init", "--yes", "--force", "--json"]).0;
+    let json = json.output().success().json();
+    assert_eq!(json["left_out"], serde_json::json!([]));
+}
+
+#[test]
+fn another_key_changes_nothing_but_the_key() {
+    let stage = stage();
+    let folder = stage.recordings();
+    let arguments = ["init", folder.to_str().unwrap(), "--key-file", "-"];
+    let (call, config) = fresh(&stage, &arguments);
+    call.input(b"sk-nano-old").output().code(4);
+    let (call, _) = fresh(&stage, &["init", folder.to_str().unwrap(), "--yes"]);
+    call.output().success();
+    let text = fs::read_to_string(&config).unwrap() + "\n# mine\n";
+    fs::write(&config, &text).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
+    // None was named so far: a key file and one line more.
+    let new_key = || fresh(&stage, &["init", "--key-file", "-"]).0;
+    let told = new_key().input(KEY.as_bytes()).output().success();
+    assert!(told.stdout.contains("the key is good"), "{}", told.tell());
+    let key = config.with_file_name("key");
+    assert_eq!(fs::read_to_string(&key).unwrap(), KEY);
+    let after = fs::read_to_string(&config).unwrap();
+    let line = format!("api_key_file = \"{}\"", key.display());
+    let example = "#api_key_file = \"/etc/stenod/key\"";
+    assert_eq!(after, text.replace(example, &line));
+    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&config), mode(&key)), (0o640, 0o600));
+    // From now on the file alone.
+    fs::write(&key, "sk-nano-revoked").unwrap();
+    new_key().input(b"sk-nano-wrong").output().code(4);
+    new_key().input(b" \n").output().code(4).says("it is empty");
+    assert_eq!(fs::read_to_string(&key).unwrap(), "sk-nano-revoked");
+    new_key().input(KEY.as_bytes()).output().success();
+    assert_eq!(fs::read_to_string(&key).unwrap(), KEY);
+    assert_eq!(fs::read_to_string(&config).unwrap(), after);
+}
+
+#[test]
+fn folders_are_added_to_a_configuration_that_is_there() {
+    let stage = stage();
+    let (first, second) = (stage.recordings(), stage.root().join("more \"b\""));
+    fs::create_dir(&second).unwrap();
+    let init = |folders: &[&PathBuf]| {
+        let folders = folders.iter().map(|folder| folder.to_str().unwrap());
+        let words: Vec<&str> = ["init", "--yes"].into_iter().chain(folders).collect();
+        fresh(&stage, &words)
+    };
+    let (call, config) = init(&[&first]);
+    call.output().success();
+    let before = fs::read_to_string(&config).unwrap();
+    let told = init(&[&first, &second]).0.output().success();
+    let added = format!("added {} to", second.display());
+    assert!(told.stdout.contains(&added), "{}", told.tell());
+    let after = fs::read_to_string(&config).unwrap();
+    assert!(after.starts_with(before.trim_end()), "{after}");
+    let shown = fresh(&stage, &["config", "show", "--json"])
+        .0
+        .output()
+        .success()
+        .json();
+    assert_eq!(
+        shown["settings"]["folders.0.path"]["value"],
+        first.to_str().unwrap()
+    );
+    assert_eq!(
+        shown["settings"]["folders.1.path"]["value"],
+        second.to_str().unwrap()
+    );
+    assert!(shown["settings"].get("folders.2.path").is_none());
+    // What is no text of this kind is left to the hand.
+    let inline = format!("folders = [{{path = {:?}}}]\n", first.display().to_string());
+    fs::write(&config, &inline).unwrap();
+    init(&[&second]).0.output().code(2).says("by hand");
+    assert_eq!(fs::read_to_string(&config).unwrap(), inline);
+}
+
+#[test]
 fn a_key_that_is_refused_writes_nothing() {
     let stage = stage();
     let (call, config) = fresh(&stage, &["init", "--key-file", "-"]);

@@ -17,6 +17,7 @@ mod page;
 mod screens;
 mod situations;
 mod usage;
+mod wrong;
 
 use stenod_support::stage::Stage;
 

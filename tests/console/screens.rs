@@ -197,6 +197,12 @@ fn what_is_set_up_is_told() {
     let stage = archive();
     looks_as_before(&stage, "config-show", 0, &["config", "show"]);
     looks_as_before(&stage, "config-path", 0, &["config", "path"]);
+    looks_as_before(&stage, "config-origin", 0, &["config", "show", "--origin"]);
+    let example = printed(&stage, || stage.call(["config", "example"]));
+    let file = include_str!("../../config.example.toml");
+    assert_eq!(example.pipe, file);
+    let last = file.trim_end().lines().last().unwrap();
+    assert!(example.terminal.contains(last), "{}", example.terminal);
     let first = |call: Call| call.without("STENOD_CONFIG").without("NANOGPT_API_KEY");
     let init = ["init", "--provider", "local", "--yes"];
     let told = first(stage.call(init)).output().success().stdout;
@@ -220,11 +226,73 @@ fn what_is_set_up_is_told() {
     looks_as_before(&stage, "run-key-refused", 4, &run);
 }
 
+/// What `db` says, without what another schema changes: its number, and how large a table is.
+fn of_any_schema(text: &str) -> String {
+    let numbers = |word: &str| word.parse::<f64>().is_ok();
+    let words = text.split_inclusive([' ', '\n']).collect::<Vec<_>>();
+    let mut told = String::new();
+    for (index, word) in words.iter().enumerate() {
+        let is_size = words
+            .get(index + 1)
+            .is_some_and(|next| next.starts_with("KiB"));
+        let is_schema = index > 0 && words[index - 1] == "schema ";
+        let bare = word.trim_end();
+        if (is_size || is_schema) && numbers(bare) {
+            told.push_str(&word.replace(bare, "N"));
+        } else {
+            told.push_str(word);
+        }
+    }
+    told
+}
+
+#[test]
+fn the_job_table_is_looked_after() {
+    let stage = worked_on();
+    for (name, arguments) in [
+        ("db-check", &["db", "check"][..]),
+        ("db-prune", &["db", "prune", "-n"]),
+    ] {
+        let Printed {
+            terminal,
+            pipe,
+            code,
+        } = printed(&stage, || stage.call(arguments));
+        assert_eq!(code, Some(0), "{terminal}");
+        is_as_before(&format!("{name}.terminal"), &of_any_schema(&terminal));
+        is_as_before(&format!("{name}.pipe"), &of_any_schema(&pipe));
+    }
+    let backup = |name: &str| stage.root().join(name).display().to_string();
+    let screen = stage
+        .on_terminal(["db", "backup", &backup("a.db")])
+        .end()
+        .screen;
+    is_as_before("db-backup.terminal", &of_any_schema(&screen));
+    let piped = stage.stenod(["db", "backup", &backup("b.db")]).success();
+    let text = format!("{}-- stderr\n{}", piped.stdout, piped.stderr);
+    let text = of_any_schema(&stage.replaced().in_text(&text));
+    is_as_before("db-backup.pipe", &text);
+}
+
+#[test]
+fn the_manual_and_the_completions_are_those_of_the_definition() {
+    let stage = still();
+    for (name, arguments) in [
+        ("man", &["man"][..]),
+        ("man-run", &["man", "run"]),
+        ("completions", &["completions", "fish"]),
+    ] {
+        let told = stage.stenod(arguments).success().stdout;
+        is_as_before(&format!("{name}.pipe"), &told);
+    }
+}
+
 #[test]
 fn what_goes_wrong_is_said_once_and_with_its_mend() {
     let stage = archive();
     stage.disagree();
     looks_as_before(&stage, "misspelt-command", 2, &["statsu"]);
+    looks_as_before(&stage, "swapped-letters", 2, &["rnu"]);
     looks_as_before(&stage, "misspelt-flag", 2, &["run", "--langauge", "de"]);
     looks_as_before(&stage, "no-such-path", 2, &["run", "/nowhere/at/all"]);
     looks_as_before(&stage, "no-such-job", 1, &["show", "4711"]);
@@ -241,6 +309,7 @@ fn help_is_the_same_everywhere() {
     looks_as_before(&stage, "help", 0, &["--help"]);
     looks_as_before(&stage, "run-short-help", 0, &["run", "-h"]);
     looks_as_before(&stage, "run-help", 0, &["run", "--help"]);
+    looks_as_before(&stage, "list-short-help", 0, &["list", "-h"]);
 }
 
 /// The text without what makes it coloured.

@@ -71,18 +71,29 @@ pub(super) fn state_disk(there: &Path, disk: FileSystem) -> Check {
     }
 }
 
-/// A folder of recordings that can be read and written, by where it lies.
-pub(super) fn folder_disk(folder: &Path, disk: FileSystem) -> Check {
-    let name = shown(folder);
+/// A folder of recordings that can be read, by where its transcripts go and where those lie.
+pub(super) fn folder_disk(folder: &Path, output_dir: Option<&Path>, disk: FileSystem) -> Check {
+    let target = output_dir.unwrap_or(folder);
     if disk.room < NO_ROOM {
         let text = format!(
-            "{} free at {name}, where transcripts are written",
-            bytes(disk.room)
+            "{} free at {}, where transcripts are written",
+            bytes(disk.room),
+            shown(target)
         );
-        let mend = format!("df -h {}   # make room, or set output_dir", quoted(folder));
+        let mend = format!(
+            "df -h {}   # make room, or set another output_dir",
+            quoted(target)
+        );
         return Check::problem("folder", text, mend);
     }
-    Check::ok("folder", format!("{name} can be read and written"))
+    let name = shown(folder);
+    Check::ok(
+        "folder",
+        match output_dir {
+            None => format!("{name} can be read and written"),
+            Some(target) => format!("{name} can be read, and {} written", shown(target)),
+        },
+    )
 }
 
 /// What in the folder `root` cannot be read by the user `me`: `count` files or folders, the first of them
@@ -258,7 +269,7 @@ mod tests {
     #[test]
     fn disks_that_no_test_can_make_are_judged_by_their_values() {
         let state = |kind, room| state_disk(path(), FileSystem { kind, room });
-        let folder = |kind, room| folder_disk(path(), FileSystem { kind, room });
+        let folder = |kind, room| folder_disk(path(), None, FileSystem { kind, room });
         let (much, little) = (1 << 40, 500 << 20);
         judge_all([
             ("nothing", state(EXT4, much), Grade::Ok, ""),
@@ -279,6 +290,17 @@ mod tests {
                 "output_dir",
             ),
         ]);
+        let full = FileSystem {
+            kind: EXT4,
+            room: 0,
+        };
+        let elsewhere = folder_disk(path(), Some(Path::new("/out")), full);
+        judge_all([(
+            "outputs' disk full",
+            elsewhere,
+            Grade::Problem,
+            "df -h /out",
+        )]);
     }
 
     #[test]

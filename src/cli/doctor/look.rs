@@ -4,18 +4,21 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::super::output::{quoted, shown};
+use super::super::output::{clean, quoted, shown};
 use super::super::{Failure, Session, unsettled};
 use super::Check;
 use super::judge::{self, FileSystem};
-use crate::config::{self, Config, KeyOrigin, read_secret_file};
+use crate::config::{self, ApiKey, Config, KeyOrigin, Mistake, Place, read_secret_file};
 use crate::discover::{
     Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
 };
 use crate::domain::job::Provider;
+use crate::domain::money;
+use crate::domain::near::nearest;
+use crate::domain::price::Price;
 use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
-use crate::speech::{ClientError, Greeting, NoAnswer};
+use crate::speech::{ClientError, Greeting, NoAnswer, Service};
 use crate::supervise;
 
 pub(super) async fn at_everything(
@@ -30,8 +33,8 @@ pub(super) async fn at_everything(
             .iter()
             .map(|warning| Check::note("config", warning.as_str(), "stenod config show --origin")),
     );
-    checks.push(provider(config));
-    checks.push(key(config));
+    checks.extend(provider(config));
+    checks.push(key(session, config));
     checks.extend(state(&config.state_dir));
     checks.extend(folders(config).await?);
     checks.push(model(config));
@@ -55,8 +58,9 @@ fn configuration(config: &Config) -> Check {
     }
 }
 
-fn provider(config: &Config) -> Check {
-    match session::provider(config) {
+/// Who recognises; a key that cannot be had is told by its own check.
+fn provider(config: &Config) -> Option<Check> {
+    Some(match session::provider(config) {
         Ok(Provider::NanoGpt) => {
             Check::ok("provider", format!("NanoGPT, {}", config.transcribe.model))
         }
@@ -65,16 +69,30 @@ fn provider(config: &Config) -> Check {
             format!("OpenAI's endpoint at {}", config.service.base_url),
         ),
         Ok(Provider::Local) => Check::ok("provider", "the built-in recogniser"),
+        Err(SetupError::KeyTrouble(_)) => return None,
         Err(error) => {
             let mend = SetupError::hint(&error).unwrap_or("choose another provider");
             Check::problem("provider", error.to_string(), mend)
         }
-    }
+    })
 }
 
-fn key(config: &Config) -> Check {
+fn key(session: &Session, config: &Config) -> Check {
+    if let Some(trouble) = &config.service.key_trouble {
+        let mend = another_key(session, config);
+        let text = Mistake {
+            mend: None,
+            ..*trouble.clone()
+        };
+        let text = text.to_string();
+        return if config.service.provider == config::Provider::Local {
+            Check::note("key", text, mend)
+        } else {
+            Check::problem("key", text, mend)
+        };
+    }
     let Some(key) = &config.service.key else {
-        let mend = "stenod init, or set NANOGPT_API_KEY, or name a file as service.api_key_file";
+        let mend = another_key(session, config);
         return Check::note("key", "no key for the service", mend);
     };
     match key.origin() {
@@ -87,10 +105,46 @@ fn key(config: &Config) -> Check {
             Ok(found) => judge::key_file(path, found.mode),
             Err(error) => Check::problem(
                 "key",
-                format!("{}: {error}", shown(path)),
-                "stenod init --key-file FILE",
+                format!("{} {error}", shown(path)),
+                another_key(session, config),
             ),
         },
+    }
+}
+
+/// The command that gives another key to what looks for one, and changes nothing else.
+fn another_key(session: &Session, config: &Config) -> String {
+    let service = &config.service;
+    let trouble = service.key_trouble.as_ref().map(|trouble| &trouble.place);
+    let variable = match (service.key.as_ref().map(ApiKey::origin), trouble) {
+        (Some(KeyOrigin::Credential(_)), _) => Some("CREDENTIALS_DIRECTORY"),
+        (Some(KeyOrigin::Environment(variable)), _) => Some(*variable),
+        (_, Some(Place::Variable(variable))) if service.key_file.is_none() => {
+            Some(variable.as_str())
+        }
+        (Some(KeyOrigin::File(_)) | None, _) => None,
+    };
+    match (variable, &config.file, &service.key_file) {
+        (Some("CREDENTIALS_DIRECTORY"), ..) => {
+            "sudo systemctl edit stenod   # LoadCredential=api-key:FILE names the file that holds it"
+                .to_owned()
+        }
+        (Some(variable), ..) => {
+            format!("read -rs {variable}; export {variable}   # then paste the key, and Enter")
+        }
+        (None, None, Some(file)) => format!(
+            "install -m 600 /dev/stdin {}   # then paste the key, Enter, Ctrl-D",
+            quoted(file)
+        ),
+        (None, file, _) => {
+            let usual = Config::home(&session.environment, None);
+            let named = file.as_ref().filter(|file| usual.as_ref() != Some(*file));
+            let named = named.map(|file| format!(" -c {}", quoted(file)));
+            let named = named.unwrap_or_default();
+            format!(
+                "stenod{named} init --key-file -   # asks for the key, tries it, and changes nothing else"
+            )
+        }
     }
 }
 
@@ -301,6 +355,13 @@ fn folder(folder: &config::Folder) -> Check {
         .ancestors()
         .find(|path| path.exists())
         .unwrap_or(target);
+    if !there.is_dir() {
+        let text = format!(
+            "{} is no folder, and transcripts belong below it",
+            shown(there)
+        );
+        return Check::problem("folder", text, "set output_dir to a folder");
+    }
     if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let mend = format!(
             "sudo setfacl -R -m u:USER:rwX {}   # or set output_dir",
@@ -313,10 +374,10 @@ fn folder(folder: &config::Folder) -> Check {
         );
     }
     match file_system(there) {
-        Ok(found) => judge::folder_disk(path, found),
+        Ok(found) => judge::folder_disk(path, folder.transcribe.output_dir.as_deref(), found),
         Err(error) => Check::note(
             "folder",
-            format!("{}: {error}", shown(path)),
+            format!("{}: {error}", shown(there)),
             "look at its mount",
         ),
     }
@@ -346,7 +407,7 @@ async fn network(session: &Session, config: &Config) -> Vec<Check> {
     let service = match made {
         Ok(Some(service)) => service,
         Ok(None) => return vec![Check::ok("network", "not needed without a key")],
-        Err(SetupError::Client(error)) => return vec![no_client(error)],
+        Err(SetupError::Client(error)) => return vec![no_client(session, config, error)],
         Err(error) => {
             return vec![Check::problem(
                 "network",
@@ -355,34 +416,59 @@ async fn network(session: &Session, config: &Config) -> Vec<Check> {
             )];
         }
     };
-    match service.greet().await {
-        Ok(greeting) => greeted(session, base_url, &greeting),
+    let mut checks = models(config, service.as_ref()).await;
+    checks.extend(match service.greet().await {
+        Ok(greeting) => greeted(session, config, &greeting),
         Err(NoAnswer::Unreachable(text) | NoAnswer::Broken { text, .. }) => vec![Check::problem(
             "network",
             format!("{base_url}: {text}"),
             format!("curl -sI {base_url}   # check service.base_url, the connection and the proxy"),
         )],
         Err(NoAnswer::Withheld(_) | NoAnswer::OtherForm | NoAnswer::Source(_)) => Vec::new(),
-    }
+    });
+    checks
 }
 
-fn no_client(error: ClientError) -> Check {
+/// The models that NanoGPT is asked for, as far as a list of prices does not name them.
+async fn models(config: &Config, service: &dyn Service) -> Vec<Check> {
+    if session::meant(config).ok() != Some(Provider::NanoGpt) {
+        return Vec::new();
+    }
+    let catalogue = service.prices().await.unwrap_or_default();
+    let folders = config.folders.iter().map(|folder| &folder.transcribe.model);
+    let mut models: Vec<&String> = folders.chain([&config.transcribe.model]).collect();
+    models.sort();
+    models.dedup();
+    let is_unknown =
+        |model: &&String| Price::of(Provider::NanoGpt, model, &catalogue, None).is_none();
+    let unknown = models.into_iter().filter(is_unknown);
+    let mut listed: Vec<&str> = money::listed_models().collect();
+    listed.extend(catalogue.models());
+    let unknown = unknown.map(|model| {
+        let mend = match nearest(model, listed.iter().copied()) {
+            Some(meant) => format!("did you mean {meant}? set it as transcribe.model"),
+            None => "check transcribe.model; a new model may have no price yet".to_owned(),
+        };
+        let text = format!("{} is in no list of models and prices", clean(model));
+        Check::note("model", text, mend)
+    });
+    unknown.collect()
+}
+
+fn no_client(session: &Session, config: &Config, error: ClientError) -> Check {
     let mend = match &error {
-        ClientError::Key => "stenod init --force --key-file FILE",
-        ClientError::Tls(_) => "sudo apt install ca-certificates   # Debian, Ubuntu",
+        ClientError::Key => another_key(session, config),
+        ClientError::Tls(_) => "sudo apt install ca-certificates   # Debian, Ubuntu".to_owned(),
     };
     Check::problem("network", format!("{:#}", anyhow::Error::new(error)), mend)
 }
 
-fn greeted(session: &Session, base_url: &str, greeting: &Greeting) -> Vec<Check> {
+fn greeted(session: &Session, config: &Config, greeting: &Greeting) -> Vec<Check> {
+    let base_url = &config.service.base_url;
     let mut checks = Vec::new();
     if greeting.refuses_key() {
         let text = format!("{base_url} refused the key (status {})", greeting.status);
-        checks.push(Check::problem(
-            "key",
-            text,
-            "stenod init --force --key-file FILE   # with a key of your account",
-        ));
+        checks.push(Check::problem("key", text, another_key(session, config)));
     } else if greeting.status == 200 {
         checks.push(Check::ok(
             "network",

@@ -29,6 +29,8 @@ pub const CTRL_C: &str = "\u{3}";
 
 /// The moment that is shown instead of every other.
 const A_MOMENT: &str = "2026-01-01T00:00:00Z";
+/// The day that is shown instead of every other.
+const A_DAY: &str = "2026-01-01";
 
 /// What is shown instead of what differs from run to run; each pair has the same length.
 #[derive(Clone, Debug, Default)]
@@ -57,14 +59,17 @@ impl Replaced {
     }
 }
 
-/// The text with one moment instead of all.
+/// The text with one moment instead of all, and one day.
 fn without_moments(text: &str) -> String {
     let mut rest = text;
     let mut result = String::with_capacity(text.len());
     while let Some(first) = rest.chars().next() {
-        let length = if is_moment(rest.as_bytes()) {
+        let length = if is_like(rest, A_MOMENT) {
             result.push_str(A_MOMENT);
             A_MOMENT.len()
+        } else if is_like(rest, A_DAY) {
+            result.push_str(A_DAY);
+            A_DAY.len()
         } else {
             result.push(first);
             first.len_utf8()
@@ -74,7 +79,8 @@ fn without_moments(text: &str) -> String {
     result
 }
 
-fn is_moment(bytes: &[u8]) -> bool {
+/// Whether the text begins like `wanted`, with any digits.
+fn is_like(text: &str, wanted: &str) -> bool {
     let same = |(found, wanted): (&u8, u8)| {
         if wanted.is_ascii_digit() {
             found.is_ascii_digit()
@@ -82,7 +88,7 @@ fn is_moment(bytes: &[u8]) -> bool {
             *found == wanted
         }
     };
-    bytes.len() >= A_MOMENT.len() && bytes.iter().zip(A_MOMENT.bytes()).all(same)
+    text.len() >= wanted.len() && text.as_bytes().iter().zip(wanted.bytes()).all(same)
 }
 
 /// How a program on a terminal has ended.

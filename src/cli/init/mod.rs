@@ -1,0 +1,258 @@
+//! `stenod init`: a first configuration, by a few questions or by flags.
+//!
+//! Writes the configuration, a key file that only its owner reads, and on demand a drop-in for systemd.
+//! A configuration that is there is kept: `amend` adds folders to it or gives it another key, and `--force`
+//! sets it aside.
+
+mod amend;
+mod questions;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::shown;
+use super::{Failure, Session, exit, view};
+use crate::config::{Choice as _, Config, Provider};
+use crate::domain::money::Amount;
+use crate::durable::{self, Existing};
+use crate::speech::Greeting;
+use questions::{Questions, Trial};
+
+/// Where systemd looks for additions to the unit of the machine.
+const DROP_IN: &str = "/etc/systemd/system/stenod.service.d/folders.conf";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Folders of recordings; added to a configuration that is there
+    #[arg(value_name = "PATH")]
+    folders: Vec<PathBuf>,
+    /// The file that holds the key; `-` asks for the key
+    ///
+    /// `-` reads it from standard input where nobody can be asked. Where a configuration is there, nothing
+    /// of it changes but the key.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// auto, nanogpt, openai or local recognises
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = provider)]
+    provider: Provider,
+    /// Ask nothing; take what the flags say
+    #[arg(short, long, visible_alias = "no-input")]
+    yes: bool,
+    /// Write a new one; that which is there is kept beside it
+    #[arg(long)]
+    force: bool,
+    /// Do not try the key
+    #[arg(long)]
+    offline: bool,
+    /// Write what systemd has to know of the folders
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = DROP_IN)]
+    systemd: Option<PathBuf>,
+}
+
+fn provider(name: &str) -> Result<Provider, String> {
+    let known = Provider::ALL.iter().copied();
+    let names: Vec<&str> = known.clone().map(Provider::name).collect();
+    known
+        .into_iter()
+        .find(|provider| provider.name() == name)
+        .ok_or_else(|| format!("one of {} is wanted", names.join(", ")))
+}
+
+/// What was written.
+#[derive(Default)]
+struct Written {
+    config: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    drop_in: Option<PathBuf>,
+    greeting: Option<Greeting>,
+    /// Folders that were added to a configuration.
+    added: Vec<PathBuf>,
+    /// Where the configuration is now that was there.
+    old: Option<PathBuf>,
+    /// Its folders that the new one does not have.
+    left_out: Vec<PathBuf>,
+}
+
+pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
+    let target =
+        Config::home(&session.environment, session.config_file.as_deref()).ok_or_else(|| {
+            usage("no home directory is known").hint("name the file: stenod --config FILE init")
+        })?;
+    let is_there = target.symlink_metadata().is_ok();
+    let mut written = Written::default();
+    if is_there && !arguments.force {
+        let changes = arguments.key_file.is_some() || !arguments.folders.is_empty();
+        if arguments.provider != Provider::Auto || !(changes || arguments.systemd.is_some()) {
+            return Err(is_there_already(&target));
+        }
+        if changes {
+            amend::amend(session, arguments, &target, &mut written).await?;
+        }
+    } else {
+        let asks = Questions::new(session, arguments);
+        let folders = questions::folders(&asks, &arguments.folders)?;
+        let trial = Trial::of_first_key(session, arguments);
+        let key = questions::key(&trial, arguments, &asks, &mut written).await?;
+        written.left_out = left_out(session, &target, &folders);
+        write::write(&target, arguments, &folders, key, &mut written)?;
+    }
+    let config = Config::load(&session.environment, Some(&target), &session.overrides)?;
+    if let Some(file) = &arguments.systemd {
+        durable::create_folders(file.parent().unwrap_or(Path::new("/")))
+            .map_err(|error| cannot(file, error))?;
+        durable::write(file, drop_in(&config).as_bytes(), Existing::Replace)
+            .map_err(|error| cannot(file, error))?;
+        written.drop_in = Some(file.clone());
+    }
+    tell(session, &config, &target, &written).await
+}
+
+fn is_there_already(target: &Path) -> Failure {
+    let error = anyhow::anyhow!(
+        "{} is there already, and nothing was changed",
+        shown(target)
+    );
+    Failure::new(exit::USAGE, error).hint(
+        "edit it, and see `stenod config check`; `stenod init FOLDER` adds a folder to it, \
+         `stenod init --key-file -` gives it another key, --force writes a new one and keeps the old beside it",
+    )
+}
+
+/// The folders of a configuration that is there, without those that a new one will have.
+fn left_out(session: &Session, target: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
+    // What cannot be read is kept beside the new one, all the same.
+    let old = Config::load(&session.environment, Some(target), &session.overrides);
+    let old = old.map(|old| old.folders).unwrap_or_default();
+    let old = old.into_iter().map(|folder| folder.path);
+    old.filter(|path| !folders.contains(path)).collect()
+}
+
+fn usage(text: &str) -> Failure {
+    Failure::new(exit::USAGE, anyhow::anyhow!("{text}"))
+}
+
+fn cannot(path: &Path, error: io::Error) -> Failure {
+    Failure::new(
+        exit::UNEXPECTED,
+        anyhow::Error::new(error).context(format!("cannot write {}", shown(path))),
+    )
+}
+
+/// What systemd has to know of the folders: mounted before the start, and writable.
+fn drop_in(config: &Config) -> String {
+    let mut text =
+        "# Written by `stenod init --systemd`; run it again when the folders change.\n[Unit]\n"
+            .to_owned();
+    let quote = |path: &Path| {
+        format!(
+            "\"{}\"",
+            path.to_string_lossy()
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('%', "%%")
+        )
+    };
+    for folder in &config.folders {
+        text.push_str(&format!("RequiresMountsFor={}\n", quote(&folder.path)));
+    }
+    text.push_str("\n[Service]\n");
+    for folder in &config.folders {
+        let place = folder
+            .transcribe
+            .output_dir
+            .as_ref()
+            .unwrap_or(&folder.path);
+        text.push_str(&format!("ReadWritePaths={}\n", quote(place)));
+    }
+    text
+}
+
+async fn tell(
+    session: &Session,
+    config: &Config,
+    target: &Path,
+    written: &Written,
+) -> Result<u8, Failure> {
+    let plan = match config.folders.is_empty() {
+        true => None,
+        false => Some(super::plan::summary(session, config).await?),
+    };
+    if session.output.json() {
+        session.output.document(&json!({
+            "config": view::path(target),
+            "written": written.config.is_some(),
+            "key_file": written.key_file.as_deref().map(view::path),
+            "balance": written.greeting.as_ref().and_then(|greeting| greeting.balance).map(|balance| balance.to_string()),
+            "currency": "USD",
+            "added": written.added.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
+            "old": written.old.as_deref().map(view::path),
+            "left_out": written.left_out.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
+            "systemd": written.drop_in.as_deref().map(view::path),
+            "folders": config.folders.iter().map(|folder| view::path(&folder.path)).collect::<Vec<_>>(),
+            "plan": plan.map(|(json, _)| json),
+        }))?;
+        return Ok(exit::DONE);
+    }
+    let mut lines = written.lines(target);
+    if let Some((_, text)) = plan {
+        lines.push(session.output.page().text("there now: ", &text));
+    }
+    lines.push(next_steps(config));
+    session.output.data(&(lines.join("\n") + "\n"))?;
+    Ok(exit::DONE)
+}
+
+impl Written {
+    /// What was done to which file, a line each.
+    fn lines(&self, target: &Path) -> Vec<String> {
+        let wrote = self.config.iter();
+        let mut lines: Vec<String> = wrote.map(|file| format!("wrote {}", shown(file))).collect();
+        if let Some(old) = &self.old {
+            lines.push(format!("the old one is {}", shown(old)));
+        }
+        for folder in &self.left_out {
+            lines.push(format!(
+                "not in the new one: the folder {} with its settings",
+                shown(folder)
+            ));
+        }
+        for folder in &self.added {
+            lines.push(format!("added {} to {}", shown(folder), shown(target)));
+        }
+        if let Some(file) = &self.key_file {
+            lines.push(format!("the key is in {}", shown(file)));
+        }
+        if let Some(balance) = self.greeting.as_ref().and_then(|greeting| greeting.balance) {
+            lines.push(format!(
+                "the key is good; the balance is {}",
+                Amount::usd(balance.round_dp(2))
+            ));
+        }
+        if let Some(file) = &self.drop_in {
+            lines.push(format!(
+                "wrote {}: systemctl daemon-reload takes it up",
+                shown(file)
+            ));
+        }
+        lines
+    }
+}
+
+fn next_steps(config: &Config) -> String {
+    let folder = if config.folders.is_empty() {
+        " FOLDER"
+    } else {
+        ""
+    };
+    let mut text = format!(
+        "\nnext:\n  stenod plan{folder}    each recording and its price; sends nothing\n  stenod run{folder}     transcribes what is there\n  stenod watch{folder}   transcribes what arrives, until stopped"
+    );
+    if Path::new("/run/systemd/system").is_dir() {
+        text.push_str("\nas a service, where the unit is installed:\n  sudo stenod init --systemd   for the folders of the configuration\n  sudo systemctl enable --now stenod");
+    }
+    text
+}

@@ -1,0 +1,234 @@
+//! What `init` asks on a terminal, and the key that it tries before it writes anything.
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use super::super::output::{quoted, shown};
+use super::super::{Failure, Session, exit};
+use super::{Arguments, Written, usage};
+use crate::clock::SystemClock;
+use crate::config::{Provider, SecretError, key_in, read_secret_file};
+use crate::speech::nanogpt::NanoGpt;
+use crate::speech::{Greeting, NoAnswer, Service as _};
+use crate::supervise;
+
+/// How often a key is asked for before it is given up.
+const MOST_KEYS: usize = 3;
+/// The longest key that is read from standard input, in bytes.
+const LONGEST_KEY: u64 = 4096;
+
+/// Asks on a terminal, and only there.
+pub(super) struct Questions {
+    may_ask: bool,
+}
+
+impl Questions {
+    pub(super) fn new(session: &Session, arguments: &Arguments) -> Self {
+        let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        Self {
+            may_ask: on_terminal && !arguments.yes && !session.output.json(),
+        }
+    }
+
+    /// In one go, so that nothing that is typed ahead comes between.
+    fn ask(question: &str) -> io::Result<()> {
+        let text = format!("{question} ");
+        io::stderr().lock().write_all(text.as_bytes())
+    }
+
+    fn line(question: &str) -> io::Result<String> {
+        Self::ask(question)?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    }
+
+    fn secret(question: &str) -> io::Result<Option<SecretString>> {
+        Self::ask(question)?;
+        let answer = Zeroizing::new(rpassword::read_password()?);
+        let answer = answer.trim();
+        Ok((!answer.is_empty()).then(|| SecretString::from(answer.to_owned())))
+    }
+}
+
+/// The folders as absolute paths, each of which is there.
+pub(super) fn folders(asks: &Questions, given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    if !given.is_empty() || !asks.may_ask {
+        return given.iter().map(|path| folder(path)).collect();
+    }
+    let mut folders = Vec::new();
+    loop {
+        let question = if folders.is_empty() {
+            "A folder with recordings (empty: none yet):"
+        } else {
+            "Another one (empty: that is all):"
+        };
+        let answer = Questions::line(question)?;
+        if answer.is_empty() {
+            return Ok(folders);
+        }
+        match folder(&at_home(&answer)) {
+            Ok(path) => folders.push(path),
+            Err(failure) => drop(super::super::report(&failure)),
+        }
+    }
+}
+
+/// `~/` as people write it at a prompt.
+fn at_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+pub(super) fn folder(path: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(path)?.components().collect::<PathBuf>();
+    if absolute.to_str().is_none() {
+        return Err(usage(&format!(
+            "{} cannot stand in a configuration: it is not UTF-8",
+            shown(&absolute)
+        )));
+    }
+    match absolute.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(absolute),
+        Ok(_) => Err(usage(&format!("{} is no folder", shown(&absolute)))),
+        Err(error) => Err(usage(&format!("{}: {error}", shown(&absolute)))),
+    }
+}
+
+/// The key, and the file that holds it if that is there already.
+pub(super) enum Key {
+    None,
+    InFile(PathBuf),
+    New(SecretString),
+}
+
+/// Where a key is tried out.
+pub(super) struct Trial<'a> {
+    pub(super) session: &'a Session,
+    /// The service that is asked for the balance; `None` where the key is taken untried.
+    pub(super) base_url: Option<String>,
+}
+
+impl<'a> Trial<'a> {
+    /// By variables and defaults: there is no configuration yet.
+    pub(super) fn of_first_key(session: &'a Session, arguments: &Arguments) -> Self {
+        let is_tried = !arguments.offline && arguments.provider != Provider::OpenAi;
+        let variable = session.environment.get("STENOD_SERVICE__BASE_URL");
+        let url = variable
+            .and_then(|url| url.to_str())
+            .unwrap_or("https://nano-gpt.com/api");
+        Self {
+            session,
+            base_url: is_tried.then(|| url.trim_end_matches('/').to_owned()),
+        }
+    }
+}
+
+pub(super) async fn key(
+    trial: &Trial<'_>,
+    arguments: &Arguments,
+    asks: &Questions,
+    written: &mut Written,
+) -> Result<Key, Failure> {
+    let wants_key = matches!(arguments.provider, Provider::Auto | Provider::NanoGpt);
+    match &arguments.key_file {
+        Some(file) if file == Path::new("-") && asks.may_ask => {
+            let question = "The key, not shown:";
+            match ask_key(trial, question, written).await? {
+                Key::None => Err(no_key(&SecretError::Empty)),
+                key @ (Key::InFile(_) | Key::New(_)) => Ok(key),
+            }
+        }
+        Some(file) if file == Path::new("-") => {
+            let mut text = Zeroizing::new(String::new());
+            io::stdin().take(LONGEST_KEY).read_to_string(&mut text)?;
+            let secret = key_in(&text).map_err(|error| no_key(&error))?;
+            written.greeting = try_key(trial, &secret).await?;
+            Ok(Key::New(secret))
+        }
+        Some(file) => {
+            let file = std::path::absolute(file)?;
+            let found = read_secret_file(&file).map_err(|error| {
+                Failure::new(
+                    exit::KEY,
+                    anyhow::Error::new(error).context(format!("the key file {}", shown(&file))),
+                )
+            })?;
+            if found.is_exposed() {
+                trial.session.output.say(&format!(
+                    "others can read the key: chmod 600 {}",
+                    quoted(&file)
+                ))?;
+            }
+            written.greeting = try_key(trial, &found.secret).await?;
+            Ok(Key::InFile(file))
+        }
+        None if wants_key && asks.may_ask => {
+            let question =
+                "The key for NanoGPT, not shown (empty: the built-in recogniser does the work):";
+            ask_key(trial, question, written).await
+        }
+        None => Ok(Key::None),
+    }
+}
+
+/// What came by standard input is no key.
+fn no_key(error: &SecretError) -> Failure {
+    let error = anyhow::anyhow!("what was given {error}");
+    Failure::new(exit::KEY, error).hint("give the key alone; nothing was written")
+}
+
+async fn ask_key(
+    trial: &Trial<'_>,
+    question: &'static str,
+    written: &mut Written,
+) -> Result<Key, Failure> {
+    for _ in 0..MOST_KEYS {
+        let asked = supervise::blocking(|| Questions::secret(question));
+        let Some(secret) = asked.await?? else {
+            return Ok(Key::None);
+        };
+        match try_key(trial, &secret).await {
+            Ok(greeting) => {
+                written.greeting = greeting;
+                return Ok(Key::New(secret));
+            }
+            Err(failure) => drop(super::super::report(&failure)),
+        }
+    }
+    Err(Failure::new(
+        exit::KEY,
+        anyhow::anyhow!("no key that the service takes was given"),
+    ))
+}
+
+/// Tries the key; a service that is out of reach is a note, a refusal is a failure.
+async fn try_key(trial: &Trial<'_>, secret: &SecretString) -> Result<Option<Greeting>, Failure> {
+    let Some(base_url) = &trial.base_url else {
+        return Ok(None);
+    };
+    let service = NanoGpt::new(base_url, secret, Box::new(|| None), Arc::new(SystemClock))
+        .map_err(|error| Failure::new(exit::KEY, error))?;
+    match service.greet().await {
+        Ok(greeting) if greeting.refuses_key() => {
+            let error = anyhow::anyhow!("{base_url} refused the key (status {})", greeting.status);
+            Err(Failure::new(exit::KEY, error)
+                .hint("copy it once more from your account there; --offline writes it untried"))
+        }
+        Ok(greeting) => Ok(Some(greeting)),
+        Err(NoAnswer::Unreachable(text) | NoAnswer::Broken { text, .. }) => {
+            trial
+                .session
+                .output
+                .say(&format!("the key could not be tried: {base_url}: {text}"))?;
+            Ok(None)
+        }
+        Err(NoAnswer::Withheld(_) | NoAnswer::OtherForm | NoAnswer::Source(_)) => Ok(None),
+    }
+}
