@@ -558,7 +558,8 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     } else if is_daemon || verbosity >= Verbosity::Debug {
         Looks::Text { colour }
     } else {
-        Looks::Talk { colour }
+        let fit = |text: &str| output::page(std::io::stderr()).talk(text);
+        Looks::Talk { colour, fit }
     };
     telemetry::start(verbosity, looks, environment.get("JOURNAL_STREAM"))?;
     let mut session = Session {

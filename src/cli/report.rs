@@ -231,12 +231,14 @@ impl Teller {
         let until = pause
             .until
             .map(|until| format!(" until {}", rfc3339(until)));
-        self.say(&format!(
-            "paused    {}{}: {}",
-            pause.reason.as_str(),
+        let text = format!(
+            "{}{}: {}",
+            pause.reason.as_str().replace('_', " "),
             until.unwrap_or_default(),
             clean(&pause.text)
-        ))
+        );
+        let line = self.page().text("paused    ", &text);
+        self.say(&line)
     }
 }
 

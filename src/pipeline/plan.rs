@@ -401,7 +401,16 @@ impl Planner<'_> {
         twins: &[Job],
     ) -> Result<Option<Fate>, QueueError> {
         if let Some(job) = twins.iter().find(|twin| twin.source == path) {
-            return Ok(by_state(job));
+            let known = by_state(job);
+            if known.is_some() || job.forced || is_repeated(&job.stage) {
+                return Ok(known);
+            }
+            // It waits, as a copy of another one perhaps: that is sent once.
+            let mut others = twins.iter().filter(|twin| twin.id != job.id);
+            let first = others.find(|twin| is_waited_for(&twin.stage));
+            let of = first.map(|twin| twin.source.clone());
+            let known = of.map(|of| Fate::Duplicate { of });
+            return Ok(known.or_else(|| self.by_planned(place, path, hash)));
         }
         if self.is_adopted(place, path, hash)? {
             let identity = (hash, place.settings_of(path));

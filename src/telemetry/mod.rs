@@ -58,12 +58,14 @@ impl Verbosity {
 }
 
 /// How logs look on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Looks {
     /// Sentences, for whoever has called a command and reads on.
     Talk {
         /// With colour codes.
         colour: bool,
+        /// Breaks a sentence where the terminal would.
+        fit: fn(&str) -> String,
     },
     /// Lines with their time, for whoever reads them later.
     Text {
@@ -88,8 +90,8 @@ pub fn start(
     let text = || fmt::layer().with_writer(|| Beside).with_target(false);
     let started = match (journal(journal_stream), looks) {
         (Some(journal), _) => registry.with(journal).try_init(),
-        (None, Looks::Talk { colour }) => {
-            let talk = text().event_format(talk::Talk { colour });
+        (None, Looks::Talk { colour, fit }) => {
+            let talk = text().event_format(talk::Talk { colour, fit });
             registry.with(talk.with_ansi(colour)).try_init()
         }
         (None, Looks::Text { colour }) => registry.with(text().with_ansi(colour)).try_init(),

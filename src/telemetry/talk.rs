@@ -14,6 +14,8 @@ use super::journal::Fields;
 pub(super) struct Talk {
     /// With colour codes.
     pub(super) colour: bool,
+    /// Breaks a sentence where the terminal would.
+    pub(super) fit: fn(&str) -> String,
 }
 
 impl<S, N> FormatEvent<S, N> for Talk
@@ -35,10 +37,13 @@ where
             Level::WARN => ("warning: ", "\u{1b}[33m"),
             Level::INFO | Level::DEBUG | Level::TRACE => ("", ""),
         };
-        if self.colour && !word.is_empty() {
-            writeln!(writer, "{paint}{word}\u{1b}[0m{sentence}")
-        } else {
-            writeln!(writer, "{word}{sentence}")
+        let text = (self.fit)(&format!("{word}{sentence}"));
+        match text
+            .strip_prefix(word)
+            .filter(|_| self.colour && !word.is_empty())
+        {
+            Some(rest) => writeln!(writer, "{paint}{word}\u{1b}[0m{rest}"),
+            None => writeln!(writer, "{text}"),
         }
     }
 }
@@ -91,8 +96,9 @@ mod tests {
     fn a_person_reads_sentences_without_times() {
         let heard = Heard::default();
         let (writer, colour) = (heard.clone(), false);
+        let fit = |text: &str| text.to_owned();
         let subscriber = tracing_subscriber::fmt()
-            .event_format(Talk { colour })
+            .event_format(Talk { colour, fit })
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, || {

@@ -181,6 +181,25 @@ fn a_model_that_nobody_lists_is_said_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn copies_that_wait_for_another_cost_nothing_in_a_plan_either() {
+    let stage = stage();
+    for name in ["a.wav", "b.wav", "c.wav"] {
+        stage.put(name, &wav(1, 60.0));
+    }
+    let broke = Rule::on(Endpoint::Submit).answer(Reply::json(402, &json!({"error": "no"})));
+    stage.service.script(broke.always());
+    stage.stenod(["run"]).code(8);
+    stage.service.unscript();
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan:#}");
+    assert_eq!(plan["duplicates"], 2, "{plan:#}");
+    let run = stage.stenod(["run", "--json"]).success().lines();
+    let told = run.iter().find(|line| line["type"] == "plan").unwrap();
+    assert_eq!(told["to_send"], 1);
+    assert_eq!(told["cost"], plan["to_send"]["cost"]);
+}
+
+#[test]
 fn what_stops_a_run_names_the_command_that_was_typed() {
     let stage = stage();
     let path = stage.put("a talk.wav", &wav(1, 3.0));
