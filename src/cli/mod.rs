@@ -335,7 +335,7 @@ struct ShowArguments {
 #[derive(Debug, Args)]
 struct RetryArguments {
     /// Jobs by their numbers or their recordings
-    #[arg(value_name = "ID|PATH", required_unless_present_any = ["failed", "reason", "in_doubt"])]
+    #[arg(value_name = "ID|PATH")]
     jobs: Vec<PathBuf>,
     /// Every job that failed
     #[arg(long)]

@@ -28,6 +28,13 @@ const KNOCKS: u32 = 100;
 const KNOCK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Result<u8, Failure> {
+    let is_named = arguments.failed || arguments.in_doubt || arguments.reason.is_some();
+    if arguments.jobs.is_empty() && !is_named {
+        let error = anyhow::anyhow!("nothing says which jobs are meant");
+        return Err(Failure::new(exit::USAGE, error).hint(
+            "name them by number or recording, or give --failed, --reason CODE or --in-doubt; `stenod list` shows them",
+        ));
+    }
     let config = session.config()?;
     let order = {
         let reader = Reader::open(&config.state_dir)?;

@@ -486,7 +486,7 @@ impl Summary<'_> {
                 "type": "summary", "ended": state, "done": self.done,
                 "done_before": self.done_before, "failed": self.failed,
                 "in_doubt": self.in_doubt, "waiting": self.waiting,
-                "skipped": self.told.skipped_count,
+                "skipped": self.told.skipped_count, "unreadable": self.unreadable,
                 "cost": self.cost.iter().map(|(currency, sum)| (currency.clone(), json!(sum.normalize().to_string())))
                     .collect::<serde_json::Map<_, _>>(),
                 "paused": pause.map(|pause| json!({

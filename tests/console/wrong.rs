@@ -108,6 +108,7 @@ fn a_state_without_jobs_says_so_where_there_are_others() {
 fn a_reason_that_no_job_has_is_told_apart_from_one_that_does_not_exist() {
     let stage = stage();
     let retry = |words: &[&str]| stage.stenod(["retry"].iter().chain(words));
+    retry(&[]).code(2).says("--in-doubt; `stenod list`");
     retry(&["--reason", "nosuch"])
         .code(2)
         .says("no reason `nosuch`");
@@ -220,6 +221,12 @@ fn a_folder_of_files_that_cannot_be_read_agrees_with_its_exit_code() {
     let told = stage.stenod(["run"]).code(3);
     let told = told.says("1 unreadable").says("stenod explain FILE");
     assert!(!told.stderr.contains("nothing to do"), "{}", told.tell());
+    let lines = stage.stenod(["run", "--json"]).code(3).lines();
+    let summary = lines.last().unwrap();
+    assert_eq!(
+        (&summary["unreadable"], &summary["skipped"]),
+        (&json!(1), &json!(2))
+    );
 }
 
 #[test]
