@@ -165,6 +165,23 @@ fn what_a_kill_left_in_doubt_is_said_before_the_next_start_and_before_it_is_paid
 }
 
 #[test]
+fn a_copy_that_waits_for_one_in_doubt_is_not_paid_for_when_that_is_given_up() {
+    let stage = stage();
+    stage.set("service.jobs", 1);
+    stage.put("a.wav", &wav(1, 0.5));
+    stage.put("b.wav", &wav(1, 0.5));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).charged().act(Act::Reset));
+    stage.stenod(["run"]).code(3);
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 0, "{plan}");
+    stage.stenod(["cancel", "1"]).success();
+    stage.stenod(["run"]).success().says("2 cancelled before");
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+}
+
+#[test]
 fn what_a_kill_left_in_doubt_can_be_given_up_or_tried_again_at_once() {
     for (order, state_after, charged) in [("cancel", "cancelled", 1), ("retry", "done", 2)] {
         let stage = stage();

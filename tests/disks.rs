@@ -192,6 +192,32 @@ fn a_disk_of_the_outputs_that_fills_while_the_daemon_runs_holds_the_queue_until_
 }
 
 #[test]
+fn a_transcript_that_cannot_be_written_beside_its_recording_goes_to_an_output_folder_that_is_named_later()
+ {
+    let stage = stage();
+    let outputs = stage.root().join("outputs");
+    fs::create_dir(&outputs).unwrap();
+    stage.put("inside/a.wav", &wav(1, 0.5));
+    stage.give_away();
+    let set = |mode| {
+        fs::set_permissions(stage.at("inside"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let run = |stage: &Stage| {
+        let call = stage.call(["run"]);
+        let call = if is_root() { call.user(NOBODY) } else { call };
+        call.output()
+    };
+    set(0o555);
+    run(&stage).code(3).says("cannot write");
+    stage.set("transcribe.output_dir", outputs.to_str().unwrap());
+    run(&stage).success();
+    set(0o755);
+    assert!(outputs.join("inside/a.txt").exists());
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
 fn recordings_that_may_only_be_read_get_their_transcripts_into_the_output_folder() {
     let stage = stage();
     let outputs = stage.root().join("outputs");

@@ -136,6 +136,8 @@ fn a_long_recording_goes_in_pieces_each_of_which_is_paid_once() {
     assert_eq!(spooled(&stage), 0);
     stage.stenod(["run"]).success();
     assert_eq!(charges(&stage), pieces);
+    let used = stage.json(&["usage"]);
+    assert_eq!(used["total"]["recordings"], 1, "{used}");
     stage.check();
 }
 

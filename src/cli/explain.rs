@@ -42,6 +42,7 @@ struct Explanation {
     latest: Option<Job>,
     instance: Option<Instance>,
     pauses: Vec<Pause>,
+    now: jiff::Timestamp,
 }
 
 /// The same in words.
@@ -180,6 +181,7 @@ async fn ask(
         latest,
         instance,
         pauses,
+        now,
     })
 }
 
@@ -307,7 +309,8 @@ impl Explanation {
                 None => Told::new(job.stage.state().as_str(), "it waits"),
             },
         };
-        let until = view::next_attempt(&job.stage).or(told.until);
+        let next = view::next_attempt(&job.stage).filter(|next| *next > self.now);
+        let until = next.or(told.until);
         Told { until, ..told }
     }
 
@@ -330,7 +333,8 @@ impl Explanation {
         if let Some(pause) = self.pauses.first() {
             return Told {
                 code: Some(pause.reason.as_str().to_owned()),
-                until: pause.until,
+                // One that is over is looked at when somebody runs.
+                until: pause.until.filter(|until| *until > self.now),
                 fix: mend(pause.reason.as_str(), None, source),
                 ..Told::new(
                     "queued",

@@ -304,11 +304,12 @@ fn is_ahead(job: &Job) -> bool {
     }
 }
 
-/// Whether it takes the transcript of another job of the same recording.
+/// Whether it takes the transcript of another job of the same recording, which is there or paid for.
 fn is_reused(reader: &Reader<'_>, job: &Job) -> Result<bool, QueueError> {
     let twins = reader.twins(job.hash, &job.settings)?;
-    let is_there = |twin: &Job| twin.id != job.id && matches!(twin.stage, Stage::Done { .. });
-    Ok(!job.forced && twins.iter().any(is_there))
+    let is_there = |twin: &Job| matches!(twin.stage, Stage::Done { .. }) || twin.stage.is_paying();
+    let waits = matches!(job.stage, Stage::Queued { .. }) && !job.forced;
+    Ok(waits && twins.iter().any(|twin| twin.id != job.id && is_there(twin)))
 }
 
 pub(super) fn show_plan(
@@ -433,6 +434,7 @@ pub(super) fn finish(
         in_doubt: count(State::InDoubt),
         waiting: count(State::Waiting) + count(State::Queued),
         unreadable,
+        cancelled: count(State::Cancelled),
         cost: &end.charged,
         told: &told,
     };
@@ -470,6 +472,7 @@ struct Summary<'a> {
     waiting: usize,
     /// Files that were passed over and may have been recordings.
     unreadable: usize,
+    cancelled: usize,
     cost: &'a Charged,
     told: &'a Told,
 }
@@ -548,6 +551,7 @@ impl Summary<'_> {
             (self.failed, "failed"),
             (self.in_doubt, "in doubt"),
             (self.waiting, "waiting"),
+            (self.cancelled, "cancelled before"),
             (self.unreadable, "unreadable"),
             (
                 self.told.skipped_count.saturating_sub(self.unreadable),
@@ -619,6 +623,7 @@ mod tests {
             in_doubt: 0,
             waiting: 0,
             unreadable: 0,
+            cancelled: 0,
             cost: &Charged::new(),
             told: &told,
         };
@@ -635,6 +640,7 @@ mod tests {
             in_doubt: 0,
             waiting: 0,
             unreadable: 0,
+            cancelled: 0,
             cost: &Charged::from([("USD".to_owned(), Decimal::new(4010, 5))]),
             told: &told,
         };
@@ -652,6 +658,7 @@ mod tests {
             in_doubt: 0,
             waiting: 0,
             unreadable: 1,
+            cancelled: 0,
             cost: &Charged::new(),
             told: &told,
         };

@@ -76,9 +76,7 @@ struct Money {
 
 impl Sum {
     fn add(&mut self, one: &Use) {
-        if one.in_doubt.is_zero() {
-            self.recordings += 1;
-        }
+        self.recordings += usize::from(one.is_whole);
         self.micros = self.micros.saturating_add(one.duration.micros());
         let money = self.money.entry(one.cost.currency.clone()).or_default();
         money.cost += one.cost.value;

@@ -1,8 +1,8 @@
 //! `stenod watch`: the daemon.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::{Failure, Session, WatchArguments, exit};
 use crate::config::{self, Config, Environment};
 use crate::daemon;
 use crate::desk::{Crier, Origins};
-use crate::domain::job::{Job, Provider, Stage};
+use crate::domain::job::{Job, JobId, Provider, Stage};
 use crate::domain::price;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
@@ -23,7 +23,11 @@ use crate::systemd::{Manager, Variables};
 use crate::web;
 
 /// Tells the log.
-struct Log;
+#[derive(Default)]
+struct Log {
+    /// Jobs that were sent since they last ended: what is written again for nothing names no cost.
+    sent: Mutex<HashSet<JobId>>,
+}
 
 pub(super) async fn execute(
     session: &mut Session,
@@ -38,7 +42,7 @@ pub(super) async fn execute(
     let reporter: Arc<dyn Reporter> = if session.output.json() {
         Arc::new(Teller::new(session.output))
     } else {
-        Arc::new(Log)
+        Arc::new(Log::default())
     };
     let crier = Arc::new(Crier::new(reporter));
     let stop = CancellationToken::new();
@@ -152,7 +156,7 @@ fn manager(environment: &Environment) -> Manager {
 impl Reporter for Log {
     fn report(&self, event: &Event) {
         match event {
-            Event::Job { job, outputs } => log_job(job, outputs),
+            Event::Job { job, outputs } => log_job(job, outputs, self.was_sent(job)),
             Event::Progress { id, seconds } => {
                 tracing::trace!(job_id = id.0, "{seconds:.0} s of audio done");
             }
@@ -182,7 +186,30 @@ impl Reporter for Log {
     }
 }
 
-fn log_job(job: &Job, outputs: &[Output]) {
+impl Log {
+    /// Whether a job was sent, by this process, since it last ended.
+    fn was_sent(&self, job: &Job) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        match &job.stage {
+            Stage::Submitting
+            | Stage::Committing
+            | Stage::Split { .. }
+            | Stage::Awaiting { .. } => {
+                sent.insert(job.id);
+                true
+            }
+            Stage::Queued { .. } | Stage::Waiting { .. } | Stage::Received { .. } => {
+                sent.contains(&job.id)
+            }
+            Stage::Done { .. }
+            | Stage::Failed { .. }
+            | Stage::InDoubt { .. }
+            | Stage::Cancelled => sent.remove(&job.id),
+        }
+    }
+}
+
+fn log_job(job: &Job, outputs: &[Output], was_sent: bool) {
     let (id, source) = (job.id.0, shown(&job.source));
     let reason = job
         .stage
@@ -203,6 +230,7 @@ fn log_job(job: &Job, outputs: &[Output]) {
             let cost = job
                 .cost
                 .as_ref()
+                .filter(|_| was_sent)
                 .map(ToString::to_string)
                 .unwrap_or_default();
             let outputs: Vec<String> = outputs

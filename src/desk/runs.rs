@@ -146,11 +146,12 @@ impl Follower {
         let mut next_look = Instant::now() + SLOW_TICK;
         loop {
             let pipeline = self.latest.borrow().clone();
-            if self.moving.is_empty() {
-                return Ok(Ended::Finished);
-            }
+            // Also where nothing moves yet: not everything may have been looked at.
             if pipeline.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
+            }
+            if self.moving.is_empty() {
+                return Ok(Ended::Finished);
             }
             if let Some(ended) = self.waits_too_long(&pipeline) {
                 return Ok(ended);

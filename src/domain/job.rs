@@ -373,6 +373,23 @@ impl FromStr for State {
 }
 
 impl Stage {
+    /// Whether it is being paid for, or may have been, so that copies of the recording wait.
+    pub fn is_paying(&self) -> bool {
+        match self {
+            Self::Submitting
+            | Self::Committing
+            | Self::Split { .. }
+            | Self::Awaiting { .. }
+            | Self::Received { .. }
+            | Self::InDoubt { .. } => true,
+            Self::Queued { .. }
+            | Self::Waiting { .. }
+            | Self::Done { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
     /// Freshly queued, to be sent as soon as there is room.
     pub fn queued() -> Self {
         Self::Queued {

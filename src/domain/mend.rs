@@ -110,7 +110,7 @@ const SERVICE: &[Row] = &[
     (
         "reply_unreadable",
         "stenod retry {id}",
-        "sends it again, which may pay twice; what came is kept in the table",
+        "sends it again, which may pay twice",
     ),
     (
         "reply_lost",

@@ -145,9 +145,9 @@ fn accepted(phase: Phase, shape: &Shape, is_strange: bool) -> Verdict {
             | Shape::Foreign(_),
             Phase::BeforeCommit,
         ) => Verdict::Retry(halt, Reason::new("reply_unreadable", UNREADABLE)),
-        (Shape::Unreadable(words), Phase::AfterCommit) => {
-            let text = format!("{UNREADABLE}: {words}");
-            Verdict::Unread(halt, Reason::new("reply_unreadable", text))
+        // What came may hold the transcript, whose words belong into no log.
+        (Shape::Unreadable(_), Phase::AfterCommit) => {
+            Verdict::Unread(halt, Reason::new("reply_unreadable", UNREADABLE))
         }
         (
             Shape::Running | Shape::Error(_) | Shape::Empty | Shape::Foreign(_),

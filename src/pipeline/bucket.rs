@@ -193,7 +193,8 @@ impl Pipeline {
             size: content.size,
             hash: content.hash,
         };
-        let id = self.queue.begin_object(object, self.now()).await?;
+        let begin = || self.queue.begin_object(object.clone(), self.now());
+        let id = self.kept(begin).await?;
         Ok(Ok(LiveObject {
             id,
             name,

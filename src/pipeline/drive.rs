@@ -179,12 +179,16 @@ impl Driver {
             self.list_bucket_at = after(now, LISTING_INTERVAL);
             let thorough = matches!(self.mode, Mode::Watch);
             self.count_in(Work::Tidy);
-            self.tasks
-                .start(async move { (None, Work::Tidy, pipeline.sweep_bucket(thorough).await) });
+            self.tasks.start(async move {
+                let swept = pipeline.sweep_bucket(thorough).await;
+                (None, Work::Tidy, pipeline.or_full(swept).await)
+            });
         } else if pipeline.queue.has_objects_to_remove(url, now).await? {
             self.count_in(Work::Tidy);
-            self.tasks
-                .start(async move { (None, Work::Tidy, pipeline.tidy_bucket().await) });
+            self.tasks.start(async move {
+                let tidied = pipeline.tidy_bucket().await;
+                (None, Work::Tidy, pipeline.or_full(tidied).await)
+            });
         }
         Ok(())
     }

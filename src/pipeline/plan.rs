@@ -533,18 +533,7 @@ fn is_repeated(stage: &Stage) -> bool {
 
 /// Whether a copy takes the transcript of a job that is there, or waits for it.
 fn is_waited_for(stage: &Stage) -> bool {
-    match stage {
-        Stage::Done { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::InDoubt { .. } => true,
-        Stage::Queued { .. } | Stage::Waiting { .. } | Stage::Failed { .. } | Stage::Cancelled => {
-            false
-        }
-    }
+    matches!(stage, Stage::Done { .. }) || stage.is_paying()
 }
 
 fn by_state(job: &Job) -> Option<Fate> {

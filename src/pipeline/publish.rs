@@ -119,7 +119,11 @@ impl Pipeline {
             Err(error) => {
                 let text = format!("the stored transcript cannot be read: {error}");
                 let reason = Reason::new("reply_damaged", text);
-                return Ok(self.queue.fail(job.id, reason, None, self.now()).await?);
+                let fail = || {
+                    let (reason, now) = (reason.clone(), self.now());
+                    self.queue.fail(job.id, reason, None, now)
+                };
+                return self.kept(fail).await;
             }
         };
         let (written, error) = match written {

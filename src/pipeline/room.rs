@@ -115,6 +115,20 @@ impl Pipeline {
         Err(error)
     }
 
+    /// The result, without an error that says that the disk is full: that is a pause.
+    ///
+    /// # Errors
+    /// Every other error, as it is.
+    pub(super) async fn or_full(
+        &self,
+        result: Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => self.unless_full(error).await,
+        }
+    }
+
     async fn no_room_for_state(&self, error: &QueueError) -> Result<(), PipelineError> {
         let text = format!(
             "there is no room in {}: {error}",

@@ -78,7 +78,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn has_accepted(&self, address: String) -> Result<bool, QueueError> {
         self.writer
-            .run(move |connection| outputs::is_service(connection, &address))
+            .read(move |connection| outputs::is_service(connection, &address))
             .await
     }
 
@@ -88,7 +88,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn reply(&self, id: ReplyId) -> Result<StoredReply, QueueError> {
         self.writer
-            .run(move |connection| outputs::reply(connection, id))
+            .read(move |connection| outputs::reply(connection, id))
             .await
     }
 
@@ -227,7 +227,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn is_superseded(&self, id: JobId) -> Result<bool, QueueError> {
         self.writer
-            .run(move |connection| outputs::is_superseded(connection, id))
+            .read(move |connection| outputs::is_superseded(connection, id))
             .await
     }
 
@@ -242,7 +242,7 @@ impl Queue {
         source: PathBuf,
     ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
         self.writer
-            .run(move |connection| outputs::written_under(connection, &base, &source))
+            .read(move |connection| outputs::written_under(connection, &base, &source))
             .await
     }
 
@@ -252,7 +252,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         self.writer
-            .run(move |connection| outputs::of_job(connection, id))
+            .read(move |connection| outputs::of_job(connection, id))
             .await
     }
 

@@ -124,24 +124,45 @@ impl Guarded {
         if let Some(damage) = self.met.get() {
             return Err(QueueError::Corrupt(damage.clone()));
         }
-        let result = self
-            .writer
-            .run(move |connection| {
-                let result = work(connection);
-                if result.as_ref().is_err_and(QueueError::is_damage) {
-                    leave_as_it_is(connection, true)?;
-                }
-                result
-            })
-            .await;
-        result.map_err(|error| {
-            if !error.is_damage() {
-                return error;
-            }
-            // The name tells people when it was met; nothing is decided by it.
-            let met = || Arc::new(set_aside(&self.state_dir, &error, SystemClock.now()));
-            QueueError::Corrupt(self.met.get_or_init(met).clone())
-        })
+        let result = self.writer.run(watched(work)).await;
+        result.map_err(|error| self.meet(error))
+    }
+
+    /// Runs `query`, which changes nothing, as the writer does; at the first damage the table is set aside.
+    ///
+    /// # Errors
+    /// Those of the writer; [`QueueError::Corrupt`] once damage was met.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        if let Some(damage) = self.met.get() {
+            return Err(QueueError::Corrupt(damage.clone()));
+        }
+        let result = self.writer.read(watched(query)).await;
+        result.map_err(|error| self.meet(error))
+    }
+
+    fn meet(&self, error: QueueError) -> QueueError {
+        if !error.is_damage() {
+            return error;
+        }
+        // The name tells people when it was met; nothing is decided by it.
+        let met = || Arc::new(set_aside(&self.state_dir, &error, SystemClock.now()));
+        QueueError::Corrupt(self.met.get_or_init(met).clone())
+    }
+}
+
+/// The same work, which leaves the files as they are once damage was met.
+fn watched<T>(
+    work: impl FnOnce(&Connection) -> Result<T, QueueError>,
+) -> impl FnOnce(&Connection) -> Result<T, QueueError> {
+    move |connection| {
+        let result = work(connection);
+        if result.as_ref().is_err_and(QueueError::is_damage) {
+            leave_as_it_is(connection, true)?;
+        }
+        result
     }
 }
 

@@ -42,7 +42,7 @@ impl Queue {
         recordings: Vec<(PathBuf, ContentHash, Settings)>,
     ) -> Result<Vec<Kin>, QueueError> {
         self.writer
-            .run(move |connection| {
+            .read(move |connection| {
                 let kin = recordings.iter().map(|(source, hash, settings)| {
                     arrivals::kin(connection, source, *hash, settings)
                 });

@@ -118,6 +118,13 @@ pub(super) fn offer(
             self::force(connection, known.id, now)?;
             Ok(Enqueued::New(known.id))
         }
+        Enqueued::Known(known) if matches!(known.stage, Stage::Received { .. }) => {
+            let base = free_base(connection, candidate, None)?;
+            if base != known.base {
+                write_elsewhere(connection, known, candidate, &base, now)?;
+            }
+            Ok(enqueued)
+        }
         Enqueued::Known(known) if came_back(&known.stage) => {
             retry(connection, known, now)?;
             Ok(Enqueued::New(known.id))
@@ -148,18 +155,50 @@ fn stay_stopped(connection: &Connection, id: JobId, now: Timestamp) -> Result<()
     else {
         return Ok(());
     };
-    let text = format!(
-        "the same recording as job {}, which was stopped by hand",
-        stopped.id
-    );
-    note(connection, id, &Reason::new("cancelled", text), None, now)?;
+    note_stopped_twin(connection, id, stopped.id, now)?;
     advance(connection, id, &[job.stage.name()], &Stage::Cancelled, now)
+}
+
+fn note_stopped_twin(
+    connection: &Connection,
+    id: JobId,
+    twin: JobId,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let text = format!("the same recording as job {twin}, which was stopped by hand");
+    note(connection, id, &Reason::new("cancelled", text), None, now)
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent.
 fn came_back(stage: &Stage) -> bool {
     matches!(stage, Stage::Failed { reason }
         if ["source_changed", "source_vanished"].contains(&reason.code.as_str()))
+}
+
+/// Has outputs that are not written yet, perhaps because they could not be, written where the configuration
+/// has them now.
+fn write_elsewhere(
+    connection: &Connection,
+    job: &Job,
+    candidate: &Candidate,
+    base: &Path,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET base = ?2, publication = ?3 WHERE id = ?1")?
+        .execute(params![
+            job.id.0,
+            path_bytes(base),
+            to_json(&candidate.publication)?,
+        ])?;
+    let Stage::Received { reply, .. } = job.stage else {
+        return Ok(());
+    };
+    let stage = Stage::Received {
+        reply,
+        trouble: None,
+    };
+    advance(connection, job.id, &[StageName::Received], &stage, now)
 }
 
 fn may_be_forced(stage: &Stage) -> bool {
@@ -310,7 +349,7 @@ pub(super) fn advance(
             row::due_millis(stage),
             millis(now),
         ])?;
-    if has_ended(stage) {
+    if has_ended(stage) || job.stage.is_paying() && !stage.is_paying() {
         wake_twins(connection, id)?;
     }
     match job.piece {
@@ -350,11 +389,13 @@ fn has_ended(stage: &Stage) -> bool {
     }
 }
 
-/// Copies of a recording wait for the one that is being paid for; when that ends they look again.
+/// Copies of a recording wait for the one that is being paid for; when that ends, or goes back into the
+/// queue, they look again. What waits for another reason goes on waiting.
 fn wake_twins(connection: &Connection, id: JobId) -> Result<(), QueueError> {
     connection
         .prepare_cached(
             "UPDATE jobs SET due_ms = 0 WHERE stage = 'queued' AND id <> ?1
+             AND json_extract(data, '$.reason.code') = 'duplicate'
              AND (hash, settings) = (SELECT hash, settings FROM jobs WHERE id = ?1)",
         )?
         .execute([id.0])?;
@@ -613,7 +654,29 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
         None,
         now,
     )?;
-    advance(connection, id, &from, &Stage::Cancelled, now)
+    advance(connection, id, &from, &Stage::Cancelled, now)?;
+    stop_copies(connection, &job, now)
+}
+
+/// The copies of a recording that wait in the queue are stopped with it: the next of them would be paid for
+/// in its stead.
+fn stop_copies(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
+    if job.piece.is_some() {
+        return Ok(());
+    }
+    let twins = twins(connection, job.hash, &job.settings)?;
+    let waits = |twin: &&Job| twin.id != job.id && matches!(twin.stage, Stage::Queued { .. });
+    for copy in twins.iter().filter(waits) {
+        note_stopped_twin(connection, copy.id, job.id, now)?;
+        advance(
+            connection,
+            copy.id,
+            &[StageName::Queued],
+            &Stage::Cancelled,
+            now,
+        )?;
+    }
+    Ok(())
 }
 
 /// Waits no longer for a run that is overdue; whether it was paid for, only the service knows.
@@ -631,7 +694,8 @@ fn give_up(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), Que
         now,
     )?;
     let from = [StageName::Awaiting];
-    advance(connection, job.id, &from, &Stage::Cancelled, now)
+    advance(connection, job.id, &from, &Stage::Cancelled, now)?;
+    stop_copies(connection, job, now)
 }
 
 /// Queues a done recording to be transcribed, and paid for, once more.

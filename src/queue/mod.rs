@@ -177,7 +177,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Vec<Job>, QueueError> {
         self.writer
-            .run(move |connection| read::due(connection, stage, limit, now))
+            .read(move |connection| read::due(connection, stage, limit, now))
             .await
     }
 
@@ -187,7 +187,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn outlook(&self, terms: Terms, now: Timestamp) -> Result<Outlook, QueueError> {
         self.writer
-            .run(move |connection| read::outlook(connection, &terms, now))
+            .read(move |connection| read::outlook(connection, &terms, now))
             .await
     }
 
@@ -197,7 +197,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn count(&self, stage: StageName) -> Result<usize, QueueError> {
         self.writer
-            .run(move |connection| read::count(connection, stage))
+            .read(move |connection| read::count(connection, stage))
             .await
     }
 
@@ -207,7 +207,7 @@ impl Queue {
     /// [`QueueError::NoSuchJob`] if there is none.
     pub async fn job(&self, id: JobId) -> Result<Job, QueueError> {
         self.writer
-            .run(move |connection| jobs::get(connection, id))
+            .read(move |connection| jobs::get(connection, id))
             .await
     }
 
@@ -220,7 +220,7 @@ impl Queue {
         query: impl FnOnce(&Reader<'_>) -> Result<T, QueueError> + Send + 'static,
     ) -> Result<T, QueueError> {
         self.writer
-            .run(move |connection| query(&Reader::borrowed(connection)))
+            .read(move |connection| query(&Reader::borrowed(connection)))
             .await
     }
 }

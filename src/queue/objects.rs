@@ -85,7 +85,7 @@ impl Queue {
         hash: ContentHash,
     ) -> Result<Option<LiveObject>, QueueError> {
         self.writer
-            .run(move |connection| live(connection, job, &bucket, hash))
+            .read(move |connection| live(connection, job, &bucket, hash))
             .await
     }
 
@@ -200,7 +200,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Vec<(ObjectId, u32, Remains)>, QueueError> {
         self.writer
-            .run(move |connection| to_remove(connection, &bucket, now))
+            .read(move |connection| to_remove(connection, &bucket, now))
             .await
     }
 
@@ -214,7 +214,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<bool, QueueError> {
         self.writer
-            .run(move |connection| {
+            .read(move |connection| {
                 let mut statement = connection.prepare_cached(&format!("SELECT 1 {TO_REMOVE}"))?;
                 Ok(statement.exists(params![bucket, millis(now)])?)
             })
@@ -278,7 +278,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn object_names(&self, bucket: String) -> Result<HashSet<String>, QueueError> {
         self.writer
-            .run(move |connection| {
+            .read(move |connection| {
                 let mut statement =
                     connection.prepare_cached("SELECT name FROM objects WHERE bucket = ?1")?;
                 let names = statement.query_map([&bucket], |row| row.get(0))?;

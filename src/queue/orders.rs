@@ -123,7 +123,7 @@ impl Queue {
     /// # Errors
     /// Any error of the table.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
-        self.writer.run(pauses::all).await
+        self.writer.read(pauses::all).await
     }
 }
 

@@ -50,7 +50,7 @@ impl Queue {
     /// # Errors
     /// Any error of the table.
     pub async fn unfinished_pieces(&self) -> Result<Vec<(JobId, u32)>, QueueError> {
-        self.writer.run(unfinished).await
+        self.writer.read(unfinished).await
     }
 }
 

@@ -34,7 +34,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn names(&self, id: JobId) -> Result<Vec<Named>, QueueError> {
         self.writer
-            .run(move |connection| names(connection, id))
+            .read(move |connection| names(connection, id))
             .await
     }
 

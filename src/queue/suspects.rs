@@ -27,7 +27,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn falls(&self, path: PathBuf) -> Result<Option<u32>, QueueError> {
         self.writer
-            .run(move |connection| falls(connection, &path))
+            .read(move |connection| falls(connection, &path))
             .await
     }
 

@@ -193,6 +193,24 @@ async fn a_copy_whose_twin_has_ended_waits_for_it_no_more() {
 }
 
 #[tokio::test]
+async fn a_copy_whose_twin_goes_back_into_the_queue_need_not_wait_for_it() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    table.claim_job().await;
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
+    let reason = Reason::new("service_overloaded", "no");
+    let later = table.queue.retry_later(first, at(900), reason, at(2));
+    later.await.unwrap();
+    assert_eq!(table.claim_job().await.id, copy);
+    assert_eq!(
+        table.claim(terms()).await,
+        Claimed::Nothing,
+        "the first waits for its time"
+    );
+}
+
+#[tokio::test]
 async fn a_job_is_superseded_by_a_later_one_of_the_same_file_unless_that_failed() {
     let table = table();
     let first = table.add("/in/a.mp3", 1).await;

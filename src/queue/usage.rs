@@ -30,22 +30,28 @@ pub struct Use {
     pub cost: Amount,
     /// What may have been paid on top, by a submit whose reply was lost.
     pub in_doubt: Decimal,
+    /// Whether it is a transcript of a whole recording, and not a payment for a piece or in doubt.
+    pub is_whole: bool,
 }
 
-/// A transcript that nothing was charged for counts when its reply came; a copy counts not at all.
+/// A transcript that nothing was charged for counts when its reply came; a copy counts not at all. The minutes
+/// of a recording that was cut are those of its pieces.
 const SQL: &str = "
 SELECT min(l.at_ms), j.root, json_extract(j.settings, '$.provider'),
-    json_extract(j.settings, '$.model'), ifnull(j.duration_us, 0), sum(l.nanos), l.currency, 0
+    json_extract(j.settings, '$.model'), ifnull(j.duration_us, 0), sum(l.nanos), l.currency, 0,
+    j.parent IS NULL
 FROM ledger l JOIN jobs j ON j.id = l.job
 WHERE l.kind = 'charge' GROUP BY l.job, l.submit, l.currency HAVING min(l.at_ms) BETWEEN ?1 AND ?2
 UNION ALL
 SELECT l.at_ms, j.root, json_extract(j.settings, '$.provider'),
-    json_extract(j.settings, '$.model'), 0, 0, l.currency, l.nanos
+    json_extract(j.settings, '$.model'), 0, 0, l.currency, l.nanos, 0
 FROM ledger l JOIN jobs j ON j.id = l.job
 WHERE l.kind = 'doubt' AND l.at_ms BETWEEN ?1 AND ?2
 UNION ALL
 SELECT r.at_ms, j.root, json_extract(j.settings, '$.provider'),
-    json_extract(j.settings, '$.model'), ifnull(j.duration_us, 0), 0, 'USD', 0
+    json_extract(j.settings, '$.model'), CASE WHEN r.composite = 1 AND EXISTS (
+        SELECT 1 FROM ledger l JOIN jobs p ON p.id = l.job WHERE p.parent = j.id AND l.kind = 'charge')
+        THEN 0 ELSE ifnull(j.duration_us, 0) END, 0, 'USD', 0, 1
 FROM jobs j JOIN replies r ON r.id = json_extract(j.data, '$.reply') AND r.job = j.id
 WHERE j.stage = 'done' AND r.kind = 'service' AND r.at_ms BETWEEN ?1 AND ?2
     AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.job = j.id AND l.kind = 'charge')
@@ -70,6 +76,7 @@ pub(super) fn usage(
                 currency: Currency::new(&row.get::<_, String>(6)?),
             },
             in_doubt: from_nanos(row.get(7)?),
+            is_whole: row.get(8)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -1,7 +1,8 @@
 //! The one writer: a thread that owns the connection and commits in groups.
 //!
 //! Whatever work has queued up is run in one transaction, each piece behind a savepoint of its own, and
-//! is answered only after the commit is on disk. No transaction is ever open while anybody waits.
+//! is answered only after the commit is on disk. No transaction is ever open while anybody waits. What only
+//! reads comes after that commit, whose failure is not its own: a disk that is full can still be read.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,7 +20,15 @@ const LONGEST_LINE: usize = 1024;
 /// Answers a piece of work once the commit's fate is known.
 type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 /// Runs in the transaction, if that could be begun, and leaves its answer for after the commit.
-type Work = Box<dyn FnOnce(Result<&Connection, Arc<rusqlite::Error>>) -> Answer + Send>;
+type Writing = Box<dyn FnOnce(Result<&Connection, Arc<rusqlite::Error>>) -> Answer + Send>;
+/// Reads what is committed, and answers at once.
+type Reading = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A piece of work.
+enum Work {
+    Writing(Writing),
+    Reading(Reading),
+}
 
 /// The handle on the writer's thread.
 #[derive(Debug)]
@@ -66,7 +75,7 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
     ) -> Result<T, QueueError> {
         let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |connection| {
+        let work = Work::Writing(Box::new(move |connection| {
             let result = connection
                 .map_err(QueueError::Commit)
                 .and_then(|connection| in_savepoint(connection, work));
@@ -78,7 +87,29 @@ impl Writer {
                 // The one who asked may have been cancelled meanwhile; the work stands all the same.
                 drop(sender.send(result));
             })
-        });
+        }));
+        self.hand_over(work).await?;
+        receiver.await.map_err(|_| QueueError::Closed)?
+    }
+
+    /// Runs `query`, which changes nothing, on what is committed.
+    ///
+    /// # Errors
+    /// The error of the query.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (sender, receiver) = oneshot::channel();
+        let work = Work::Reading(Box::new(move |connection| {
+            // The one who asked may have been cancelled meanwhile.
+            drop(sender.send(query(connection)));
+        }));
+        self.hand_over(work).await?;
+        receiver.await.map_err(|_| QueueError::Closed)?
+    }
+
+    async fn hand_over(&self, work: Work) -> Result<(), QueueError> {
         #[cfg(test)]
         if let Some(connection) = &self.in_place {
             crate::faults::interleave().await;
@@ -87,11 +118,10 @@ impl Writer {
                 run_group(&mut connection, vec![work]);
             }
             crate::faults::interleave().await;
-            return receiver.await.map_err(|_| QueueError::Closed)?;
+            return Ok(());
         }
         let line = self.line.as_ref().ok_or(QueueError::Closed)?;
-        line.send(work).await.map_err(|_| QueueError::Closed)?;
-        receiver.await.map_err(|_| QueueError::Closed)?
+        line.send(work).await.map_err(|_| QueueError::Closed)
     }
 }
 
@@ -119,6 +149,23 @@ fn serve(mut connection: Connection, mut line: mpsc::Receiver<Work>) {
 }
 
 fn run_group(connection: &mut Connection, group: Vec<Work>) {
+    let mut writing = Vec::new();
+    let mut reading = Vec::new();
+    for work in group {
+        match work {
+            Work::Writing(work) => writing.push(work),
+            Work::Reading(work) => reading.push(work),
+        }
+    }
+    if !writing.is_empty() {
+        write(connection, writing);
+    }
+    for read in reading {
+        read(connection);
+    }
+}
+
+fn write(connection: &mut Connection, group: Vec<Writing>) {
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(error) => {
@@ -211,6 +258,28 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(count, 2);
+    }
+
+    #[tokio::test]
+    async fn a_query_is_answered_although_what_is_written_beside_it_cannot_be_committed() {
+        let connection = Connection::open_in_memory().unwrap();
+        let deferred = "CREATE TABLE numbers (n INTEGER PRIMARY KEY, of INTEGER
+            REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED) STRICT; PRAGMA foreign_keys = 1";
+        connection.execute_batch(deferred).unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let insert = writer.run(|connection| {
+            connection.execute("INSERT INTO numbers VALUES (1, 2)", [])?;
+            Ok(())
+        });
+        let query = writer.read(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0))?)
+        });
+        let (inserted, count): (_, Result<i64, _>) = tokio::join!(insert, query);
+        assert!(
+            matches!(inserted, Err(QueueError::Commit(_))),
+            "{inserted:?}"
+        );
+        assert_eq!(count.unwrap(), 0);
     }
 
     #[tokio::test]

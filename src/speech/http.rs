@@ -33,6 +33,11 @@ const LARGEST_REPLY: usize = 64 << 20;
 /// The most that is read of any other body, in bytes.
 const LARGEST_ERROR: usize = 64 << 10;
 
+/// Stands in the place of a key that a service repeats.
+const HIDDEN: &[u8] = b"[the key]";
+/// A key that is shorter than this is no secret, and may be part of any word.
+const SHORTEST_SECRET: usize = 8;
+
 /// Finds the key once more where it was found, if it may have changed there; may read a file.
 pub type RereadKey = Box<dyn Fn() -> Option<SecretString> + Send + Sync>;
 
@@ -124,6 +129,20 @@ impl Http {
         true
     }
 
+    /// Reads a body; a service that repeats the key in it, as some do in their errors, is not believed it.
+    async fn read(&self, response: Response, status: u16) -> Result<Vec<u8>, reqwest::Error> {
+        let body = read_body(response, status).await?;
+        let key = self.key();
+        let secret = key
+            .as_ref()
+            .map(|key| key.as_bytes())
+            .and_then(|key| key.strip_prefix(self.header.prefix.as_bytes()));
+        Ok(match secret {
+            Some(secret) if secret.len() >= SHORTEST_SECRET => without(body, secret),
+            Some(_) | None => body,
+        })
+    }
+
     fn key(&self) -> Option<HeaderValue> {
         self.key
             .read()
@@ -170,7 +189,7 @@ impl Http {
         };
         let phase = watch.close();
         let (mut answer, rest) = self.head(response, phase);
-        answer.body = match read_body(rest, answer.status).await {
+        answer.body = match self.read(rest, answer.status).await {
             Ok(body) => body,
             // The status of a refusal says enough; a success without its body says nothing.
             Err(_) if answer.status >= 300 => Vec::new(),
@@ -234,7 +253,7 @@ impl Http {
             .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
             .map(|date| date.timestamp());
         let (mut answer, rest) = self.head(response, Phase::BeforeCommit);
-        answer.body = read_body(rest, answer.status).await.map_err(failed)?;
+        answer.body = self.read(rest, answer.status).await.map_err(failed)?;
         Ok((answer, date))
     }
 
@@ -327,6 +346,26 @@ fn install_tls() {
     }
 }
 
+/// The body with a mark wherever `secret` stands in it.
+fn without(body: Vec<u8>, secret: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::new();
+    let mut rest = body.as_slice();
+    while let Some(at) = rest
+        .windows(secret.len())
+        .position(|window| window == secret)
+    {
+        let (before, from) = rest.split_at(at);
+        clean.extend_from_slice(before);
+        clean.extend_from_slice(HIDDEN);
+        rest = from.get(secret.len()..).unwrap_or_default();
+    }
+    if clean.is_empty() {
+        return body;
+    }
+    clean.extend_from_slice(rest);
+    clean
+}
+
 /// Reads a body up to its limit; what is longer is cut.
 async fn read_body(mut response: Response, status: u16) -> Result<Vec<u8>, reqwest::Error> {
     let limit = if (200..300).contains(&status) {
@@ -385,6 +424,15 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_a_service_repeats_is_taken_out_wherever_it_stands() {
+        let without = |body: &str| String::from_utf8(without(body.into(), b"sk-12345")).unwrap();
+        assert_eq!(without("bad key sk-12345"), "bad key [the key]");
+        assert_eq!(without("sk-12345, sk-12345!"), "[the key], [the key]!");
+        assert_eq!(without("sk-1234"), "sk-1234");
+        assert_eq!(without(""), "");
+    }
 
     #[test]
     fn another_key_where_the_first_was_found_is_taken_once() {
