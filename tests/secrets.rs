@@ -54,7 +54,6 @@ fn what_goes_well_tells_nothing_of_it() {
     stage.set("transcribe.diarize", true);
     search(&stage.stenod(["-vvv", "run"]).success());
     search(&stage.stenod(["-vvv", "render"]).success());
-    stage.check();
 }
 
 #[test]
