@@ -102,6 +102,9 @@ const EXAMPLES: &[(&str, &str)] = &[
   stenod init                      asks for folders and a key
   stenod init ~/Podcasts --key-file ~/nanogpt.key --yes
   stenod init ~/Podcasts --provider local --yes      no key, no cost
+  stenod init --key-file -         another key; nothing else changes
+  stenod init ~/Inbox              one more folder
+  stenod init --user-service       watches them by a systemd unit of yours
   sudo stenod -c /etc/stenod/config.toml init --systemd",
     ),
     (

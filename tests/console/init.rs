@@ -214,6 +214,41 @@ fn systemd_is_told_of_the_configured_folders() {
     );
 }
 
+#[test]
+fn a_service_of_ones_own_is_offered_and_written() {
+    let stage = still();
+    fs::create_dir(stage.root().join("run/systemd")).unwrap();
+    let folder = stage.recordings();
+    let folder = folder.to_str().unwrap();
+    let (call, config) = fresh(&stage, &["init", folder]);
+    let mut terminal = Terminal::start(&call, LINES, stage.replaced());
+    terminal.until("the key", |screen| screen.contains("does the work):"));
+    terminal.press("\r");
+    terminal.until("the service", |screen| screen.contains("[y/N]"));
+    terminal.press("y\r");
+    let ended = terminal.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let enable = "systemctl --user enable --now stenod";
+    assert!(ended.screen.contains(enable), "{}", ended.screen);
+    let unit = stage
+        .root()
+        .join("home/.config/systemd/user/stenod.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    let call = format!("--config \"{}\" watch", config.display());
+    assert!(text.contains(&call), "{text}");
+    // By a flag for a configuration that is there; what was written is kept.
+    fs::write(&unit, "# mine\n").unwrap();
+    let (call, _) = fresh(&stage, &["init", "--user-service"]);
+    let told = call.output().success();
+    assert!(told.stdout.contains("stays as it is"), "{}", told.tell());
+    assert_eq!(fs::read_to_string(&unit).unwrap(), "# mine\n");
+    fs::remove_file(&unit).unwrap();
+    let (call, _) = fresh(&stage, &["init", "--user-service", "--json"]);
+    let json = call.output().success().json();
+    assert_eq!(json["user_service"], unit.to_str().unwrap());
+    assert_eq!(fs::read_to_string(&unit).unwrap(), text);
+}
+
 /// The screen without what only machines with systemd are told.
 fn without_systemd(screen: &str) -> String {
     let end = screen.find("\nas a service").unwrap_or(screen.len());

@@ -6,6 +6,7 @@
 
 mod amend;
 mod questions;
+mod service;
 mod write;
 
 use std::io;
@@ -51,6 +52,9 @@ pub(super) struct Arguments {
     /// Write what systemd has to know of the folders
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = DROP_IN)]
     systemd: Option<PathBuf>,
+    /// Write a systemd unit of your own that watches the folders
+    #[arg(long)]
+    user_service: bool,
 }
 
 fn provider(name: &str) -> Result<Provider, String> {
@@ -68,6 +72,8 @@ struct Written {
     config: Option<PathBuf>,
     key_file: Option<PathBuf>,
     drop_in: Option<PathBuf>,
+    /// A person's own unit, and whether it is new.
+    unit: Option<(PathBuf, bool)>,
     greeting: Option<Greeting>,
     /// Folders that were added to a configuration.
     added: Vec<PathBuf>,
@@ -86,7 +92,8 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     let mut written = Written::default();
     if is_there && !arguments.force {
         let changes = arguments.key_file.is_some() || !arguments.folders.is_empty();
-        if arguments.provider != Provider::Auto || !(changes || arguments.systemd.is_some()) {
+        let serves = arguments.systemd.is_some() || arguments.user_service;
+        if arguments.provider != Provider::Auto || !(changes || serves) {
             return Err(is_there_already(&target));
         }
         if changes {
@@ -104,9 +111,17 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     if let Some(file) = &arguments.systemd {
         durable::create_folders(file.parent().unwrap_or(Path::new("/")))
             .map_err(|error| cannot(file, error))?;
-        durable::write(file, drop_in(&config).as_bytes(), Existing::Replace)
-            .map_err(|error| cannot(file, error))?;
+        durable::write(
+            file,
+            service::drop_in(&config).as_bytes(),
+            Existing::Replace,
+        )
+        .map_err(|error| cannot(file, error))?;
         written.drop_in = Some(file.clone());
+    }
+    let asks = Questions::new(session, arguments);
+    if arguments.user_service || (written.config.is_some() && asks.service(session, &config)?) {
+        written.unit = Some(service::write_unit(&session.environment, &target)?);
     }
     tell(session, &config, &target, &written).await
 }
@@ -142,35 +157,6 @@ fn cannot(path: &Path, error: io::Error) -> Failure {
     )
 }
 
-/// What systemd has to know of the folders: mounted before the start, and writable.
-fn drop_in(config: &Config) -> String {
-    let mut text =
-        "# Written by `stenod init --systemd`; run it again when the folders change.\n[Unit]\n"
-            .to_owned();
-    let quote = |path: &Path| {
-        format!(
-            "\"{}\"",
-            path.to_string_lossy()
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('%', "%%")
-        )
-    };
-    for folder in &config.folders {
-        text.push_str(&format!("RequiresMountsFor={}\n", quote(&folder.path)));
-    }
-    text.push_str("\n[Service]\n");
-    for folder in &config.folders {
-        let place = folder
-            .transcribe
-            .output_dir
-            .as_ref()
-            .unwrap_or(&folder.path);
-        text.push_str(&format!("ReadWritePaths={}\n", quote(place)));
-    }
-    text
-}
-
 async fn tell(
     session: &Session,
     config: &Config,
@@ -191,6 +177,7 @@ async fn tell(
             "added": written.added.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
             "old": written.old.as_deref().map(view::path),
             "left_out": written.left_out.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
+            "user_service": written.unit.as_ref().map(|(file, _)| view::path(file)),
             "systemd": written.drop_in.as_deref().map(view::path),
             "folders": config.folders.iter().map(|folder| view::path(&folder.path)).collect::<Vec<_>>(),
             "plan": plan.map(|(json, _)| json),
@@ -201,7 +188,7 @@ async fn tell(
     if let Some((_, text)) = plan {
         lines.push(session.output.page().text("there now: ", &text));
     }
-    lines.push(next_steps(config));
+    lines.push(next_steps(session, config, written));
     session.output.data(&(lines.join("\n") + "\n"))?;
     Ok(exit::DONE)
 }
@@ -238,11 +225,18 @@ impl Written {
                 shown(file)
             ));
         }
+        if let Some((file, is_new)) = &self.unit {
+            lines.push(if *is_new {
+                format!("wrote {}", shown(file))
+            } else {
+                format!("{} was there, and stays as it is", shown(file))
+            });
+        }
         lines
     }
 }
 
-fn next_steps(config: &Config) -> String {
+fn next_steps(session: &Session, config: &Config, written: &Written) -> String {
     let folder = if config.folders.is_empty() {
         " FOLDER"
     } else {
@@ -251,6 +245,11 @@ fn next_steps(config: &Config) -> String {
     let mut text = format!(
         "\nnext:\n  stenod plan{folder}    each recording and its price; sends nothing\n  stenod run{folder}     transcribes what is there\n  stenod watch{folder}   transcribes what arrives, until stopped"
     );
+    if written.unit.is_some() {
+        text.push_str("\nas a service of yours:\n  systemctl --user daemon-reload\n  systemctl --user enable --now stenod\n  loginctl enable-linger         also while you are not logged in");
+    } else if service::has_user_manager(&session.environment) && !config.folders.is_empty() {
+        text.push_str("\nas a service of yours:\n  stenod init --user-service   writes the unit, and says how it is started");
+    }
     if Path::new("/run/systemd/system").is_dir() {
         text.push_str("\nas a service, where the unit is installed:\n  sudo stenod init --systemd   for the folders of the configuration\n  sudo systemctl enable --now stenod");
     }

@@ -9,9 +9,9 @@ use secrecy::zeroize::Zeroizing;
 
 use super::super::output::{quoted, shown};
 use super::super::{Failure, Session, exit};
-use super::{Arguments, Written, usage};
+use super::{Arguments, Written, service, usage};
 use crate::clock::SystemClock;
-use crate::config::{Provider, SecretError, key_in, read_secret_file};
+use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
 use crate::speech::nanogpt::NanoGpt;
 use crate::speech::{Greeting, NoAnswer, Service as _};
 use crate::supervise;
@@ -45,6 +45,16 @@ impl Questions {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         Ok(answer.trim().to_owned())
+    }
+
+    /// Whether the folders are to be watched by a service of this person's own.
+    pub(super) fn service(&self, session: &Session, config: &Config) -> io::Result<bool> {
+        let is_possible = service::has_user_manager(&session.environment);
+        if !self.may_ask || !is_possible || config.folders.is_empty() {
+            return Ok(false);
+        }
+        let answer = Self::line("Write a service of yours that watches them, for systemd? [y/N]")?;
+        Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     fn secret(question: &str) -> io::Result<Option<SecretString>> {
