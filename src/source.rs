@@ -48,20 +48,38 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Whether the disk keeps nothing for the last byte of a file, which then was never written; a disk that does
-/// not tell keeps everything.
+/// Of which bytes of a file the disk keeps nothing, since nobody ever wrote them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holes {
+    /// Of any.
+    pub anywhere: bool,
+    /// Of the last one.
+    pub at_the_end: bool,
+}
+
+/// Asks the disk for the holes of a file; one that does not tell has none. The position of `file` moves.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn ends_in_hole(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else {
-        return Ok(false);
+pub fn holes(file: &File) -> io::Result<Holes> {
+    let length = file.metadata()?.len();
+    let Some(last) = length.checked_sub(1) else {
+        return Ok(Holes::default());
     };
-    match rustix::fs::seek(file, SeekFrom::Data(last)) {
-        Ok(_) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(false),
-        Err(Errno::NXIO) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+    let at_the_end = match rustix::fs::seek(file, SeekFrom::Data(last)) {
+        Ok(_) | Err(Errno::INVAL | Errno::NOTSUP) => false,
+        Err(Errno::NXIO) => true,
+        Err(error) => return Err(error.into()),
+    };
+    let anywhere = match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(first) => first < length,
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::NXIO) => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Holes {
+        anywhere,
+        at_the_end,
+    })
 }
 
 /// Refuses everything but a regular file.
@@ -92,4 +110,29 @@ fn quiet_access() -> OFlags {
 #[cfg(not(target_os = "linux"))]
 fn quiet_access() -> OFlags {
     OFlags::empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn holes_are_told_before_and_at_the_end() {
+        let mebi = 1 << 20;
+        let mut file = tempfile::tempfile().unwrap();
+        let are = |file: &File| {
+            let holes = holes(file).unwrap();
+            (holes.anywhere, holes.at_the_end)
+        };
+        assert_eq!(are(&file), (false, false));
+        file.write_all(&[1; 8192]).unwrap();
+        assert_eq!(are(&file), (false, false));
+        file.set_len(mebi).unwrap();
+        assert_eq!(are(&file), (true, true));
+        file.seek(io::SeekFrom::Start(mebi - 8192)).unwrap();
+        file.write_all(&[1; 8192]).unwrap();
+        assert_eq!(are(&file), (true, false));
+    }
 }

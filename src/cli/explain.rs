@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
 use super::text::{Page, Sheet};
-use super::{Failure, Known, Session, exit, unsettled, view};
+use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::domain::job::{Job, JobId, Reason, State};
@@ -56,11 +56,11 @@ struct Told {
 
 pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let (config, mut instead, is_whole) = match session.config_to_ask()? {
-        Known::Whole(config) => {
+        Configured::Whole(config) => {
             let instead = unsettled::watched_instead(&config).await;
             (config, instead, true)
         }
-        Known::Running(config) => {
+        Configured::Running(config) => {
             let instead = watched(&config)?;
             (config, instead, false)
         }

@@ -507,10 +507,10 @@ impl Session {
 
     /// The configuration; where it is wrong and somebody runs all the same, what it takes to ask them, and
     /// that it is wrong is said on stderr.
-    fn config_to_ask(&self) -> Result<Known, Failure> {
+    fn config_to_ask(&self) -> Result<Configured, Failure> {
         let (environment, file) = (&self.environment, self.config_file.as_deref());
         let Err(errors) = Config::load(environment, file, &self.overrides) else {
-            return Ok(Known::Whole(self.config()?));
+            return Ok(Configured::Whole(self.config()?));
         };
         let without = Config::without_file(environment, file, &self.overrides);
         let is_held = |config: &Config| matches!(running_instance(&config.state_dir), Ok(Some(_)));
@@ -521,12 +521,12 @@ impl Session {
             "the configuration is wrong, and this is what the running stenod knows: {}",
             errors.brief()
         );
-        Ok(Known::Running(config))
+        Ok(Configured::Running(config))
     }
 }
 
 /// What is known of the configuration.
-enum Known {
+enum Configured {
     /// All of it.
     Whole(Config),
     /// It is wrong; who runs is known, and none of the folders.

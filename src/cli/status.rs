@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::{clean, shown};
 use super::text::{Page, Sheet};
-use super::{Failure, Known, Session, exit, unsettled, view};
+use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
@@ -39,7 +39,7 @@ struct Status {
 }
 
 pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
-    let (Known::Whole(config) | Known::Running(config)) = session.config_to_ask()?;
+    let (Configured::Whole(config) | Configured::Running(config)) = session.config_to_ask()?;
     let mut status = Status::read(session, &config)?;
     if status.instance.is_some()
         && let Some(told) = unsettled::ask(&config, None).await
@@ -68,6 +68,7 @@ impl Status {
             mode: None,
             mode_reason: None,
             trouble: (!folder.path.exists()).then(|| "it is not there".to_owned()),
+            inside: None,
             scanned_at: None,
         });
         let mut status = Self {
@@ -131,10 +132,11 @@ impl Status {
         for (folder, _) in &mut self.folders {
             folder.mode = None;
             folder.mode_reason = None;
+            let last = |trouble| format!("when stenod looked last: {trouble}");
+            folder.inside = folder.inside.take().map(last);
             folder.trouble = if is_gone(&folder.path) {
                 Some("it is not there".to_owned())
             } else {
-                let last = |trouble| format!("when stenod looked last: {trouble}");
                 folder.trouble.take().map(last)
             };
         }
@@ -315,8 +317,13 @@ fn by_reason(code: &str) -> String {
 fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {
     json!({
         "path": view::path(&folder.path), "watch": folder.mode, "watch_reason": folder.mode_reason,
-        "trouble": folder.trouble, "scanned_at": folder.scanned_at.map(rfc3339), "jobs": counts,
+        "trouble": trouble(folder), "scanned_at": folder.scanned_at.map(rfc3339), "jobs": counts,
     })
+}
+
+/// What is wrong with a folder, else in it.
+fn trouble(folder: &FolderRow) -> Option<&str> {
+    folder.trouble.as_deref().or(folder.inside.as_deref())
 }
 
 fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
@@ -327,7 +334,7 @@ fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
         let reason = folder.mode_reason.as_deref().unwrap_or_default();
         line.push_str(&format!(", watched by {mode} ({})", clean(reason)));
     }
-    if let Some(trouble) = &folder.trouble {
+    if let Some(trouble) = trouble(folder) {
         line.push_str(&format!(", {}", clean(trouble)));
     }
     line

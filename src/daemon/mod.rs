@@ -203,6 +203,7 @@ async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<(), Pipel
             mode: None,
             mode_reason: None,
             trouble: None,
+            inside: None,
             ..folder
         };
         pipeline.queue.remember_folder(row, pipeline.now()).await?;

@@ -229,7 +229,8 @@ impl Question<'_> {
             None => None,
         };
         let sight = first_sight(self.place, known, self.now);
-        Ok(sight.is_existing(fingerprint, self.now))
+        let renamed = self.reader.map(|reader| reader.was_left_alone(fingerprint));
+        Ok(sight.is_existing(fingerprint, self.now) || renamed.transpose()?.unwrap_or(false))
     }
 }
 

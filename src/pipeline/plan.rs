@@ -328,7 +328,8 @@ impl Planner<'_> {
                 sight
             }
         };
-        Ok(sight.is_existing(file, now))
+        let renamed = self.reader.map(|reader| reader.was_left_alone(file));
+        Ok(sight.is_existing(file, now) || renamed.transpose()?.unwrap_or(false))
     }
 
     fn fate(

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{millis, path_bytes, time};
-use super::{QueueError, Reader};
+use super::{QueueError, Reader, sources};
+use crate::domain::settle::Fingerprint;
 
 /// What the table knows of the beginnings with a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,14 @@ pub(super) fn saw(connection: &Connection, path: &Path, identity: &str) -> Resul
 }
 
 impl Reader<'_> {
+    /// Whether the file was left alone under another name for being there before the first start.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn was_left_alone(&self, fingerprint: &Fingerprint) -> Result<bool, QueueError> {
+        sources::was_left_alone(self.connection(), fingerprint)
+    }
+
     /// What is known of the beginnings with a folder, if it was ever met.
     ///
     /// # Errors

@@ -33,6 +33,21 @@ impl Queue {
             .await
     }
 
+    /// Whether each of these files was left alone under another name for being there before the first start.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn were_left_alone(&self, files: Vec<Fingerprint>) -> Result<Vec<bool>, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let files = files.iter();
+                files
+                    .map(|file| sources::was_left_alone(connection, file))
+                    .collect()
+            })
+            .await
+    }
+
     /// What the table has of each of these recordings, in one go.
     ///
     /// # Errors

@@ -59,8 +59,10 @@ pub struct FolderRow {
     pub mode: Option<String>,
     /// Why that way.
     pub mode_reason: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong with it as a whole.
     pub trouble: Option<String>,
+    /// What is wrong inside it, while other things in it go on.
+    pub inside: Option<String>,
     /// When it was scanned last.
     pub scanned_at: Option<Timestamp>,
 }
@@ -506,7 +508,7 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn folders(&self) -> Result<Vec<FolderRow>, QueueError> {
         let mut statement = self.connection().prepare_cached(
-            "SELECT path, mode, mode_reason, trouble, scanned_ms FROM folders ORDER BY path",
+            "SELECT path, mode, mode_reason, trouble, scanned_ms, inside FROM folders ORDER BY path",
         )?;
         let rows = statement.query_map([], |row| {
             Ok(FolderRow {
@@ -514,6 +516,7 @@ impl<'a> Reader<'a> {
                 mode: row.get(1)?,
                 mode_reason: row.get(2)?,
                 trouble: row.get(3)?,
+                inside: row.get(5)?,
                 scanned_at: row.get::<_, Option<i64>>(4)?.map(time),
             })
         })?;
@@ -635,10 +638,10 @@ pub(super) fn remember_folder(
         .exists([path])?;
     connection
         .prepare_cached(
-            "INSERT INTO folders (path, first_ms, scanned_ms, mode, mode_reason, trouble)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO folders (path, first_ms, scanned_ms, mode, mode_reason, trouble, inside)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (path) DO UPDATE SET scanned_ms = ifnull(?3, scanned_ms),
-                 mode = ?4, mode_reason = ?5, trouble = ?6",
+                 mode = ?4, mode_reason = ?5, trouble = ?6, inside = ?7",
         )?
         .execute(params![
             path,
@@ -647,6 +650,7 @@ pub(super) fn remember_folder(
             folder.mode,
             folder.mode_reason,
             folder.trouble,
+            folder.inside,
         ])?;
     Ok(new)
 }

@@ -21,6 +21,8 @@ const STEPS: &[&str] = &[
     ASKED_FOR,
     SILENCES,
     WHAT_LAY_IN_FOLDERS,
+    OLD_FILES,
+    TROUBLE_INSIDE,
 ];
 
 const VERSION_1: &str = "
@@ -308,6 +310,16 @@ ALTER TABLE replies ADD COLUMN silences TEXT CHECK (json_valid(silences));
 /// Which content of a folder was seen whole: of another disk that is mounted there nothing was seen yet.
 const WHAT_LAY_IN_FOLDERS: &str = "
 ALTER TABLE folders ADD COLUMN identity TEXT;
+";
+
+/// Old files that are left alone, to be known again under another name.
+const OLD_FILES: &str = "
+CREATE INDEX sources_existing ON sources (inode, size, modified_ns) WHERE skip_code = 'existing';
+";
+
+/// What is wrong inside a folder that is itself as it should be.
+const TROUBLE_INSIDE: &str = "
+ALTER TABLE folders ADD COLUMN inside TEXT;
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -86,6 +86,24 @@ pub(super) fn known(
     }
 }
 
+/// Whether the file was left alone under another name for being there before the first start.
+pub(super) fn was_left_alone(
+    connection: &Connection,
+    fingerprint: &Fingerprint,
+) -> Result<bool, QueueError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT 1 FROM sources WHERE skip_code = 'existing' AND inode = ?1 AND size = ?2
+             AND modified_ns = ?3",
+        )?
+        .exists(params![
+            bits(fingerprint.inode),
+            signed(fingerprint.size),
+            fingerprint.modified_ns
+        ])?;
+    Ok(found)
+}
+
 /// Keeps what was found out about a file.
 pub(super) fn remember(
     connection: &Connection,

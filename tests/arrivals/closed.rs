@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stenod_support::audio::wav;
 use stenod_support::stage::{NOBODY, Stage, is_root};
 
@@ -92,6 +92,10 @@ fn a_polled_folder_that_may_not_be_read_is_told_once_and_taken_up() {
     let stage = Stage::new(env!("CARGO_BIN_EXE_stenod"));
     stage.set_folders("watch", "poll");
     stage.set_folders("poll_every", "1s");
+    let other = stage.root().join("other");
+    fs::create_dir(&other).unwrap();
+    let rules = [("watch", json!("poll")), ("poll_every", json!("1s"))];
+    stage.add_folder_with(&other, &rules);
     let closed = stage.put("a.wav", &wav(1, 0.3));
     stage.give_away();
     allow(&closed, 0o000);
@@ -103,16 +107,18 @@ fn a_polled_folder_that_may_not_be_read_is_told_once_and_taken_up() {
     watch.until("its transcript", || stage.at("a.json").exists());
     watch.until("no trouble", || trouble(&stage).is_null());
     allow(&stage.recordings(), 0o000);
-    watch.until("the trouble of all of it", || !trouble(&stage).is_null());
-    // Polled many times meanwhile.
-    let second = stage.root().join("elsewhere");
-    fs::write(&second, wav(2, 0.3)).unwrap();
-    for _ in 0..3 {
-        let looked = watch.stderr().len();
-        assert!(looked > 0);
-        std::thread::sleep(std::time::Duration::from_secs(1));
+    watch.until("the trouble of all of it", || {
+        says(&trouble(&stage), "it cannot be read")
+    });
+    // Polled some times meanwhile, like its neighbour.
+    for name in ["once", "again"] {
+        let path = other.join(name).with_extension("wav");
+        fs::write(&path, wav(name.len() as u64, 0.3)).unwrap();
+        watch.until("what came to its neighbour", || {
+            path.with_extension("json").exists()
+        });
     }
-    fs::rename(second, stage.at("b.wav")).unwrap();
+    fs::write(stage.at("b.wav"), wav(2, 0.3)).unwrap();
     allow(&stage.recordings(), 0o755);
     watch.until("the second", || stage.at("b.json").exists());
     watch.terminate();

@@ -51,6 +51,9 @@ fn a_folder_that_was_missing_at_the_first_start_brings_its_old_files_and_new_one
 #[test]
 fn a_mount_point_that_was_empty_at_the_first_start_brings_its_old_files_and_new_ones() {
     let (stage, folder, archive) = stage();
+    let outside = stage.root().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("older.wav"), wav(3, 0.3)).unwrap();
     fs::create_dir(&folder).unwrap();
     let mut watch = stage.call(["watch"]).start();
     let scanned = |stage: &Stage| {
@@ -68,9 +71,15 @@ fn a_mount_point_that_was_empty_at_the_first_start_brings_its_old_files_and_new_
     fs::rename(&archive, &folder).unwrap();
     fs::write(folder.join("new.wav"), wav(2, 0.3)).unwrap();
     watch.until("the new one", || folder.join("new.json").exists());
-    // All of that was seen now, so that what comes is new, whatever its times.
-    fs::rename(folder.join("old.wav"), folder.join("moved.wav")).unwrap();
-    watch.until("what came since", || folder.join("moved.json").exists());
+    // All of that was seen now, so that what comes is new, whatever its times; an old file stays an old one
+    // under another name.
+    fs::create_dir(folder.join("sorted")).unwrap();
+    fs::rename(folder.join("old.wav"), folder.join("sorted/old.wav")).unwrap();
+    fs::rename(&outside, folder.join("outside")).unwrap();
+    let json = folder.join("outside/older.json");
+    watch.until("what came since", || json.exists());
+    let sorted = folder.join("sorted/old.wav");
+    assert_eq!(code(&stage, &sorted), "existing");
     watch.terminate();
     watch.outcome().no_panic();
     assert_eq!(charges(&stage), 2, "{}", stage.service.story());

@@ -274,3 +274,17 @@ fn what_may_not_be_read_is_explained_as_that() {
         assert_eq!(found["code"], "permission_denied", "{found:#}");
     }
 }
+
+#[test]
+fn what_ends_in_zeros_is_explained_by_its_age() {
+    let stage = stage();
+    let mut half_written = wav(5, 2.0);
+    let half = half_written.len() / 2;
+    half_written[half..].fill(0);
+    let young = stage.put("young.wav", &half_written);
+    let rows: Vec<Row> = vec![
+        (young, "settling", Some("preallocated"), "zeros to the end"),
+        (old(&stage, "old.wav", &half_written), "send", None, "$"),
+    ];
+    assert_eq!(explained(&stage, rows), 2);
+}

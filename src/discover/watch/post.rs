@@ -207,7 +207,16 @@ impl Post {
         if same {
             return None;
         }
-        tracing::info!(folder = %self.root.path().display(), presence = ?seen.presence, "changed");
+        let folder = self.root.path().display();
+        match seen.presence {
+            Presence::Present => {
+                tracing::info!(%folder, "it is there, and another one than before: scanned anew");
+            }
+            Presence::Missing => tracing::warn!(%folder, "it is not there, and is looked for"),
+            Presence::Unreadable => {
+                tracing::warn!(%folder, "it cannot be read, and is tried again");
+            }
+        }
         self.place(means);
         if self.presence == Presence::Present {
             self.hint(Cause::Root)

@@ -1,7 +1,7 @@
 //! Does a file end as one whose room was made before its content came?
 //!
 //! Copiers and recorders may make the whole room first and write into it later. Until then the end is
-//! zeros, which no length gives away. Silence is zeros, too, where samples stand as they are: so what
+//! zeros, which no length gives away; whoever writes in no order leaves holes before it. Silence is zeros, too, where samples stand as they are: so what
 //! may be silence needs more of it to be suspected, and whatever nobody wrote into for an hour is taken
 //! as it is.
 
@@ -33,6 +33,8 @@ pub struct Ending {
     pub zeros: u64,
     /// Whether the disk keeps nothing for the last byte: it was never written.
     pub is_hole: bool,
+    /// Whether the disk keeps nothing for some bytes before its end.
+    pub has_holes: bool,
     /// What the file is.
     pub format: AudioFormat,
     /// How long it plays, with the zeros.
@@ -44,6 +46,9 @@ impl Ending {
     /// its bytes tell.
     pub fn is_preallocated(&self) -> bool {
         if self.is_hole && self.zeros > 0 {
+            return true;
+        }
+        if self.has_holes && !holds_samples(self.format) {
             return true;
         }
         if self.zeros < BLOCK {
@@ -149,10 +154,19 @@ mod tests {
                 size,
                 zeros,
                 is_hole,
+                has_holes: false,
                 format,
                 duration: Some(AudioDuration::from_micros(micros)),
             };
             assert_eq!(ending.is_preallocated(), expected, "{ending:?}");
+            // Disks that compress keep no silence; what is compressed already has none.
+            let has_holes = true;
+            let holed = Ending {
+                has_holes,
+                ..ending
+            };
+            let expected = expected || !matches!(format, Wav);
+            assert_eq!(holed.is_preallocated(), expected, "{holed:?}");
         }
     }
 

@@ -57,13 +57,14 @@ pub fn examine(
         .map_err(ProbeError::from)
         .and_then(|file| {
             // Before it is read: what was read counts as written to some disks.
-            let is_hole = source::ends_in_hole(&file)?;
+            let holes = source::holes(&file)?;
             let probe = probe_file(&file)?;
             let (hash, zeros) = hashed(&file, told).map_err(ProbeError::Unreadable)?;
             let ending = Ending {
                 size: fingerprint.size,
                 zeros,
-                is_hole,
+                is_hole: holes.at_the_end,
+                has_holes: holes.anywhere,
                 format: probe.format,
                 duration: probe.duration,
             };

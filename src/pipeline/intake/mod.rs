@@ -85,6 +85,8 @@ pub struct Intake {
     looked_at: HashSet<PathBuf>,
     paused: paused::Paused,
     unreadable: unreadable::Unreadable,
+    /// What lay in each root when all of it was seen.
+    seen_whole: HashMap<PathBuf, String>,
     /// Where the watcher finds what could not be read, while somebody watches.
     closed: Option<Closed>,
     below: Below,
@@ -110,6 +112,7 @@ impl Intake {
             looked_at: HashSet::new(),
             paused: paused::Paused::default(),
             unreadable: unreadable::Unreadable::default(),
+            seen_whole: HashMap::new(),
             closed: None,
             below: Below::default(),
             hints: None,

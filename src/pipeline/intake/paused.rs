@@ -94,11 +94,12 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         let mode = self.shown_modes.iter().find(|mode| mode.path == path);
         let absent = match mode.map(|mode| mode.presence) {
-            Some(Presence::Present) => None,
             Some(Presence::Missing) => Some("it is not there".to_owned()),
             Some(Presence::Unreadable) => Some("it cannot be read".to_owned()),
-            // Nobody watches.
-            None => self.troubles.get(path).map(|reason| reason.text.clone()),
+            // A scan may know it before whoever watches does, and in a run nobody watches.
+            Some(Presence::Present) | None => {
+                self.troubles.get(path).map(|reason| reason.text.clone())
+            }
         };
         let inside = [self.paused.trouble(path), self.unreadable.trouble(path)];
         let inside: Vec<String> = inside.into_iter().flatten().collect();
@@ -107,7 +108,8 @@ impl Intake {
             path: path.to_owned(),
             mode: mode.map(|mode| mode_name(mode.mode).to_owned()),
             mode_reason: mode.map(RootMode::explained),
-            trouble: absent.or(inside),
+            trouble: absent,
+            inside,
             scanned_at,
         };
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());

@@ -120,9 +120,10 @@ impl Intake {
         let files = portion.sightings.iter();
         let files = files.map(|sighting| (sighting.path.clone(), sighting.fingerprint));
         let known = self.pipeline.queue.known_many(files.collect()).await?;
+        let left = self.left_alone(&portion, &known).await?;
         let mut findings = Vec::new();
         let mut complete = Vec::new();
-        for (sighting, known) in portion.sightings.into_iter().zip(known) {
+        for ((sighting, known), is_left) in portion.sightings.into_iter().zip(known).zip(left) {
             let known = match known {
                 Some(Known::Skipped(reason)) if !self.asks_again(&sighting, &reason) => {
                     self.pass_over(sighting, reason);
@@ -130,10 +131,6 @@ impl Intake {
                 }
                 known => known,
             };
-            let is_left = known.is_none()
-                && portion.leave.is_some_and(|sight| {
-                    sight.is_existing(&sighting.fingerprint, self.pipeline.now())
-                });
             // What is looked at again goes on settling.
             if is_left || matches!(known, Some(Known::Recording { .. })) {
                 self.book().forget(&sighting.path);
@@ -166,6 +163,27 @@ impl Intake {
         }
         drop(examining);
         self.record(findings).await
+    }
+
+    /// Which files of a portion are left alone for being there before the first start, perhaps under another
+    /// name.
+    async fn left_alone(
+        &self,
+        portion: &Portion,
+        known: &[Option<Known>],
+    ) -> Result<Vec<bool>, PipelineError> {
+        let Some(sight) = portion.leave else {
+            return Ok(vec![false; known.len()]);
+        };
+        let files = portion.sightings.iter();
+        let files: Vec<Fingerprint> = files.map(|sighting| sighting.fingerprint).collect();
+        let renamed = self.pipeline.queue.were_left_alone(files.clone()).await?;
+        let now = self.pipeline.now();
+        let judged = files.iter().zip(renamed).zip(known);
+        let is_left = |((file, renamed), known): ((&Fingerprint, bool), &Option<Known>)| {
+            known.is_none() && (renamed || sight.is_existing(file, now))
+        };
+        Ok(judged.map(is_left).collect())
     }
 
     /// Whether a file is looked at again though it is known: whoever names a place wants what was passed over
@@ -249,6 +267,10 @@ impl Intake {
                 new,
             }),
             Examined::Skipped { reason, lasting } => {
+                if !lasting {
+                    let Sighting { place, path, .. } = &sighting;
+                    self.unreadable.examined(place, path, &reason);
+                }
                 self.skipped(sighting.path.clone(), reason.clone());
                 lasting.then(|| Finding {
                     sighting,

@@ -111,9 +111,12 @@ impl Intake {
             let scanned_at = Some(self.pipeline.now());
             self.remember_folder(&path, scanned_at).await?;
             let (queue, identity) = (&self.pipeline.queue, whole.identity);
-            self.pipeline
-                .kept(|| queue.saw_folder(path.clone(), identity.clone()))
-                .await?;
+            if self.seen_whole.get(&path) != Some(&identity) {
+                self.pipeline
+                    .kept(|| queue.saw_folder(path.clone(), identity.clone()))
+                    .await?;
+                self.seen_whole.insert(path, identity);
+            }
         }
         Ok(())
     }

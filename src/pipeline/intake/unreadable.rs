@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Intake;
 use crate::discover::{Scope, SkipReason};
+use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
 
 /// The most that are kept; of more, the scan of everything finds out.
@@ -25,6 +26,8 @@ pub(super) struct Unreadable {
 struct Denied {
     root: PathBuf,
     is_folder: bool,
+    /// Whether it is tried at every look at the roots.
+    is_tried: bool,
     /// What the operating system says.
     why: String,
 }
@@ -56,17 +59,35 @@ impl Unreadable {
             | SkipReason::FolderLink
             | SkipReason::Loop => return,
         };
-        self.add(place.root.path(), path, is_folder, error.to_string());
+        let denied = Denied {
+            root: place.root.path().to_owned(),
+            is_folder,
+            is_tried: true,
+            why: error.to_string(),
+        };
+        self.add(path, denied);
     }
 
-    fn add(&mut self, root: &Path, path: &Path, is_folder: bool, why: String) {
+    /// Takes in that a file could not be read though its rights allow it. It is tried again by scans alone:
+    /// whether a failing disk reads it by now, only reading it would tell.
+    pub(super) fn examined(&mut self, place: &Place, path: &Path, reason: &Reason) {
+        let denied = Denied {
+            root: place.root.path().to_owned(),
+            is_folder: false,
+            is_tried: false,
+            why: reason.text.clone(),
+        };
+        self.add(path, denied);
+    }
+
+    /// What may be readable again without a word, so that it has to be tried.
+    fn to_be_tried(&self) -> impl Iterator<Item = &PathBuf> {
+        let tried = self.found.iter().filter(|(_, denied)| denied.is_tried);
+        tried.map(|(path, _)| path)
+    }
+
+    fn add(&mut self, path: &Path, denied: Denied) {
         if self.found.len() < MOST_UNREADABLE {
-            let root = root.to_owned();
-            let denied = Denied {
-                root,
-                is_folder,
-                why,
-            };
             self.found.insert(path.to_owned(), denied);
         }
     }
@@ -130,7 +151,7 @@ impl Intake {
         let root = place.root.path();
         if let Some(closed) = &self.closed {
             let roots = self.troubles.keys();
-            let paths = self.unreadable.found.keys().chain(roots).cloned();
+            let paths = self.unreadable.to_be_tried().chain(roots).cloned();
             closed.keep(paths.collect::<BTreeSet<PathBuf>>());
         }
         if self.troubles.contains_key(root) {
@@ -162,7 +183,13 @@ mod tests {
     fn unreadable(found: &[(&str, bool)]) -> Unreadable {
         let mut unreadable = Unreadable::default();
         for (path, is_folder) in found {
-            unreadable.add(Path::new("/in"), Path::new(path), *is_folder, "no".into());
+            let denied = Denied {
+                root: "/in".into(),
+                is_folder: *is_folder,
+                is_tried: true,
+                why: "no".into(),
+            };
+            unreadable.add(Path::new(path), denied);
         }
         unreadable
     }
