@@ -12,7 +12,7 @@ use crate::queue::QueueError;
 use crate::session::{OpenError, SetupError};
 
 /// What a start without a table does.
-const BEGINS_ANEW: &str = "begins a new table and takes up every transcript whose json lies beside its recording, free of charge";
+const BEGINS_ANEW: &str = "begins a new table and takes up every transcript whose json lies beside its recording, free of charge; what was on its way and what was spent today are not known to it, so that a recording without a transcript is paid for again";
 
 /// Why a command ended.
 #[derive(Debug)]
