@@ -37,10 +37,10 @@ pub(super) struct Arguments {
     /// of it changes but the key.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// auto, nanogpt, openai or local recognises
+    /// auto, nanogpt, openai or local
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = provider)]
     provider: Provider,
-    /// Ask nothing; take what the flags say
+    /// Ask nothing; the flags say it
     #[arg(short, long, visible_alias = "no-input")]
     yes: bool,
     /// Write a new one; that which is there is kept beside it
@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Write what systemd has to know of the folders
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = DROP_IN)]
     systemd: Option<PathBuf>,
-    /// Write a systemd unit of your own that watches the folders
+    /// Write a systemd unit of your own for them
     #[arg(long)]
     user_service: bool,
 }
