@@ -492,7 +492,7 @@ pub(super) fn failed_twin(
         connection,
         &format!(
             "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'failed'
-             AND id < ?3 AND updated_ms > coalesce((SELECT asked_ms FROM jobs WHERE id = ?3), ?4)
+             AND id <> ?3 AND updated_ms > coalesce((SELECT asked_ms FROM jobs WHERE id = ?3), ?4)
              ORDER BY id LIMIT 1"
         ),
         &[&job.hash.0, &to_json(&job.settings)?, &job.id.0, &i64::MIN],

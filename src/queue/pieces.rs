@@ -98,10 +98,10 @@ fn insert(
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
                  publication, stage, state, data, due_ms, forced, created_ms, updated_ms, route, parent,
-                 piece, start_us, end_us, folder, turn)
+                 piece, start_us, end_us, folder, turn, asked_ms)
              VALUES (?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16,
                  ?17, ?18, ?19, (SELECT folder FROM jobs WHERE id = ?16),
-                 (SELECT turn FROM jobs WHERE id = ?16))",
+                 (SELECT turn FROM jobs WHERE id = ?16), (SELECT asked_ms FROM jobs WHERE id = ?16))",
         )?
         .execute(params![
             path_bytes(&name),

@@ -237,6 +237,27 @@ async fn a_copy_of_a_recording_that_was_refused_is_not_sent_either() {
 }
 
 #[tokio::test]
+async fn a_recording_is_not_sent_when_a_copy_that_came_later_was_refused_meanwhile() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    assert_eq!(table.claim_job().await.id, first);
+    let reason = Reason::new("service_overloaded", "no");
+    let later = table.queue.retry_later(first, at(2), reason, at(2));
+    later.await.unwrap();
+    table.queue.retry(vec![copy], at(1)).await.unwrap();
+    let refused = async |id| {
+        let reason = Reason::new("service_failed", "no");
+        table.queue.fail(id, reason, None, at(3)).await.unwrap();
+    };
+    let sent = table.claim_job().await.id;
+    refused(sent).await;
+    let other = if sent == first { copy } else { first };
+    assert_eq!(table.claim(terms()).await, Claimed::Moved(other));
+    assert_eq!(table.state(other).await, State::Failed);
+}
+
+#[tokio::test]
 async fn a_copy_that_a_person_has_tried_again_is_sent_although_its_twin_was_refused() {
     let table = table();
     let first = table.add("/in/a.mp3", 1).await;
