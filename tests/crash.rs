@@ -17,7 +17,7 @@ use stenod::durable::{self, Existing};
 use stenod_support::audio::wav;
 use stenod_support::s3::{self, S3};
 use stenod_support::service::{Act, Endpoint, Gate, Log, Moment, PATIENCE, Rule};
-use stenod_support::stage::Stage;
+use stenod_support::stage::{Running, Stage};
 
 /// Recordings in flight at once in the random series.
 const JOBS: usize = 4;
@@ -49,6 +49,18 @@ fn state(stage: &Stage) -> String {
 
 fn held(log: &Log) -> bool {
     log.exchanges.iter().any(|exchange| exchange.held)
+}
+
+/// A run of which the service has one recording whole and paid for, and does not answer.
+fn handed_over(stage: &Stage) -> Running {
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
+    let running = stage.call(["run"]).start();
+    stage.service.wait("the paid submit", |log| {
+        held(log) && log.ledger().charges.len() == 1
+    });
+    running
 }
 
 #[test]
@@ -83,13 +95,7 @@ fn a_kill_between_the_last_chunk_and_the_reply_is_in_doubt_and_held() {
     stage.put("a.wav", &wav(1, 0.5));
     stage.put("b.wav", &wav(2, 0.5));
     stage.set("service.jobs", 1);
-    stage
-        .service
-        .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
-    let running = stage.call(["run"]).start();
-    stage.service.wait("the paid submit", |log| {
-        held(log) && log.ledger().charges.len() == 1
-    });
+    let running = handed_over(&stage);
     running.kill();
     stage.stenod(["run"]).no_panic().says("doubt");
     stage.stenod(["run"]).no_panic();
@@ -126,13 +132,7 @@ fn what_a_kill_left_in_doubt_is_said_before_the_next_start_and_before_it_is_paid
     let stage = stage();
     stage.set("service.in_doubt", "retry-once");
     let source = stage.put("a.wav", &wav(1, 0.5));
-    stage
-        .service
-        .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
-    let running = stage.call(["run"]).start();
-    stage.service.wait("the paid submit", |log| {
-        held(log) && log.ledger().charges.len() == 1
-    });
+    let running = handed_over(&stage);
     assert_eq!(stage.json(&["status"])["jobs"]["active"], 1);
     running.kill();
     let status = stage.json(&["status"]);
@@ -186,13 +186,7 @@ fn what_a_kill_left_in_doubt_can_be_given_up_or_tried_again_at_once() {
     for (order, state_after, charged) in [("cancel", "cancelled", 1), ("retry", "done", 2)] {
         let stage = stage();
         stage.put("a.wav", &wav(1, 0.5));
-        stage
-            .service
-            .script(Rule::on(Endpoint::Submit).charged().act(Act::Hang));
-        let running = stage.call(["run"]).start();
-        stage.service.wait("the paid submit", |log| {
-            held(log) && log.ledger().charges.len() == 1
-        });
+        let running = handed_over(&stage);
         running.kill();
         let changed = stage.json(&[order, "1"]);
         assert_eq!(
