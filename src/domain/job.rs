@@ -184,6 +184,12 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// Why a copy is not sent whose twin a person has stopped.
+    pub fn twin_was_stopped(twin: JobId) -> Self {
+        let text = format!("the same recording as job {twin}, which was stopped by hand");
+        Self::new("cancelled", text)
+    }
+
     /// A reason from its code and its sentence.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {

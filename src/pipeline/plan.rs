@@ -514,11 +514,7 @@ fn by_twin_elsewhere(twins: &[Job]) -> Option<Fate> {
     let goes_on = |twin: &Job| matches!(twin.stage.state(), State::Queued | State::Waiting);
     let stopped = twins.iter().find(|twin| twin.stage == Stage::Cancelled);
     let stopped = stopped.filter(|_| !twins.iter().any(goes_on))?;
-    let text = format!(
-        "the same recording as job {}, which was stopped by hand",
-        stopped.id
-    );
-    Some(Fate::Ended(Reason::new("cancelled", text)))
+    Some(Fate::Ended(Reason::twin_was_stopped(stopped.id)))
 }
 
 /// Whether a job may have been paid for and is sent once more by itself.

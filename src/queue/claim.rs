@@ -16,6 +16,7 @@ use super::budget::{self, Limits, Room};
 use super::jobs;
 use super::ledger;
 use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
+use super::twins;
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money;
@@ -169,7 +170,7 @@ fn settle_by_twin(
     now: Timestamp,
 ) -> Result<Option<Claimed>, QueueError> {
     let from = [StageName::Queued];
-    if let Some((twin, reply)) = jobs::known_reply(connection, job)? {
+    if let Some((twin, reply)) = twins::known_reply(connection, job)? {
         let text =
             format!("the same recording as job {twin}: its transcript is used, free of charge");
         jobs::note(connection, job.id, &Reason::new("reused", text), None, now)?;
@@ -180,7 +181,7 @@ fn settle_by_twin(
         jobs::advance(connection, job.id, &from, &stage, now)?;
         return Ok(Some(Claimed::Moved(job.id)));
     }
-    let payer = jobs::payer(connection, job)?;
+    let payer = twins::payer(connection, job)?;
     #[cfg(test)]
     let payer = payer.filter(|_| !crate::faults::planted(crate::faults::Bug::ClaimBesideTwin));
     if let Some(twin) = payer {
@@ -192,7 +193,7 @@ fn settle_by_twin(
         jobs::advance(connection, job.id, &from, &stage, now)?;
         return Ok(Some(Claimed::Moved(job.id)));
     }
-    if let Some((twin, reason)) = jobs::failed_twin(connection, job)? {
+    if let Some((twin, reason)) = twins::failed_twin(connection, job)? {
         let text = format!(
             "the same recording as job {twin}, which failed: {}",
             reason.text

@@ -7,16 +7,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::QueueError;
 use super::adopt;
 use super::arrivals::Gone;
 use super::ledger;
 use super::pieces;
-use super::row::{self, JOB_COLUMNS, find_job, find_jobs, millis, path_bytes, signed, to_json};
+use super::row::{self, JOB_COLUMNS, find_job, millis, path_bytes, signed, to_json};
+use super::twins;
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Publication, Reason, ReplyId, Settings, Stage, StageName,
+    Candidate, ContentHash, Job, JobId, Publication, Reason, Settings, Stage, StageName,
 };
 use crate::domain::naming;
 use crate::domain::pieces::has_ended as has_piece_ended;
@@ -57,22 +58,6 @@ pub(super) fn get(connection: &Connection, id: JobId) -> Result<Job, QueueError>
     find_job(connection, &sql, &[&id.0])?.ok_or(QueueError::NoSuchJob(id))
 }
 
-/// Every job with the same identity, the oldest first: the recording's copies, and where it was before.
-pub(super) fn twins(
-    connection: &Connection,
-    hash: ContentHash,
-    settings: &Settings,
-) -> Result<Vec<Job>, QueueError> {
-    find_jobs(
-        connection,
-        &format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND parent IS NULL
-             ORDER BY id"
-        ),
-        &[&hash.0, &to_json(settings)?],
-    )
-}
-
 /// Queues a recording unless it is known; `gone` is a job of the same identity whose file has vanished,
 /// which then follows the recording to its new name.
 pub(super) fn enqueue(
@@ -92,7 +77,7 @@ pub(super) fn enqueue(
     let Some(Gone { id, respelt }) = gone else {
         let base = free_base(connection, candidate, None)?;
         let id = insert(connection, candidate, &base, now)?;
-        stay_stopped(connection, id, now)?;
+        twins::stay_stopped(connection, id, now)?;
         return Ok(Enqueued::New(id));
     };
     let base = if respelt {
@@ -120,7 +105,8 @@ pub(super) fn offer(
         }
         Enqueued::Known(known) if matches!(known.stage, Stage::Received { .. }) => {
             let base = free_base(connection, candidate, None)?;
-            if base != known.base {
+            // The name was decided once; only the folder may be another by now.
+            if base.parent() != known.base.parent() {
                 write_elsewhere(connection, known, candidate, &base, now)?;
             }
             Ok(enqueued)
@@ -140,33 +126,6 @@ pub(super) fn offer(
         }
         Enqueued::Known(_) => Ok(enqueued),
     }
-}
-
-/// A copy of a recording that a person has stopped is stopped as well, unless there is a job of it that goes
-/// on or is done: nobody would expect to pay for what was stopped because it has one more name.
-fn stay_stopped(connection: &Connection, id: JobId, now: Timestamp) -> Result<(), QueueError> {
-    let job = get(connection, id)?;
-    let twins = twins(connection, job.hash, &job.settings)?;
-    let mut others = twins.iter().filter(|twin| twin.id != id);
-    let stopped = others.find(|twin| twin.stage == Stage::Cancelled);
-    let goes_on = |twin: &Job| !matches!(twin.stage, Stage::Cancelled | Stage::Failed { .. });
-    let Some(stopped) =
-        stopped.filter(|_| !twins.iter().any(|twin| twin.id != id && goes_on(twin)))
-    else {
-        return Ok(());
-    };
-    note_stopped_twin(connection, id, stopped.id, now)?;
-    advance(connection, id, &[job.stage.name()], &Stage::Cancelled, now)
-}
-
-fn note_stopped_twin(
-    connection: &Connection,
-    id: JobId,
-    twin: JobId,
-    now: Timestamp,
-) -> Result<(), QueueError> {
-    let text = format!("the same recording as job {twin}, which was stopped by hand");
-    note(connection, id, &Reason::new("cancelled", text), None, now)
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent.
@@ -350,7 +309,7 @@ pub(super) fn advance(
             millis(now),
         ])?;
     if has_ended(stage) || job.stage.is_paying() && !stage.is_paying() {
-        wake_twins(connection, id)?;
+        twins::wake_twins(connection, id)?;
     }
     match job.piece {
         Some(piece) if has_piece_ended(stage) => pieces::join(connection, piece.parent, now),
@@ -389,87 +348,6 @@ fn has_ended(stage: &Stage) -> bool {
     }
 }
 
-/// Copies of a recording wait for the one that is being paid for; when that ends, or goes back into the
-/// queue, they look again. What waits for another reason goes on waiting.
-fn wake_twins(connection: &Connection, id: JobId) -> Result<(), QueueError> {
-    connection
-        .prepare_cached(
-            "UPDATE jobs SET due_ms = 0 WHERE stage = 'queued' AND id <> ?1
-             AND json_extract(data, '$.reason.code') = 'duplicate'
-             AND (hash, settings) = (SELECT hash, settings FROM jobs WHERE id = ?1)",
-        )?
-        .execute([id.0])?;
-    Ok(())
-}
-
-/// The reply that a finished job of the same identity was made from, the latest if there are several. For
-/// a job that was forced it must have come since: what was there before is what is paid for anew.
-pub(super) fn known_reply(
-    connection: &Connection,
-    job: &Job,
-) -> Result<Option<(JobId, ReplyId)>, QueueError> {
-    let twin = find_job(
-        connection,
-        &format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'done'
-             AND id <> ?3 AND updated_ms > ?4 ORDER BY updated_ms DESC, id DESC LIMIT 1"
-        ),
-        &[
-            &job.hash.0,
-            &to_json(&job.settings)?,
-            &job.id.0,
-            &forced_at(job).map_or(i64::MIN, millis),
-        ],
-    )?;
-    Ok(twin.and_then(|twin| match twin.stage {
-        Stage::Done { reply } => Some((twin.id, reply)),
-        Stage::Queued { .. }
-        | Stage::Waiting { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::Failed { .. }
-        | Stage::InDoubt { .. }
-        | Stage::Cancelled => None,
-    }))
-}
-
-/// When a job was forced that waits in the queue.
-fn forced_at(job: &Job) -> Option<Timestamp> {
-    job.forced.then_some(job.updated_at)
-}
-
-/// Another job of the same identity that is being paid for, or may have been. One that was forced waits for
-/// another that was forced, and for what is on its way, whose reply will have come since; not for a doubt.
-pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>, QueueError> {
-    let id = connection
-        .prepare_cached(
-            "SELECT id FROM jobs WHERE hash = ?1 AND settings = ?2 AND id <> ?3 AND stage IN
-             ('submitting', 'committing', 'split', 'awaiting', 'received', 'in_doubt')
-             AND (forced >= ?4 OR state = 'active') LIMIT 1",
-        )?
-        .query_row(
-            params![job.hash.0, to_json(&job.settings)?, job.id.0, job.forced],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(id.map(JobId))
-}
-
-/// What a failure is called that lies in the bytes and the settings alone, and so is that of every copy.
-/// A run that the service failed was paid for: a copy would pay for the same again.
-const LASTING_FAILURES: &[&str] = &[
-    "service_failed",
-    "bad_request",
-    "format_refused",
-    "too_large_for_service",
-    "unprocessable",
-    "undecodable",
-    "poison",
-];
-
 /// Notes that a person asks for a job and its pieces to be tried again.
 pub(super) fn ask_for(
     connection: &Connection,
@@ -480,25 +358,6 @@ pub(super) fn ask_for(
         .prepare_cached("UPDATE jobs SET asked_ms = ?2 WHERE id = ?1 OR parent = ?1")?
         .execute(params![id.0, millis(now)])?;
     Ok(())
-}
-
-/// Another job of the same identity that failed for reasons that lie in the recording or its settings, and
-/// not before a person asked for this one.
-pub(super) fn failed_twin(
-    connection: &Connection,
-    job: &Job,
-) -> Result<Option<(JobId, Reason)>, QueueError> {
-    let twin = find_job(
-        connection,
-        &format!(
-            "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage = 'failed'
-             AND id <> ?3 AND updated_ms > coalesce((SELECT asked_ms FROM jobs WHERE id = ?3), ?4)
-             ORDER BY id LIMIT 1"
-        ),
-        &[&job.hash.0, &to_json(&job.settings)?, &job.id.0, &i64::MIN],
-    )?;
-    let reason = twin.and_then(|twin| Some((twin.id, twin.stage.reason()?)));
-    Ok(reason.filter(|(_, reason)| LASTING_FAILURES.contains(&reason.code.as_str())))
 }
 
 /// Notes what happened to a job, for `show`; what happens again and again is noted once, with its last
@@ -655,28 +514,7 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
         now,
     )?;
     advance(connection, id, &from, &Stage::Cancelled, now)?;
-    stop_copies(connection, &job, now)
-}
-
-/// The copies of a recording that wait in the queue are stopped with it: the next of them would be paid for
-/// in its stead.
-fn stop_copies(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), QueueError> {
-    if job.piece.is_some() {
-        return Ok(());
-    }
-    let twins = twins(connection, job.hash, &job.settings)?;
-    let waits = |twin: &&Job| twin.id != job.id && matches!(twin.stage, Stage::Queued { .. });
-    for copy in twins.iter().filter(waits) {
-        note_stopped_twin(connection, copy.id, job.id, now)?;
-        advance(
-            connection,
-            copy.id,
-            &[StageName::Queued],
-            &Stage::Cancelled,
-            now,
-        )?;
-    }
-    Ok(())
+    twins::stop_copies(connection, &job, now)
 }
 
 /// Waits no longer for a run that is overdue; whether it was paid for, only the service knows.
@@ -695,7 +533,7 @@ fn give_up(connection: &Connection, job: &Job, now: Timestamp) -> Result<(), Que
     )?;
     let from = [StageName::Awaiting];
     advance(connection, job.id, &from, &Stage::Cancelled, now)?;
-    stop_copies(connection, job, now)
+    twins::stop_copies(connection, job, now)
 }
 
 /// Queues a done recording to be transcribed, and paid for, once more.

@@ -83,27 +83,16 @@ fn show_as_found(connection: &Connection, policy: DoubtPolicy) -> Result<(), Que
 
 /// A doubt says what it may have cost and what follows only when it is entered in the ledger.
 fn undecided(stage: Stage) -> Stage {
-    match stage {
-        Stage::InDoubt { reason, retry_at } => {
-            let what = match retry_at {
-                Some(_) => "the next start repeats it once, and says what may be paid twice",
-                None => "the next start leaves it to you",
-            };
-            let text = format!("{}: it may have been paid for; {what}", reason.text);
-            Stage::InDoubt {
-                reason: Reason::new(reason.code, text),
-                retry_at,
-            }
-        }
-        stage @ (Stage::Queued { .. }
-        | Stage::Waiting { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::Done { .. }
-        | Stage::Failed { .. }
-        | Stage::Cancelled) => stage,
+    let Stage::InDoubt { reason, retry_at } = stage else {
+        return stage;
+    };
+    let what = match retry_at {
+        Some(_) => "the next start repeats it once, and says what may be paid twice",
+        None => "the next start leaves it to you",
+    };
+    let text = format!("{}: it may have been paid for; {what}", reason.text);
+    Stage::InDoubt {
+        reason: Reason::new(reason.code, text),
+        retry_at,
     }
 }

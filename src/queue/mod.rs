@@ -38,6 +38,7 @@ mod submits;
 mod suspects;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod upkeep;
 mod usage;
 mod writer;

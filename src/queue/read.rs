@@ -15,7 +15,7 @@ use super::row::{self, JOB_COLUMNS, find_job, find_jobs, future_millis, millis, 
 use super::sources::{self, Known, Skipped};
 use super::style::{self, Named};
 use super::usage::{self, Use};
-use super::{DATABASE, Queue, QueueError, Terms, adopt, jobs, schema};
+use super::{DATABASE, Queue, QueueError, Terms, adopt, schema, twins};
 use crate::clock::{Calendar, Clock as _, SystemClock};
 use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, State};
 use crate::domain::money::Amount;
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Any error of the table.
     pub fn twins(&self, hash: ContentHash, settings: &Settings) -> Result<Vec<Job>, QueueError> {
-        jobs::twins(self.connection(), hash, settings)
+        twins::twins(self.connection(), hash, settings)
     }
 
     /// Whether the outputs of another recording than `source` begin with `base`.

@@ -245,7 +245,6 @@ async fn a_recording_is_not_sent_when_a_copy_that_came_later_was_refused_meanwhi
     let reason = Reason::new("service_overloaded", "no");
     let later = table.queue.retry_later(first, at(2), reason, at(2));
     later.await.unwrap();
-    table.queue.retry(vec![copy], at(1)).await.unwrap();
     let refused = async |id| {
         let reason = Reason::new("service_failed", "no");
         table.queue.fail(id, reason, None, at(3)).await.unwrap();
@@ -346,6 +345,50 @@ async fn two_recordings_that_share_a_stem_get_different_bases() {
         table.queue.job(other).await.unwrap().base,
         Path::new("/in/a.wav")
     );
+}
+
+#[tokio::test]
+async fn outputs_that_are_not_written_yet_keep_the_name_that_was_decided_once() {
+    let table = table();
+    let first = table.add("/in/a.mp3", 1).await;
+    let second = table.add("/in/a.wav", 2).await;
+    for id in [first, second] {
+        assert_eq!(table.claim_job().await.id, id);
+        table.queue.commit(id, at(3)).await.unwrap();
+        let raw = RawReply {
+            status: 200,
+            body: b"{}".to_vec(),
+            request_id: None,
+        };
+        let reply = table.queue.store_reply(id, raw, at(4)).await.unwrap();
+        if id == first {
+            table.queue.done(id, reply, at(6)).await.unwrap();
+        }
+    }
+    let gone = Some(Gone {
+        id: first,
+        respelt: false,
+    });
+    let renamed = table
+        .queue
+        .enqueue(recording("/in/z.mp3", 1), gone, false, at(7));
+    assert_eq!(renamed.await.unwrap(), Enqueued::Moved(first));
+    let again = table
+        .queue
+        .enqueue(recording("/in/a.wav", 2), None, false, at(8));
+    assert!(matches!(again.await.unwrap(), Enqueued::Known(_)));
+    let base = async |id| table.queue.job(id).await.unwrap().base;
+    assert_eq!(base(second).await, Path::new("/in/a.wav"));
+    let moved = Candidate {
+        output_dir: Some("/out".into()),
+        ..recording("/in/a.wav", 2)
+    };
+    table
+        .queue
+        .enqueue(moved, None, false, at(9))
+        .await
+        .unwrap();
+    assert_eq!(base(second).await.parent(), Some(Path::new("/out")));
 }
 
 #[tokio::test]
