@@ -6,8 +6,8 @@
 //! sample, a container that says it is cut short. The book forgets a file as soon as it is complete or
 //! gone, so its memory is bounded by what is unsettled at this moment.
 
-mod ending;
 mod names;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use ending::{Ending, ZEROS_PATIENCE};
 pub use names::{hidden, pruned_folder, temporary_name};
+pub use room::{Room, ZEROS_PATIENCE, Zeros};
 
 /// The longest that a file must stay unchanged, however often it changed before (5 minutes), unless
 /// the configured settle time is longer still.
@@ -95,7 +95,7 @@ pub enum Unsettled {
         /// What says so, in a few words ("cut short: no moov").
         what: String,
     },
-    /// It ends in zeros that nobody may have written over yet.
+    /// It holds zeros that nobody may have written over yet.
     Preallocated,
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for Unsettled {
             Self::TooYoung => f.write_str("too young"),
             Self::TemporaryName { pattern } => write!(f, "temporary name ({pattern})"),
             Self::CutShort { what } => f.write_str(what),
-            Self::Preallocated => f.write_str("preallocated: zeros to the end"),
+            Self::Preallocated => f.write_str("preallocated: zeros where its content should be"),
         }
     }
 }
@@ -207,8 +207,8 @@ impl SettleBook {
         self.lacks(path, settle, sample, missing, now)
     }
 
-    /// Takes in that the complete-looking `sample` ends in zeros: the file waits until it changes, or until
-    /// nobody wrote into it for [`ZEROS_PATIENCE`].
+    /// Takes in that the complete-looking `sample` holds room without content: the file waits until it
+    /// changes, or until nobody wrote into it for [`ZEROS_PATIENCE`].
     pub fn preallocated(
         &mut self,
         path: &Path,

@@ -28,6 +28,23 @@ fn with_zeros(path: &Path, bytes: &[u8]) {
     fs::write(path, half).unwrap();
 }
 
+/// As downloads that come in no order do: the last piece is there before the one in front of it.
+fn with_a_gap(path: &Path, bytes: &[u8]) {
+    let mut pieces = bytes.to_vec();
+    let last = bytes.len() - 4096;
+    pieces[bytes.len() / 2..last].fill(0);
+    fs::write(path, pieces).unwrap();
+}
+
+/// Long enough for a piece of it to be missed.
+fn long_mp3() -> Vec<u8> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/audio/tagged.mp3"
+    );
+    fs::read(path).unwrap().repeat(48)
+}
+
 /// A film whose index comes first: all of that is there long before the sound is.
 fn moov_first() -> Vec<u8> {
     let path = concat!(
@@ -58,25 +75,30 @@ fn go_on(path: &Path, bytes: &[u8]) {
 #[test]
 fn a_writer_that_stalls_in_room_made_beforehand_is_waited_for() {
     let stage = stage();
-    let whole: [(PathBuf, Vec<u8>); 3] = [
+    let whole: [(PathBuf, Vec<u8>); 4] = [
         (stage.at("hole.wav"), wav(1, 4.0)),
         (stage.at("zeros.wav"), wav(2, 4.0)),
         (stage.at("film.m4a"), moov_first()),
+        (stage.at("pieces.mp3"), long_mp3()),
     ];
     let mut watch = stage.call(["watch"]).start();
     watch.until("its state", || stage.state().exists());
     with_a_hole(&whole[0].0, &whole[0].1);
     with_zeros(&whole[1].0, &whole[1].1);
     with_zeros(&whole[2].0, &whole[2].1);
+    with_a_gap(&whole[3].0, &whole[3].1);
     watch.until("that all of them wait", || {
-        stage.json(&["status"])["settling"]["counts"] == json!({"preallocated": 3})
+        stage.json(&["status"])["settling"]["counts"] == json!({"preallocated": 4})
     });
     for (path, _) in &whole {
         let found = stage.json(&["explain", path.to_str().unwrap()]);
         assert_eq!(found["answer"], "settling", "{found:#}");
         assert_eq!(found["code"], "preallocated", "{found:#}");
         let message = found["message"].as_str().unwrap();
-        assert!(message.contains("zeros to the end"), "{found:#}");
+        assert!(
+            message.contains("zeros where its content should be"),
+            "{found:#}"
+        );
         let until: jiff::Timestamp = found["until"].as_str().unwrap().parse().unwrap();
         let modified = fs::metadata(path).unwrap().modified().unwrap();
         let hour = modified + Duration::from_secs(3600);
@@ -93,7 +115,7 @@ fn a_writer_that_stalls_in_room_made_beforehand_is_waited_for() {
     watch.terminate();
     watch.outcome().no_panic();
     let charges = stage.service.look(|log| log.ledger().charges.len());
-    assert_eq!(charges, 3, "{}", stage.service.story());
+    assert_eq!(charges, 4, "{}", stage.service.story());
     stage.check();
 }
 
@@ -104,10 +126,17 @@ fn a_run_leaves_zeros_that_are_young_and_takes_them_when_nobody_wrote_for_an_hou
     with_zeros(&path, &wav(1, 4.0));
     let young = stage.stenod(["run"]).code(3);
     let said = format!("{}{}", young.stdout, young.stderr);
-    assert!(said.contains("preallocated: zeros to the end"), "{said}");
+    assert!(
+        said.contains("preallocated: zeros where its content should be"),
+        "{said}"
+    );
     assert!(!stage.at("a.json").exists());
     let plan = stage.stenod(["plan"]).no_panic();
-    assert!(plan.stdout.contains("zeros to the end"), "{}", plan.tell());
+    assert!(
+        plan.stdout.contains("zeros where its content should be"),
+        "{}",
+        plan.tell()
+    );
     // Not written into for two hours, as far as its times tell.
     let file = File::options().append(true).open(&path).unwrap();
     let then = SystemTime::now() - Duration::from_secs(2 * 3600);

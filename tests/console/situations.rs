@@ -283,7 +283,12 @@ fn what_ends_in_zeros_is_explained_by_its_age() {
     half_written[half..].fill(0);
     let young = stage.put("young.wav", &half_written);
     let rows: Vec<Row> = vec![
-        (young, "settling", Some("preallocated"), "zeros to the end"),
+        (
+            young,
+            "settling",
+            Some("preallocated"),
+            "zeros where its content should be",
+        ),
         (old(&stage, "old.wav", &half_written), "send", None, "$"),
     ];
     assert_eq!(explained(&stage, rows), 2);

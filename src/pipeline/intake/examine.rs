@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::discover::sample;
 use crate::domain::job::{ContentHash, Reason};
-use crate::domain::settle::{CUT_SHORT, Ending, Fingerprint};
+use crate::domain::settle::{CUT_SHORT, Fingerprint, Room, Zeros};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Known;
@@ -39,7 +39,7 @@ pub enum Examined {
         /// What says so.
         what: String,
     },
-    /// It ends in zeros that somebody may still write over: wait until it changes, or has not for long.
+    /// It holds zeros that somebody may still write over: wait until it changes, or has not for long.
     Preallocated,
     /// It changed while it was read: look again later.
     Changed,
@@ -60,7 +60,7 @@ pub fn examine(
             let holes = source::holes(&file)?;
             let probe = probe_file(&file)?;
             let (hash, zeros) = hashed(&file, told).map_err(ProbeError::Unreadable)?;
-            let ending = Ending {
+            let room = Room {
                 size: fingerprint.size,
                 zeros,
                 is_hole: holes.at_the_end,
@@ -68,7 +68,7 @@ pub fn examine(
                 format: probe.format,
                 duration: probe.duration,
             };
-            Ok((probe, hash, ending))
+            Ok((probe, hash, room))
         });
     match sample(path) {
         Ok(Some(now)) if now == *fingerprint => {}
@@ -76,7 +76,7 @@ pub fn examine(
         Err(error) => return skipped_by(&ProbeError::Unreadable(error)),
     }
     match examined {
-        Ok((_, _, ending)) if ending.is_preallocated() && !fingerprint.zeros_are_believed(now) => {
+        Ok((_, _, room)) if room.is_preallocated() && !fingerprint.zeros_are_believed(now) => {
             Examined::Preallocated
         }
         Ok((probe, hash, _)) => Examined::Recording(Known::Recording {
@@ -88,11 +88,12 @@ pub fn examine(
     }
 }
 
-/// The hash of a whole file, and how many zeros it ends in.
-fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
+/// The hash of a whole file, and the zeros in it.
+fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, Zeros)> {
     let mut hasher = blake3::Hasher::new();
+    let mut zeros = Zeros::default();
     let mut buffer = vec![0; READ_AT_ONCE];
-    let (mut read, mut next, mut zeros) = (0, READ_STEP, 0);
+    let (mut read, mut next) = (0, READ_STEP);
     file.rewind()?;
     loop {
         let count = match file.read(&mut buffer) {
@@ -103,12 +104,8 @@ fn hashed(mut file: &File, told: &mut dyn FnMut(u64)) -> io::Result<(ContentHash
         };
         let bytes = buffer.get(..count).unwrap_or_default();
         hasher.update(bytes);
-        let count = u64::try_from(count).unwrap_or(0);
-        zeros = match bytes.iter().rev().position(|byte| *byte != 0) {
-            Some(trailing) => u64::try_from(trailing).unwrap_or(0),
-            None => zeros + count,
-        };
-        read += count;
+        zeros.count(bytes);
+        read += u64::try_from(count).unwrap_or(0);
         if read >= next {
             next = read + READ_STEP;
             told(read);

@@ -1,9 +1,9 @@
-//! Does a file end as one whose room was made before its content came?
+//! Is there room in a file whose content has not come?
 //!
 //! Copiers and recorders may make the whole room first and write into it later. Until then the end is
-//! zeros, which no length gives away; whoever writes in no order leaves holes before it. Silence is zeros, too, where samples stand as they are: so what
-//! may be silence needs more of it to be suspected, and whatever nobody wrote into for an hour is taken
-//! as it is.
+//! zeros, which no length gives away; whoever writes in no order leaves zeros or holes before it, too.
+//! Silence is zeros where samples stand as they are: so what may be silence needs more of it to be
+//! suspected, and whatever nobody wrote into for an hour is taken as it is.
 
 use std::time::Duration;
 
@@ -12,11 +12,15 @@ use jiff::Timestamp;
 use super::Fingerprint;
 use crate::domain::audio::{AudioDuration, AudioFormat};
 
-/// A file that ends in zeros is taken as it is when nobody wrote into it for this long (1 hour).
+/// A file with suspicious zeros is taken as it is when nobody wrote into it for this long (1 hour).
 pub const ZEROS_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Fewer zeros than this, in bytes, are no sign of anything: a block of most disks (4 KiB).
-const BLOCK: u64 = 4096;
+const BLOCK: u64 = BLOCK_BYTES as u64;
+const BLOCK_BYTES: usize = 4096;
+/// Fewer zeros than this, in bytes, before the end are the padding of a container (256 KiB); downloads that
+/// come in no order come in larger pieces.
+const PADDING: u64 = 256 << 10;
 /// Samples may be silent for less than this at their end (10 seconds).
 const SILENCE: Duration = Duration::from_secs(10);
 /// Samples may be silent for less than one part in this many at their end (half of them).
@@ -24,13 +28,36 @@ const SILENT_SHARE: u64 = 2;
 /// A time further than this in the future says nothing (1 day): some clock was wrong.
 const BELIEVABLE: Duration = Duration::from_secs(24 * 3600);
 
-/// How a file ends.
+/// Zeros in a file, counted as it is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Zeros {
+    /// How many bytes it ends in.
+    pub at_the_end: u64,
+    /// The longest run of them anywhere, in bytes; short ones are left out.
+    pub longest: u64,
+}
+
+impl Zeros {
+    /// Takes in the next bytes of the file.
+    pub fn count(&mut self, bytes: &[u8]) {
+        for block in bytes.chunks(BLOCK_BYTES) {
+            let length = |count| u64::try_from(count).unwrap_or(u64::MAX);
+            self.at_the_end = match block.iter().rposition(|byte| *byte != 0) {
+                Some(last) => length(block.len() - last - 1),
+                None => self.at_the_end.saturating_add(length(block.len())),
+            };
+            self.longest = self.longest.max(self.at_the_end);
+        }
+    }
+}
+
+/// What is known of the room in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
+pub struct Room {
     /// The bytes of the file.
     pub size: u64,
-    /// How many of them are zeros at its end.
-    pub zeros: u64,
+    /// Which of them are zeros.
+    pub zeros: Zeros,
     /// Whether the disk keeps nothing for the last byte: it was never written.
     pub is_hole: bool,
     /// Whether the disk keeps nothing for some bytes before its end.
@@ -41,27 +68,26 @@ pub struct Ending {
     pub duration: Option<AudioDuration>,
 }
 
-impl Ending {
-    /// Whether the room for the file was made and its content has not come to the end of it, as far as
-    /// its bytes tell.
+impl Room {
+    /// Whether the room for the file was made and its content has not come to all of it, as far as its
+    /// bytes tell.
     pub fn is_preallocated(&self) -> bool {
-        if self.is_hole && self.zeros > 0 {
+        let zeros = self.zeros.at_the_end;
+        if self.is_hole && zeros > 0 {
             return true;
         }
-        if self.has_holes && !holds_samples(self.format) {
-            return true;
-        }
-        if self.zeros < BLOCK {
-            return false;
+        if holds_samples(self.format) {
+            return zeros >= BLOCK && self.is_more_than_silence();
         }
         // What is compressed never holds so many zeros.
-        !holds_samples(self.format) || self.is_more_than_silence()
+        self.has_holes || zeros >= BLOCK || self.zeros.longest >= PADDING
     }
 
     fn is_more_than_silence(&self) -> bool {
         let length = self.duration.map_or(0, AudioDuration::micros);
-        let silent = u128::from(length) * u128::from(self.zeros) / u128::from(self.size.max(1));
-        silent >= SILENCE.as_micros() || self.zeros >= self.size / SILENT_SHARE
+        let zeros = self.zeros.at_the_end;
+        let silent = u128::from(length) * u128::from(zeros) / u128::from(self.size.max(1));
+        silent >= SILENCE.as_micros() || zeros >= self.size / SILENT_SHARE
     }
 }
 
@@ -150,23 +176,65 @@ mod tests {
             (10 * mebi, 4096, false, Mp3, MINUTE, true),
             (10 * mebi, 9 * mebi, false, Flac, MINUTE, true),
         ] {
-            let ending = Ending {
+            let room = Room {
                 size,
-                zeros,
+                zeros: Zeros {
+                    at_the_end: zeros,
+                    longest: zeros,
+                },
                 is_hole,
                 has_holes: false,
                 format,
                 duration: Some(AudioDuration::from_micros(micros)),
             };
-            assert_eq!(ending.is_preallocated(), expected, "{ending:?}");
+            assert_eq!(room.is_preallocated(), expected, "{room:?}");
             // Disks that compress keep no silence; what is compressed already has none.
             let has_holes = true;
-            let holed = Ending {
-                has_holes,
-                ..ending
-            };
+            let holed = Room { has_holes, ..room };
             let expected = expected || !matches!(format, Wav);
             assert_eq!(holed.is_preallocated(), expected, "{holed:?}");
+        }
+    }
+
+    #[test]
+    fn many_zeros_before_the_end_are_no_content_but_where_samples_are() {
+        use AudioFormat::{Flac, M4a, Mp3, Wav};
+        for (longest, format, expected) in [
+            (PADDING - 1, Mp3, false),
+            (PADDING, Mp3, true),
+            (PADDING, M4a, true),
+            (PADDING, Flac, true),
+            (100 * PADDING, Wav, false),
+        ] {
+            let zeros = Zeros {
+                at_the_end: 0,
+                longest,
+            };
+            let room = Room {
+                size: 200 * PADDING,
+                zeros,
+                is_hole: false,
+                has_holes: false,
+                format,
+                duration: Some(AudioDuration::from_micros(MINUTE)),
+            };
+            assert_eq!(room.is_preallocated(), expected, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_are_counted_whatever_portions_a_file_is_read_in() {
+        let mut file = vec![0; 300_000];
+        for (at, byte) in [(0, 1), (270_000, 2), (299_000, 3)] {
+            file[at] = byte;
+        }
+        for portion in [1, 4095, 4096, 131_072, 300_000] {
+            let mut zeros = Zeros::default();
+            file.chunks(portion).for_each(|bytes| zeros.count(bytes));
+            assert_eq!(zeros.at_the_end, 999, "{portion}");
+            // Runs are counted from the last byte of a block on that is none: short by a block at the most.
+            let longest = 269_999 - BLOCK..=269_999;
+            assert!(longest.contains(&zeros.longest), "{portion}: {zeros:?}");
         }
     }
 
