@@ -80,6 +80,10 @@ bless:
     STENOD_BLESS=1 cargo test --test render
     STENOD_BLESS=1 cargo test --test console
 
+# What is asked of Azure, against Microsoft's emulator; needs Node.js
+azurite:
+    bash tests/azurite/run
+
 # Storms of files beside the watcher, on every file system that can be mounted here; as root, some minutes
 watch-storm:
     bash .ci/watch-storm

@@ -142,9 +142,10 @@ impl Bucket {
                 version = there.and_then(|there| there.version).map(Version);
             }
         }
-        let removed = match &version {
-            Some(version) => self.remove_version(&remains.name, version).await,
-            None => persist(&self.waits, || self.store.objects.delete(&path)).await,
+        let removed = if version.is_some() || self.store.deletes_by_link {
+            self.remove_by_link(&remains.name, version.as_ref()).await
+        } else {
+            persist(&self.waits, || self.store.objects.delete(&path)).await
         };
         nothing_there_is_fine(removed)
     }
@@ -233,14 +234,12 @@ impl Bucket {
         }
     }
 
-    async fn remove_version(
+    async fn remove_by_link(
         &self,
         name: &ObjectName,
-        version: &Version,
+        version: Option<&Version>,
     ) -> Result<(), BucketError> {
-        let url = self
-            .sign(Method::DELETE, name, OWN_LINK, Some(version))
-            .await?;
+        let url = self.sign(Method::DELETE, name, OWN_LINK, version).await?;
         wire::plain_request(&self.store.client, Method::DELETE, url, CHECK_LIMIT).await?;
         Ok(())
     }

@@ -105,6 +105,9 @@ pub(super) struct Store {
     pub(super) prefix: Path,
     /// The name of the parameter that picks a version, where one can be deleted.
     pub(super) version_parameter: Option<&'static str>,
+    /// Whether objects are deleted by a signed link: the crate asks Azure for a batch, and what the answer says
+    /// of the one object in it comes back as words alone.
+    pub(super) deletes_by_link: bool,
 }
 
 /// Why a bucket cannot be used at all.
@@ -244,7 +247,10 @@ fn azure(settings: &Settings, bucket: &str, prefix: Path) -> Result<Store, OpenE
         .with_http_connector(connector)
         .build()
         .map_err(unusable)?;
-    Ok(roles(store, client, prefix, None))
+    Ok(Store {
+        deletes_by_link: true,
+        ..roles(store, client, prefix, None)
+    })
 }
 
 /// Both halves of the credentials, where the configuration gives them.
@@ -320,6 +326,7 @@ fn roles<S: ObjectStore + MultipartStore + Signer>(
         client,
         prefix,
         version_parameter,
+        deletes_by_link: false,
     }
 }
 

@@ -18,6 +18,8 @@ use crate::domain::job::ContentHash;
 use crate::domain::object::{Part, Upload};
 use crate::durable::{Existing, write};
 
+mod clouds;
+
 const PREFIX: &str = "stenod/inbox";
 
 fn settings(storage: &S3) -> Settings {
