@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::hands::Last;
-use super::{IN_HAND, QueueError, jobs, ledger, read, suspects};
+use super::{IN_HAND, QueueError, jobs, ledger, objects, read, suspects};
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::domain::step::{self, DoubtPolicy};
 
@@ -41,7 +41,7 @@ pub(super) fn recover(
         }
     }
     for job in jobs {
-        let falls = if last.fell && is_suspect(&job) {
+        let falls = if last.fell && is_suspect(connection, &job)? {
             Some(suspects::count(connection, &job.source, alone, now)?)
         } else {
             None
@@ -83,9 +83,12 @@ pub(super) fn recover(
 }
 
 /// Whether a job that was in hand may have taken the process down: not one that was sent and waited for
-/// an answer, nor a piece, which has been made already.
-fn is_suspect(job: &Job) -> bool {
-    job.stage == Stage::Submitting && job.piece.is_none()
+/// an answer, nor a piece, which has been made already, nor one on its way into a bucket, of which only
+/// bytes are read.
+fn is_suspect(connection: &Connection, job: &Job) -> Result<bool, QueueError> {
+    Ok(job.stage == Stage::Submitting
+        && job.piece.is_none()
+        && !objects::is_uploading(connection, job.id)?)
 }
 
 /// Whether all that was in hand was one recording.
