@@ -84,6 +84,16 @@ bless:
 azurite:
     bash tests/azurite/run
 
+# Two hours of arrivals, faults, reloads and restarts: does the daemon grow? Fewer: just soak 600
+soak SECONDS='7200':
+    cargo build --release --bin stenod
+    STENOD_SOAK={{SECONDS}} STENOD_SOAK_PROGRAM="${CARGO_TARGET_DIR:-$PWD/target}/release/stenod" \
+        cargo test --test soak -- --ignored --nocapture
+
 # Storms of files beside the watcher, on every file system that can be mounted here; as root, some minutes
 watch-storm:
     bash .ci/watch-storm
+
+# The Debian package, in target/debian
+deb:
+    bash packaging/deb/build
