@@ -5,10 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::{self, Desk};
-use crate::pipeline::{Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive};
+use crate::pipeline::{
+    Ended, Intake, IntakeOptions, Mode, Pipeline, PipelineError, Place, drive, tell_others,
+};
 
 /// Takes in what lies in `places`, waiting for what is about to be complete.
 ///
@@ -39,7 +42,8 @@ pub async fn work(pipeline: Arc<Pipeline>) -> Result<Ended, PipelineError> {
     .await
 }
 
-/// Does `work` while orders are taken for the state that `pipeline` holds.
+/// Does `work` while orders are taken for the state that `pipeline` holds and others are told what happens; then
+/// tells of the rest.
 pub async fn attended<T>(pipeline: &Arc<Pipeline>, work: impl Future<Output = T>) -> T {
     let done = CancellationToken::new();
     let desk = Arc::new(Desk::of_run(pipeline.clone()));
@@ -48,7 +52,19 @@ pub async fn attended<T>(pipeline: &Arc<Pipeline>, work: impl Future<Output = T>
         done.cancel();
         worked
     };
-    let (worked, served) = tokio::join!(working, desk::serve(desk, pipeline, done.clone()));
+    let latest = watch::channel(pipeline.clone()).1;
+    let (worked, served, told) = tokio::join!(
+        working,
+        desk::serve(desk, pipeline, done.clone()),
+        tell_others(latest, done.clone()),
+    );
+    let told = match told {
+        Ok(()) => pipeline.tell_the_rest().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
+        tracing::error!("others were not told to the end: {error}");
+    }
     if let Err(error) = served {
         tracing::error!("orders were not taken to the end: {error}");
     }

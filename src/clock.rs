@@ -6,7 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{Timestamp, ToSpan as _, Unit, civil, tz::TimeZone};
+use jiff::{Timestamp, ToSpan as _, civil, tz::TimeZone};
+
+pub use crate::domain::timing::rfc3339;
 
 /// Tells the wall time.
 pub trait Clock: Send + Sync {
@@ -119,6 +121,27 @@ fn moment_in(text: &str, now: Timestamp, zone: TimeZone) -> Option<Timestamp> {
     Some(moment.to_zoned(zone).ok()?.timestamp())
 }
 
+/// The last moment before `now` at which it was `time` of the day where the machine stands.
+pub fn last_time(time: civil::Time, now: Timestamp) -> Timestamp {
+    last_time_in(time, now, &TimeZone::system()).unwrap_or(Timestamp::MIN)
+}
+
+fn last_time_in(time: civil::Time, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let today = now.to_zoned(zone.clone()).date();
+    let at = |day: civil::Date| {
+        Some(
+            day.to_datetime(time)
+                .to_zoned(zone.clone())
+                .ok()?
+                .timestamp(),
+        )
+    };
+    match at(today) {
+        Some(moment) if moment <= now => Some(moment),
+        Some(_) | None => at(today.yesterday().ok()?),
+    }
+}
+
 /// The day of `time` where the machine stands: `2026-03-15`.
 pub fn local_day(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).date().to_string()
@@ -134,11 +157,6 @@ pub fn day_start(day: &str) -> Option<Timestamp> {
 /// The moment `back` before `now`; the beginning of time if there is none.
 pub fn before(now: Timestamp, back: Duration) -> Timestamp {
     now.checked_sub(back).unwrap_or(Timestamp::MIN)
-}
-
-/// `time` as RFC 3339 in UTC, to the second.
-pub fn rfc3339(time: Timestamp) -> String {
-    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 #[cfg(test)]
@@ -178,8 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn times_are_printed_to_the_second() {
-        let time: Timestamp = "2026-03-15T22:30:00.123456Z".parse().unwrap();
-        assert_eq!(rfc3339(time), "2026-03-15T22:30:00Z");
+    fn the_last_time_of_a_day_is_today_or_yesterday() {
+        let now: Timestamp = "2026-03-15T07:30:00Z".parse().unwrap();
+        let last = |hour, minute| {
+            let time = civil::time(hour, minute, 0, 0);
+            last_time_in(time, now, &TimeZone::UTC).unwrap().to_string()
+        };
+        assert_eq!(last(7, 30), "2026-03-15T07:30:00Z");
+        assert_eq!(last(7, 31), "2026-03-14T07:31:00Z");
+        assert_eq!(last(0, 0), "2026-03-15T00:00:00Z");
     }
 }

@@ -61,6 +61,8 @@ pub(crate) enum Bug {
     DoubtWithoutEntry,
     /// Paid repeats are not counted.
     RepeatWithoutEnd,
+    /// That a job is done is written into the outbox only after it is.
+    TellAfterDone,
 }
 
 thread_local! {

@@ -21,6 +21,7 @@ pub mod notes;
 pub mod outputs;
 pub mod pipeline;
 pub mod queue;
+pub mod receivers;
 pub mod session;
 pub mod source;
 pub mod speech;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -21,15 +22,19 @@ use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
+use crate::domain::notice::Way;
 use crate::domain::price::Catalogue;
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
 use crate::pipeline::{
     FolderFiles, Limiter, Meter, Metered, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place,
-    Reporter, Spool,
+    Receivers, Reporter, Spool,
 };
-use crate::queue::{Limits, Queue, QueueError};
+use crate::queue::{Audience, Limits, Queue, QueueError};
+use crate::receivers::{
+    self, Command, CommandSettings, Network, Ntfy, NtfySettings, Receiver, Unreachable, Webhook,
+};
 use crate::speech::Service;
 use crate::speech::local;
 use crate::speech::nanogpt::NanoGpt;
@@ -94,6 +99,14 @@ pub enum SetupError {
     /// The bucket cannot be used.
     #[error(transparent)]
     Bucket(#[from] bucket::OpenError),
+    /// A receiver of notices cannot be told anything.
+    #[error("{key}: {why}")]
+    Receiver {
+        /// The key of the configuration that is wrong.
+        key: &'static str,
+        /// Why.
+        why: String,
+    },
     /// The job table cannot be opened.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -120,6 +133,7 @@ impl SetupError {
             }
             Self::Bucket(error) => Some(error.hint()),
             Self::Client(_) => Some("on Debian: apt install ca-certificates"),
+            Self::Receiver { .. } => Some("mend it, or take that key out of [notify]"),
             Self::KeyTrouble(_)
             | Self::NoTranscription { .. }
             | Self::NoSuchPath(_)
@@ -429,8 +443,12 @@ pub async fn open(
     stop: CancellationToken,
 ) -> Result<Arc<Pipeline>, OpenError> {
     let now = clock.now();
+    let receivers = Arc::new(receivers(config, clock.clone())?);
     let queue = Queue::open(&config.state_dir, now).map_err(SetupError::from)?;
     let doubt = doubt_policy(config);
+    let audience = audience(config, extras, now);
+    let told = queue.tell_of(audience).await;
+    told.map_err(PipelineError::from)?;
     let recovered = queue
         .recover(doubt, now)
         .await
@@ -472,6 +490,7 @@ pub async fn open(
         pulse: Arc::default(),
         meter,
         waiting: Arc::default(),
+        receivers,
         reporter,
         bell: Arc::new(Notify::new()),
         stop,
@@ -501,8 +520,11 @@ pub async fn renew(
         // Another service has other prices.
         prices: Arc::default(),
         pace: pace(config, extras, doubt, now),
+        receivers: Arc::new(receivers(config, pipeline.clock.clone())?),
         ..pipeline.clone()
     };
+    let told = renewed.queue.tell_of(audience(config, extras, now)).await;
+    told.map_err(PipelineError::from)?;
     let adopted = renewed.queue.adopt_policy(doubt, now).await;
     adopted.map_err(PipelineError::from)?;
     look_anew(&renewed).await?;
@@ -520,7 +542,7 @@ async fn look_anew(pipeline: &Pipeline) -> Result<(), PipelineError> {
     queue
         .reconsider(pipeline.pace.routes, pipeline.now())
         .await?;
-    queue.resume_at_start().await?;
+    queue.resume_at_start(pipeline.now()).await?;
     pipeline.load_pauses().await
 }
 
@@ -582,6 +604,92 @@ pub fn bucket(config: &Config) -> Result<Option<Bucket>, SetupError> {
         variables: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
     };
     Ok(Some(Bucket::open(&settings, Box::new(waits))?))
+}
+
+/// Who is told by `config`; nobody is called yet.
+///
+/// # Errors
+/// [`SetupError::Receiver`] where one cannot be told anything.
+pub fn receivers(config: &Config, clock: SharedClock) -> Result<Receivers, SetupError> {
+    let notify = &config.notify;
+    let network = Network::new(notify.allow_private, clock);
+    let mut all = Vec::new();
+    if let Some(command) = &notify.command {
+        let settings = CommandSettings {
+            program: command.program.clone(),
+            arguments: command.arguments.clone(),
+            limit: command.timeout,
+        };
+        all.push(Receiver::Command(Command::new(settings)));
+    }
+    if let Some(webhook) = &notify.webhook {
+        all.push(Receiver::Webhook(self::webhook(webhook, &network)?));
+    }
+    if let Some(ntfy) = &notify.ntfy {
+        all.push(Receiver::Ntfy(self::ntfy(ntfy, &network)?));
+    }
+    Ok(Receivers::new(all, notify.digest_at))
+}
+
+/// The webhook of these settings.
+///
+/// # Errors
+/// [`SetupError::Receiver`] where its secret or its address is of no use.
+pub fn webhook(settings: &config::NotifyWebhook, network: &Network) -> Result<Webhook, SetupError> {
+    let key = "notify.webhook_secret_file";
+    let secret = secret_of(key, &settings.secret_file)?;
+    let secret = receivers::key_in(&secret).map_err(|error| SetupError::Receiver {
+        key,
+        why: format!("{} {error}", settings.secret_file.display()),
+    })?;
+    Webhook::new(settings.url.clone(), secret, network).map_err(unreachable("notify.webhook_url"))
+}
+
+/// The topic of these settings.
+///
+/// # Errors
+/// [`SetupError::Receiver`] where its token or its address is of no use.
+pub fn ntfy(settings: &config::NotifyNtfy, network: &Network) -> Result<Ntfy, SetupError> {
+    let token = match &settings.token_file {
+        Some(path) => Some(secret_of("notify.ntfy_token_file", path)?),
+        None => None,
+    };
+    let url = settings.url.clone();
+    Ntfy::new(NtfySettings { url, token }, network).map_err(unreachable("notify.ntfy_url"))
+}
+
+fn secret_of(key: &'static str, path: &Path) -> Result<SecretString, SetupError> {
+    let found = config::read_secret_file(path).map_err(|error| SetupError::Receiver {
+        key,
+        why: format!("{} {error}", path.display()),
+    })?;
+    Ok(found.secret)
+}
+
+fn unreachable(key: &'static str) -> impl Fn(Unreachable) -> SetupError {
+    move |error| SetupError::Receiver {
+        key,
+        why: format!("{:#}", anyhow::Error::new(error)),
+    }
+}
+
+/// Who is told of what by `config`.
+fn audience(config: &Config, extras: &Extras, now: jiff::Timestamp) -> Audience {
+    let notify = &config.notify;
+    let command = notify
+        .command
+        .as_ref()
+        .map(|command| (Way::Command, &command.events));
+    let webhook = notify
+        .webhook
+        .as_ref()
+        .map(|webhook| (Way::Webhook, &webhook.events));
+    let ntfy = notify.ntfy.as_ref().map(|ntfy| (Way::Ntfy, &ntfy.events));
+    let wants = [command, webhook, ntfy].into_iter().flatten();
+    Audience {
+        wants: wants.map(|(way, events)| (way, events.clone())).collect(),
+        limits: limits(config, extras.max_cost, now),
+    }
 }
 
 /// Why a pipeline was not opened.

@@ -218,6 +218,7 @@ impl From<SetupError> for Failure {
             | SetupError::NothingToLookAt
             | SetupError::Root(_)
             | SetupError::BucketSecret { .. }
+            | SetupError::Receiver { .. }
             | SetupError::Bucket(_) => exit::CONFIGURATION,
             SetupError::NoSuchPath(_) => exit::USAGE,
             SetupError::Client(_) => exit::UNEXPECTED,

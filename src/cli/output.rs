@@ -2,9 +2,10 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use serde_json::Value;
+
+pub(super) use crate::domain::plain::{clean, quoted, shown, word};
 
 use super::text::Page;
 use super::{Progress, When};
@@ -128,66 +129,5 @@ pub(super) fn page(stream: impl AsFd) -> Page {
         Ok(size) if size.ws_col > 0 => Page::columns(usize::from(size.ws_col)),
         // No terminal, or one that does not know.
         Ok(_) | Err(_) => Page::endless(),
-    }
-}
-
-/// A path for people and for JSON: odd bytes are shown lossily, control characters escaped, so that no
-/// name can steer a terminal.
-pub(super) fn shown(path: &Path) -> String {
-    clean(&path.to_string_lossy())
-}
-
-/// A path as one word for a shell, so that a command with it can be copied.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = shown(path);
-    if text.starts_with('-') {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    } else {
-        word(&text)
-    }
-}
-
-/// A word of a command, so that the command can be copied.
-pub(super) fn word(text: &str) -> String {
-    let text = clean(text);
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
-/// Text of others without control characters.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().flat_map(escaped).collect()
-}
-
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let text = if c.is_control() {
-        c.escape_default().to_string()
-    } else {
-        c.to_string()
-    };
-    text.chars().collect::<Vec<_>>().into_iter()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_steer_the_terminal() {
-        assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
-        assert_eq!(clean("grün"), "grün");
-    }
-
-    #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        let word = |text: &str| quoted(Path::new(text));
-        assert_eq!(word("/a/grün-1.mp3"), "/a/grün-1.mp3");
-        assert_eq!(word("/a/b c.mp3"), "'/a/b c.mp3'");
-        assert_eq!(word("it's"), "'it'\\''s'");
-        assert_eq!(word("-rf"), "'-rf'");
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency};
 use crate::pipeline::EXISTING;
 use crate::queue::{
-    FolderRow, Instance, Leftover, Pause, Reader, Skipped, Spend, running_instance,
+    FolderRow, Instance, Leftover, Outgoing, Pause, Reader, Skipped, Spend, running_instance,
 };
 use crate::session;
 
@@ -36,6 +36,8 @@ struct Status {
     left_alone: usize,
     unsettled: Unsettled,
     leftovers: Vec<Leftover>,
+    /// What waits to be told to others.
+    outgoing: Vec<Outgoing>,
 }
 
 pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
@@ -82,6 +84,7 @@ impl Status {
             left_alone: 0,
             unsettled: Unsettled::default(),
             leftovers: Vec::new(),
+            outgoing: Vec::new(),
         };
         if let Some(reader) = reader {
             let now = session.clock.now();
@@ -91,6 +94,7 @@ impl Status {
             status.failures = reader.failures()?;
             status.count_skipped(reader.skipped()?);
             status.leftovers = reader.leftovers()?;
+            status.outgoing = reader.outgoing()?;
             status.read_folders(&reader)?;
         }
         Ok(status)
@@ -162,6 +166,7 @@ impl Status {
             "skipped": self.skipped,
             "left_alone": self.left_alone,
             "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
+            "notices": self.outgoing.iter().map(outgoing).collect::<Vec<_>>(),
         })
     }
 
@@ -243,6 +248,9 @@ impl Status {
             );
             sheet.sentence("bucket", &text);
         }
+        for outgoing in &self.outgoing {
+            sheet.sentence("notices", &outgoing_line(outgoing));
+        }
         format!("{running}\n{}", sheet.text())
     }
 }
@@ -302,6 +310,33 @@ fn pause(pause: &Pause) -> Value {
         "until": pause.until.map(rfc3339), "message": pause.text,
         "fix": mend(pause.reason.as_str(), None, "").map(|way| way.command),
     })
+}
+
+fn outgoing(outgoing: &Outgoing) -> Value {
+    json!({
+        "receiver": outgoing.way.as_str(), "waiting": outgoing.waiting,
+        "since": outgoing.since.map(rfc3339), "message": outgoing.trouble,
+        "given_up": outgoing.given_up,
+        "last_given_up": outgoing.last.as_ref().map(|(at, why)| json!({"at": rfc3339(*at), "message": why})),
+    })
+}
+
+/// What waits for a receiver and what was given up, each with the reason.
+fn outgoing_line(outgoing: &Outgoing) -> String {
+    let mut parts = Vec::new();
+    if outgoing.waiting > 0 {
+        let why = outgoing.trouble.as_deref().map(clean);
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        parts.push(format!("{} wait{why}", outgoing.waiting));
+    }
+    if let Some((at, why)) = &outgoing.last {
+        let (count, at) = (outgoing.given_up, rfc3339(*at));
+        parts.push(format!(
+            "{count} given up, the last at {at} ({})",
+            clean(why)
+        ));
+    }
+    format!("{}: {}", outgoing.way.as_str(), parts.join("; "))
 }
 
 /// The command that tells of every job that failed for one reason, or tries them all again.

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{Output as Talk, clean, quoted};
+use super::output::{Output as Talk, clean};
 use super::text::{LEAST, Page, Tone};
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, Reason, Stage};
-use crate::domain::mend::{Mend, mend};
+use crate::domain::job::{Job, Stage};
+use crate::domain::mend::Mend;
+pub(super) use crate::domain::mend::way_out;
 use crate::domain::money::PRICES_AS_OF;
+use crate::domain::notice;
+pub(super) use crate::domain::plain::lossy as path;
 use crate::domain::price::{Price, PriceSource};
 use crate::queue::{Allowance, Output};
 
@@ -19,29 +22,9 @@ const BELOW: &str = "        ";
 
 /// A job as `list --json` shows it.
 pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
-    let reason = job.stage.reason();
-    json!({
-        "id": job.id.0,
-        "source": path(&job.source),
-        "state": job.stage.state().as_str(),
-        "stage": job.stage.name().as_str(),
-        "reason": reason.as_ref().map(|reason| reason.code.clone()),
-        "message": reason.map(|reason| reason.text),
-        "fix": way_out(job).map(|mend| mend.command),
-        "provider": job.settings.provider.name(),
-        "model": job.settings.model,
-        "language": job.settings.language,
-        "route": job.route.as_ref().map(|chosen| chosen.route.as_str()),
-        "duration": job.duration.map(|duration| duration.seconds()),
-        "cost": job.cost.as_ref().map(|cost| cost.value.to_string()),
-        "currency": job.cost.as_ref().map(|cost| cost.currency.code().to_owned()),
-        "attempts": job.attempts,
-        "run_id": job.run_id,
-        "created_at": rfc3339(job.created_at),
-        "updated_at": rfc3339(job.updated_at),
-        "next_attempt_at": next_attempt(&job.stage).map(rfc3339),
-        "outputs": outputs.iter().map(|output| path(&output.path)).collect::<Vec<_>>(),
-    })
+    let outputs: Vec<&std::path::Path> =
+        outputs.iter().map(|output| output.path.as_path()).collect();
+    notice::job_document(job, &outputs)
 }
 
 /// What a minute costs with each model, and who says so.
@@ -69,29 +52,6 @@ pub(super) fn allowance(allowance: Allowance) -> Value {
         "currency": "USD",
         "until": allowance.until.map(rfc3339),
     })
-}
-
-/// The way out of what keeps a job from its transcript.
-pub(super) fn way_out(job: &Job) -> Option<Mend> {
-    let reason = match &job.stage {
-        Stage::Cancelled => Some(Reason::new("cancelled", "")),
-        Stage::Queued { .. }
-        | Stage::Waiting { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Split { .. }
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::Done { .. }
-        | Stage::Failed { .. }
-        | Stage::InDoubt { .. } => job.stage.reason(),
-    };
-    mend(&reason?.code, Some(job.id), &quoted(&job.source))
-}
-
-/// A path in JSON: as it is, odd bytes shown lossily.
-pub(super) fn path(path: &std::path::Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 /// The way out of what stopped a run, as talk.

@@ -21,6 +21,11 @@ pub(super) struct Key {
     pub(super) default: Option<&'static str>,
 }
 
+/// Every event, for programs.
+const EVERYTHING: &str = r#"["done", "failed", "paused", "resumed", "budget", "digest"]"#;
+/// What a person wants to hear of: not of each of a thousand transcripts.
+const FOR_PEOPLE: &str = r#"["failed", "paused", "resumed", "budget", "digest"]"#;
+
 /// Every key, in the order of the documentation.
 pub(super) const KEYS: &[Key] = &[
     key("", "state_dir", None),
@@ -67,6 +72,17 @@ pub(super) const KEYS: &[Key] = &[
     key("bucket", "access_key_id", None),
     key("bucket", "secret_access_key_file", None),
     key("bucket", "link_lifetime", Some(r#""12h""#)),
+    key("notify", "command", None),
+    key("notify", "command_events", Some(EVERYTHING)),
+    key("notify", "command_timeout", Some(r#""1m""#)),
+    key("notify", "webhook_url", None),
+    key("notify", "webhook_secret_file", None),
+    key("notify", "webhook_events", Some(EVERYTHING)),
+    key("notify", "ntfy_url", None),
+    key("notify", "ntfy_token_file", None),
+    key("notify", "ntfy_events", Some(FOR_PEOPLE)),
+    key("notify", "allow_private", Some("false")),
+    key("notify", "digest_at", Some(r#""08:00""#)),
 ];
 
 const fn key(table: &'static str, name: &'static str, default: Option<&'static str>) -> Key {

@@ -13,8 +13,10 @@ use super::mistake::{Fault, Mistake, Place};
 use super::redact;
 use super::settings::Overrides;
 use crate::domain::near::nearest;
+use crate::domain::notice::VARIABLES;
 
-/// Variables that begin with `STENOD_` and are no keys: the file's path, and the log filter.
+/// Variables that begin with `STENOD_` and are no keys: the file's path, and the log filter. Beside them are
+/// those that a command of `[notify]` finds, which may call stenod.
 const OTHER_VARIABLES: [&str; 2] = ["STENOD_CONFIG", "STENOD_LOG"];
 
 /// Which layer a value came from.
@@ -212,7 +214,7 @@ fn defaults_of(table: &str) -> Dict {
 fn variables(environment: &Environment, mistakes: &mut Vec<Mistake>) -> Vec<Layer> {
     let mut layers = Vec::new();
     for (name, value) in environment.beginning_with(VARIABLE_PREFIX) {
-        if OTHER_VARIABLES.contains(&name.as_str()) {
+        if OTHER_VARIABLES.contains(&name.as_str()) || VARIABLES.contains(&name.as_str()) {
             continue;
         }
         let place = Place::Variable(name.clone());

@@ -20,6 +20,7 @@ mod redact;
 mod secret;
 mod sections;
 mod settings;
+mod telling;
 mod urls;
 mod values;
 
@@ -34,8 +35,9 @@ pub use environment::Environment;
 pub use mistake::{ConfigErrors, Line, Mistake, Place};
 pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, key_in, read_secret_file};
 pub use settings::{
-    Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Origin,
-    Overrides, Provider, Route, Service, Setting, Transcribe, Watch, WatchMode,
+    Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Notify,
+    NotifyCommand, NotifyNtfy, NotifyWebhook, Origin, Overrides, Provider, Route, Service, Setting,
+    Transcribe, Watch, WatchMode,
 };
 
 use document::Document;
@@ -91,6 +93,8 @@ pub struct Config {
     pub large: Large,
     /// Object storage, if there is one.
     pub bucket: Option<Bucket>,
+    /// Who is told of what happens.
+    pub notify: Notify,
     /// What works but should be mended, one sentence each.
     pub warnings: Vec<String>,
     /// The settings of paths outside of every folder.
@@ -278,6 +282,7 @@ impl Config {
             service.as_ref().is_some_and(Service::is_openai),
         );
         let bucket = sections::bucket(Reader::new(&stack, "bucket", inputs, notes));
+        let notify = telling::notify(Reader::new(&stack, "notify", inputs, notes));
         Some(Self {
             file,
             state_dir: state_dir?,
@@ -290,6 +295,7 @@ impl Config {
             budget: budget?,
             large: large?,
             bucket: bucket?,
+            notify: notify?,
             warnings: Vec::new(),
             elsewhere: elsewhere?,
             working_dir: environment.working_dir().to_owned(),

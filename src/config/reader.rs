@@ -182,11 +182,26 @@ impl<'a> Reader<'a> {
 
     /// Shows nothing of the value that was recorded of `key`.
     pub(super) fn mask(&mut self, key: &str) {
+        self.show(key, redact::MASK);
+    }
+
+    /// Shows `shown` in the place of the value that was recorded of `key`.
+    pub(super) fn show(&mut self, key: &str, shown: &str) {
         let key = self.path(key);
         let mut settings = self.notes.settings.iter_mut();
         if let Some(setting) = settings.find(|setting| setting.key == key) {
-            setting.value = as_toml(&Value::from(redact::MASK));
+            setting.value = as_toml(&Value::from(shown));
         }
+    }
+
+    /// The path that a part of the value of `key` means.
+    pub(super) fn meant(&self, key: &str, written: &str) -> Result<PathBuf, Fault> {
+        locate::meant(written, &self.base_of(key), self.inputs.environment)
+    }
+
+    /// The environment that is read.
+    pub(super) fn environment(&self) -> &'a Environment {
+        self.inputs.environment
     }
 
     /// Takes back what was recorded of this table, which turned out not to be there.

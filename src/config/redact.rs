@@ -10,7 +10,16 @@ use std::ops::Range;
 pub(super) const MASK: &str = "***";
 
 /// Parts of a key's name that make its value a secret.
-const SECRET_WORDS: [&str; 6] = ["key", "secret", "token", "passw", "credential", "bearer"];
+const SECRET_WORDS: [&str; 8] = [
+    "key",
+    "secret",
+    "token",
+    "passw",
+    "credential",
+    "bearer",
+    "webhook_url",
+    "ntfy_url",
+];
 
 /// Beginnings of a value that make it plainly a path, which may be shown.
 const PATH_STARTS: [&str; 4] = ["/", "~/", "./", "../"];

@@ -121,6 +121,12 @@ pub(super) fn from_credentials(
     }
 }
 
+/// The file of systemd's credential `name`, if there is one.
+pub(super) fn credential(environment: &Environment, name: &str) -> Option<PathBuf> {
+    let path = Path::new(environment.get(CREDENTIALS_VARIABLE)?).join(name);
+    path.is_file().then_some(path)
+}
+
 /// The key from `variable`, if it is set and not empty.
 pub(super) fn from_variable(
     environment: &Environment,

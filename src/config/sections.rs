@@ -370,7 +370,7 @@ fn file_key(table: &mut Reader<'_>, path: &Path) -> KeyFound {
 }
 
 /// The path of a file that holds a secret; the secret itself in its place is refused.
-fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<PathBuf>> {
+pub(super) fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<PathBuf>> {
     table.optional(key, |given| {
         let text =
             values::text(given).map_err(|_| Fault::new("expected the path of a file in quotes"))?;

@@ -5,11 +5,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Time;
+use reqwest::Url;
 use rust_decimal::Decimal;
 
 use super::mistake::Mistake;
 use super::secret::ApiKey;
 use crate::domain::format::Format;
+use crate::domain::notice::Event;
 
 /// A setting that is one of a few names.
 pub trait Choice: Copy + 'static {
@@ -248,6 +251,74 @@ pub struct Bucket {
     pub secret_access_key_file: Option<PathBuf>,
     /// How long a link stays valid, at most [`super::MAX_LINK_LIFETIME`].
     pub link_lifetime: Duration,
+}
+
+/// `[notify]`: who is told of what happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// A program.
+    pub command: Option<NotifyCommand>,
+    /// A webhook.
+    pub webhook: Option<NotifyWebhook>,
+    /// A topic of an ntfy server.
+    pub ntfy: Option<NotifyNtfy>,
+    /// Whether receivers may be on this machine or in a private network.
+    pub allow_private: bool,
+    /// When the digest of the day is made, where the machine stands.
+    pub digest_at: Time,
+}
+
+/// A program that is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyCommand {
+    /// An absolute path, or a name to be looked for in `PATH`.
+    pub program: PathBuf,
+    /// What it is called with.
+    pub arguments: Vec<String>,
+    /// Of what it is told.
+    pub events: Vec<Event>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// A webhook that is told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NotifyWebhook {
+    /// Where it is; may be secret.
+    pub url: Url,
+    /// The file with what requests are signed with.
+    pub secret_file: PathBuf,
+    /// Of what it is told.
+    pub events: Vec<Event>,
+}
+
+/// A topic of an ntfy server that is told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NotifyNtfy {
+    /// The server with the topic behind it; may be secret.
+    pub url: Url,
+    /// The file with the access token.
+    pub token_file: Option<PathBuf>,
+    /// Of what it is told.
+    pub events: Vec<Event>,
+}
+
+impl fmt::Debug for NotifyWebhook {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("NotifyWebhook")
+            .field("secret_file", &self.secret_file)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NotifyNtfy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("NotifyNtfy")
+            .field("token_file", &self.token_file)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a value came from.

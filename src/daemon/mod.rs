@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::control::Refusal;
 use crate::desk::{self, Crier, Desk, Origins, Reload, refusal_of_open};
 use crate::discover::{Tuning, Watcher};
-use crate::pipeline::{Intake, IntakeOptions, Mode, Pipeline, PipelineError, drive_latest};
+use crate::pipeline::{
+    Intake, IntakeOptions, Mode, Pipeline, PipelineError, drive_latest, tell_others,
+};
 use crate::queue::FolderRow;
 use crate::session::{self, Extras, Places};
 use crate::systemd::Manager;
@@ -85,14 +87,17 @@ pub async fn watch(start: Start) -> Result<(), PipelineError> {
     let serving = desk::serve(desk, &first, stop.clone());
     let keeping = vigil::keep(&start.manager, &latest);
     let showing = show(start.web, latest.clone(), stop.clone());
-    let (taken_in, driven, served, kept, shown) = tokio::join!(
+    let telling = tell_others(latest.clone(), stop.clone());
+    let (taken_in, driven, served, kept, shown, told) = tokio::join!(
         ending(Box::pin(watching.take_in(start.places))),
         ending(Box::pin(driving)),
         ending(Box::pin(serving)),
         ending(Box::pin(keeping)),
         ending(Box::pin(showing)),
+        ending(Box::pin(telling)),
     );
-    taken_in.and(driven).and(served).and(kept).and(shown)
+    let looked_after = served.and(kept).and(shown).and(told);
+    taken_in.and(driven).and(looked_after)
 }
 
 /// Serves the pages until `stop`.

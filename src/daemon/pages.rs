@@ -13,8 +13,11 @@ use super::health::{Health, look_at};
 use crate::clock::Calendar;
 use crate::domain::exposition::{Kind, MEDIA_TYPE, Page};
 use crate::domain::job::State;
+use crate::domain::notice::Way;
 use crate::pipeline::{Counts, Pipeline, Spent};
-use crate::queue::{Allowance, FolderRow, Measure, Pause, PauseReason, QueueError, Reader, Spend};
+use crate::queue::{
+    Allowance, FolderRow, Measure, Outgoing, Pause, PauseReason, QueueError, Reader, Spend,
+};
 use crate::web;
 
 /// How long those who work may take for a sign of life when `/healthz` asks.
@@ -34,6 +37,7 @@ struct Sums {
     spend: Vec<Spend>,
     allowance: Option<Allowance>,
     folders: Vec<FolderRow>,
+    outgoing: Vec<Outgoing>,
 }
 
 impl Pages {
@@ -52,6 +56,7 @@ impl Pages {
                 spend: reader.spend(calendar)?,
                 allowance: reader.allowance(&limits, calendar)?,
                 folders: reader.folders()?,
+                outgoing: reader.outgoing()?,
             })
         });
         match sums.await {
@@ -62,6 +67,7 @@ impl Pages {
                 of_money(&mut page, &sums);
                 of_pauses(&mut page, &pipeline.pauses.all());
                 of_folders(&mut page, &sums.folders);
+                of_notices(&mut page, &sums.outgoing);
                 counted(&mut page, &pipeline.meter.counts());
                 web::Page {
                     is_well: true,
@@ -239,6 +245,30 @@ fn of_folders(page: &mut Page, folders: &[FolderRow]) {
     );
 }
 
+fn of_notices(page: &mut Page, outgoing: &[Outgoing]) {
+    let of = |way: Way| outgoing.iter().find(|outgoing| outgoing.way == way);
+    let each = |count: fn(&Outgoing) -> u64| {
+        Way::ALL.map(|way| {
+            (
+                label("receiver", way.as_str()),
+                of_count(of(way).map_or(0, count)),
+            )
+        })
+    };
+    page.add(
+        "stenod_notices_waiting",
+        Kind::Gauge,
+        "Notices that a receiver has not taken yet.",
+        each(|outgoing| outgoing.waiting),
+    );
+    page.add(
+        "stenod_notices_given_up",
+        Kind::Gauge,
+        "Notices that were given up in the last 30 days.",
+        each(|outgoing| outgoing.given_up),
+    );
+}
+
 fn counted(page: &mut Page, counts: &Counts) {
     page.add(
         "stenod_service_requests_total",
@@ -283,6 +313,16 @@ fn counted(page: &mut Page, counts: &Counts) {
             .pauses
             .iter()
             .map(|(reason, count)| (label("reason", *reason), of_count(*count))),
+    );
+    page.add(
+        "stenod_notices_total",
+        Kind::Counter,
+        "Times that a receiver was told of a notice, by what came of it.",
+        counts.notices.iter().map(|((way, result), count)| {
+            let mut labels = label("receiver", *way);
+            labels.push(("result", (*result).to_owned()));
+            (labels, of_count(*count))
+        }),
     );
 }
 

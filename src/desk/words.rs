@@ -168,6 +168,7 @@ pub(super) fn not_set_up(error: SetupError) -> Refusal {
         | SetupError::NothingToLookAt
         | SetupError::Root(_)
         | SetupError::BucketSecret { .. }
+        | SetupError::Receiver { .. }
         | SetupError::Bucket(_) => RefusalKind::Configuration,
         SetupError::NoSuchPath(_) => RefusalKind::Usage,
         SetupError::Client(_) | SetupError::Queue(_) => RefusalKind::Failed,

@@ -2,7 +2,8 @@
 //!
 //! One table for the whole program. `tests/mends.rs` reads the source and fails on a code without a row.
 
-use super::job::JobId;
+use super::job::{Job, JobId, Reason, Stage};
+use super::plain::quoted;
 
 /// What a person can do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -495,6 +496,24 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .flatten()
         .map(|(code, ..)| *code)
+}
+
+/// The way out of what keeps a job from its transcript.
+pub fn way_out(job: &Job) -> Option<Mend> {
+    let reason = match &job.stage {
+        Stage::Cancelled => Some(Reason::new("cancelled", "")),
+        Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Split { .. }
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::Done { .. }
+        | Stage::Failed { .. }
+        | Stage::InDoubt { .. } => job.stage.reason(),
+    };
+    mend(&reason?.code, Some(job.id), &quoted(&job.source))
 }
 
 /// The way out of `code`; `source` is the recording as a word for a shell.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 
 /// The moment `wait` after `start`; the end of time where that lies beyond it.
 pub fn after(start: Timestamp, wait: Duration) -> Timestamp {
@@ -12,6 +12,22 @@ pub fn after(start: Timestamp, wait: Duration) -> Timestamp {
 /// How long ago `start` was at `now`; nothing if the clock was set back since.
 pub fn age(start: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(start)).unwrap_or(Duration::ZERO)
+}
+
+/// `time` as RFC 3339 in UTC, to the second.
+pub fn rfc3339(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
+}
+
+/// `Retry-After` in seconds or as an HTTP date (RFC 9110, section 10.2.3).
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    Duration::try_from(date.duration_since(now))
+        .ok()
+        .or(Some(Duration::ZERO))
 }
 
 /// The longest wait between two tries.
@@ -59,5 +75,22 @@ mod tests {
             Timestamp::MAX
         );
         assert_eq!(age(Timestamp::MAX, Timestamp::MIN), Duration::ZERO);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        let date = "Fri, 02 Jan 2026 03:05:05 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(60)));
+        let past = "Fri, 02 Jan 2026 03:00:00 GMT";
+        assert_eq!(retry_after(past, now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+
+    #[test]
+    fn times_are_printed_to_the_second() {
+        let time: Timestamp = "2026-03-15T22:30:00.123456Z".parse().unwrap();
+        assert_eq!(rfc3339(time), "2026-03-15T22:30:00Z");
     }
 }

@@ -31,6 +31,8 @@ pub struct Counts {
     pub retries: BTreeMap<String, u64>,
     /// Pauses that began, by reason.
     pub pauses: BTreeMap<&'static str, u64>,
+    /// Notices that receivers were told of, by the way and what came of it.
+    pub notices: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// How often something was done, and how long that took together.
@@ -62,6 +64,10 @@ impl Meter {
 
     pub(super) fn paused(&self, reason: &'static str) {
         *self.lock().pauses.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn told(&self, way: &'static str, result: &'static str) {
+        *self.lock().notices.entry((way, result)).or_default() += 1;
     }
 
     fn asked(&self, call: &'static str, status: Option<u16>, time: Duration) {

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod bucket;
+mod courier;
 mod document;
 mod drive;
 pub mod explain;
@@ -39,6 +40,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use courier::{Receivers, tell_others};
 pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
 pub use intake::{About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine};
@@ -133,6 +135,8 @@ pub struct Pipeline {
     pub meter: Arc<Meter>,
     /// Files that are not complete yet.
     pub waiting: Arc<Waiting>,
+    /// Who is told outside of this process.
+    pub receivers: Arc<Receivers>,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
     /// Rings when the table should be looked at.
@@ -164,6 +168,7 @@ impl Pipeline {
             let tell = |id| Ok((reader.job(id)?, reader.outputs(id)?));
             ids.into_iter().map(tell).collect::<Result<Vec<_>, _>>()
         });
+        self.receivers.ring();
         for (job, outputs) in jobs.await? {
             if let Some(job) = job.map(Box::new) {
                 self.reporter.report(&Event::Job { job, outputs });
@@ -176,6 +181,7 @@ impl Pipeline {
     /// piece is told of its recording.
     async fn tell(&self, id: JobId) -> Result<(), PipelineError> {
         let mut job = self.queue.job(id).await?;
+        self.receivers.ring();
         self.tidy(&job).await?;
         if let Stage::Queued {
             reason: Some(reason),

@@ -146,7 +146,7 @@ impl<'a> Table<'a> {
             .read(move |reader| choose(reader, &chosen))
             .await?;
         let changed = self.queue.retry(ids.clone(), self.now).await?;
-        self.queue.resume_at_start().await?;
+        self.queue.resume_at_start(self.now).await?;
         self.tell(&changed).await?;
         self.changed(ids, changed).await
     }
@@ -288,7 +288,7 @@ fn choose(reader: &Reader<'_>, chosen: &Chosen) -> Result<Vec<JobId>, QueueError
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
     use std::task::Poll;
@@ -362,7 +362,7 @@ mod tests {
     }
 
     /// At work on a table in `folder`, with nobody who recognises.
-    fn pipeline(folder: &Path) -> Pipeline {
+    pub(in crate::pipeline) fn pipeline(folder: &Path) -> Pipeline {
         Pipeline {
             queue: Arc::new(Queue::open(folder, now()).unwrap()),
             service: None,
@@ -393,6 +393,7 @@ mod tests {
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),
+            receivers: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),
             stop: CancellationToken::new(),

@@ -74,6 +74,7 @@ impl Pipeline {
     /// Any error of the table.
     pub async fn load_pauses(&self) -> Result<(), PipelineError> {
         self.pauses.set(self.queue.pauses().await?);
+        self.receivers.ring();
         Ok(())
     }
 
@@ -119,7 +120,7 @@ impl Pipeline {
     /// Ends a pause, if there is one.
     pub(super) async fn resume(&self, reason: PauseReason) -> Result<(), PipelineError> {
         if self.pauses.tries(reason) > 0 {
-            self.kept(|| self.queue.resume(reason)).await?;
+            self.kept(|| self.queue.resume(reason, self.now())).await?;
             self.load_pauses().await?;
             self.reporter.report(&Event::Resumed(reason));
         }

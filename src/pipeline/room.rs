@@ -178,7 +178,7 @@ impl Pipeline {
         if self.pauses.full.pause().is_some() {
             return Ok(());
         }
-        match self.queue.resume(PauseReason::Disk).await {
+        match self.queue.resume(PauseReason::Disk, self.now()).await {
             Ok(_) => {
                 self.reporter.report(&Event::Resumed(PauseReason::Disk));
                 Ok(())

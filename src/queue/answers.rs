@@ -275,7 +275,16 @@ impl Queue {
                     }
                 }
             })
-            .await
+            .await?;
+        #[cfg(test)]
+        if crate::faults::planted(crate::faults::Bug::TellAfterDone) {
+            use crate::domain::notice::Event;
+            let late = move |connection: &Connection| {
+                super::outbox::tell(connection, Event::Done, id, now)
+            };
+            self.writer.run(late).await?;
+        }
+        Ok(())
     }
 
     /// The outputs could not be written; they are tried again.

@@ -28,7 +28,7 @@ pub struct Limits {
 
 impl Limits {
     /// The limits on sums, each with its beginning, its end if it ends by itself, and its name.
-    fn sums(&self, calendar: Calendar) -> impl Iterator<Item = Sum> {
+    pub(super) fn sums(&self, calendar: Calendar) -> impl Iterator<Item = Sum> {
         let run = self.per_run.map(|(limit, since)| Sum {
             limit,
             since,
@@ -52,11 +52,11 @@ impl Limits {
 }
 
 /// A limit on what is spent from one moment to another.
-struct Sum {
-    limit: Decimal,
-    since: Timestamp,
-    until: Option<Timestamp>,
-    name: &'static str,
+pub(super) struct Sum {
+    pub(super) limit: Decimal,
+    pub(super) since: Timestamp,
+    pub(super) until: Option<Timestamp>,
+    pub(super) name: &'static str,
 }
 
 /// The limit that has least left, and how much that is.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{QueueError, damage, schema, upkeep};
+use super::{QueueError, damage, outbox, schema, upkeep};
 
 /// No file beside the table is shared with another process in a simulation, and no power is cut: what it
 /// kills is the process, and one lives at a time.
@@ -45,6 +45,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     schema::migrate(&mut connection)?;
     damage::check(&connection, path)?;
     connection.execute_batch("CREATE TEMP TABLE scope (id INTEGER PRIMARY KEY) STRICT")?;
+    connection.execute_batch(outbox::TEMPORARY)?;
     damage::leave_as_it_is(&connection, false)?;
     Ok(connection)
 }

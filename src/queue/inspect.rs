@@ -20,6 +20,8 @@ pub(crate) struct Sheet {
     pub(crate) charged: Decimal,
     /// What it may have cost on top, an entry each.
     pub(crate) doubts: Vec<Decimal>,
+    /// Of which of its events others are to be told; of a piece, of none.
+    pub(crate) told: Option<Vec<String>>,
 }
 
 impl Queue {
@@ -84,7 +86,15 @@ fn sheet(connection: &Connection, job: Job) -> Result<Sheet, QueueError> {
             _ => doubts.push(amount),
         }
     }
+    let is_whole = connection
+        .prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND parent IS NULL")?
+        .exists([job.id.0])?;
+    let told = connection
+        .prepare_cached("SELECT event FROM outbox WHERE job = ?1")?
+        .query_map([job.id.0], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     Ok(Sheet {
+        told: is_whole.then_some(told),
         job,
         reserved: from_nanos(reserved),
         reply_of: reply_of.map(JobId),

@@ -13,6 +13,7 @@ use super::QueueError;
 use super::adopt;
 use super::arrivals::Gone;
 use super::ledger;
+use super::outbox;
 use super::pieces;
 use super::row::{self, JOB_COLUMNS, find_job, millis, path_bytes, signed, to_json};
 use super::twins;
@@ -311,6 +312,7 @@ pub(super) fn advance(
     if has_ended(stage) || job.stage.is_paying() && !stage.is_paying() {
         twins::wake_twins(connection, id)?;
     }
+    outbox::moved(connection, id, &job.stage, stage, now)?;
     match job.piece {
         Some(piece) if has_piece_ended(stage) => pieces::join(connection, piece.parent, now),
         Some(_) | None => Ok(()),

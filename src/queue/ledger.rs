@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
 
-use super::QueueError;
 use super::row::millis;
+use super::{QueueError, outbox};
 use crate::domain::job::{Job, JobId, Settings};
 use crate::domain::money::{Amount, Currency, from_nanos, to_nanos};
 use crate::domain::price::{Catalogue, Price};
@@ -165,13 +165,17 @@ pub(super) fn committed_since(
     let reserved: i64 = connection
         .prepare_cached("SELECT coalesce(sum(reserved), 0) FROM jobs WHERE reserved > 0")?
         .query_row([], |row| row.get(0))?;
-    let spent: i64 = connection
+    Ok(reserved.saturating_add(spent_since(connection, since)?))
+}
+
+/// What was spent or may have been since `since`, in billionths of a dollar.
+pub(super) fn spent_since(connection: &Connection, since: Timestamp) -> Result<i64, QueueError> {
+    Ok(connection
         .prepare_cached(
             "SELECT coalesce(sum(nanos), 0) FROM ledger
              WHERE currency = 'USD' AND kind IN ('charge', 'doubt') AND at_ms >= ?1",
         )?
-        .query_row([millis(since)], |row| row.get(0))?;
-    Ok(reserved.saturating_add(spent))
+        .query_row([millis(since)], |row| row.get(0))?)
 }
 
 /// What is set aside for submits that will be settled soon, in billionths of a dollar: a run that is
@@ -284,7 +288,10 @@ fn add(
             amount.currency.code(),
             note,
         ])?;
-    Ok(())
+    match kind {
+        "charge" | "doubt" => outbox::spent(connection, now),
+        _ => Ok(()),
+    }
 }
 
 fn set_reserved(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::row::millis;
-use super::{Pause, PauseReason, Queue, QueueError, jobs, ledger, pauses, recover};
+use super::{Pause, PauseReason, Queue, QueueError, jobs, ledger, outbox, pauses, recover};
 use crate::domain::job::{JobId, Reason, Stage, StageName};
 use crate::domain::step::DoubtPolicy;
 
@@ -32,6 +32,7 @@ impl Queue {
     ) -> Result<Pause, QueueError> {
         self.writer
             .run(move |connection| {
+                let is_new = pauses::since(connection, PauseReason::Operator)?.is_none();
                 connection
                     .prepare_cached(
                         "INSERT INTO pauses (reason, since_ms, until_ms, text, tries)
@@ -44,6 +45,9 @@ impl Queue {
                         until.map(millis),
                         text
                     ])?;
+                if is_new {
+                    outbox::paused(connection, PauseReason::Operator, until, &text, now)?;
+                }
                 let mut pauses = pauses::all(connection)?.into_iter();
                 let pause = pauses.find(|pause| pause.reason == PauseReason::Operator);
                 pause.ok_or(QueueError::Damaged {
@@ -61,7 +65,7 @@ impl Queue {
         self.writer
             .run(move |connection| {
                 let mut concerned = Vec::new();
-                if pauses::end(connection, PauseReason::Operator)? {
+                if pauses::end(connection, PauseReason::Operator, false, now)? {
                     concerned.push(PauseReason::Operator);
                 }
                 for reason in WORTH_A_TRY {

@@ -90,9 +90,9 @@ impl Queue {
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn resume(&self, reason: PauseReason) -> Result<bool, QueueError> {
+    pub async fn resume(&self, reason: PauseReason, now: Timestamp) -> Result<bool, QueueError> {
         self.writer
-            .run(move |connection| pauses::end(connection, reason))
+            .run(move |connection| pauses::end(connection, reason, false, now))
             .await
     }
 
@@ -101,9 +101,9 @@ impl Queue {
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn resume_at_start(&self) -> Result<(), QueueError> {
+    pub async fn resume_at_start(&self, now: Timestamp) -> Result<(), QueueError> {
         self.writer
-            .run(|connection| {
+            .run(move |connection| {
                 for reason in [
                     PauseReason::Key,
                     PauseReason::Balance,
@@ -111,7 +111,7 @@ impl Queue {
                     PauseReason::Offline,
                     PauseReason::Disk,
                 ] {
-                    pauses::end(connection, reason)?;
+                    pauses::end(connection, reason, true, now)?;
                 }
                 Ok(())
             })

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
-use super::QueueError;
 use super::row::{millis, time};
+use super::{QueueError, outbox};
 use crate::domain::timing::after;
 use crate::domain::verdict::Halt;
 
@@ -118,6 +118,7 @@ pub(super) fn begin(
     text: &str,
     now: Timestamp,
 ) -> Result<(), QueueError> {
+    let is_new = since(connection, reason)?.is_none();
     connection
         .prepare_cached(
             "INSERT INTO pauses (reason, since_ms, until_ms, text, tries) VALUES (?1, ?2, ?3, ?4, 1)
@@ -125,15 +126,39 @@ pub(super) fn begin(
                  tries = tries + 1",
         )?
         .execute(params![reason.as_str(), millis(now), until.map(millis), text])?;
+    if is_new {
+        outbox::paused(connection, reason, until, text, now)?;
+    }
     Ok(())
 }
 
-/// Ends a pause; says whether there was one.
-pub(super) fn end(connection: &Connection, reason: PauseReason) -> Result<bool, QueueError> {
-    let ended = connection
+/// Since when there is a pause of this kind, if there is one.
+pub(super) fn since(
+    connection: &Connection,
+    reason: PauseReason,
+) -> Result<Option<Timestamp>, QueueError> {
+    let since: Option<i64> = connection
+        .prepare_cached("SELECT since_ms FROM pauses WHERE reason = ?1")?
+        .query_row([reason.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(since.map(time))
+}
+
+/// Ends a pause, or ends it to try again; says whether there was one.
+pub(super) fn end(
+    connection: &Connection,
+    reason: PauseReason,
+    tried: bool,
+    now: Timestamp,
+) -> Result<bool, QueueError> {
+    let Some(since) = since(connection, reason)? else {
+        return Ok(false);
+    };
+    connection
         .prepare_cached("DELETE FROM pauses WHERE reason = ?1")?
         .execute([reason.as_str()])?;
-    Ok(ended > 0)
+    outbox::resumed(connection, reason, since, tried, now)?;
+    Ok(true)
 }
 
 /// The pauses, those that a person has to mend first.

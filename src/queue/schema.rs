@@ -23,6 +23,7 @@ const STEPS: &[&str] = &[
     WHAT_LAY_IN_FOLDERS,
     OLD_FILES,
     TROUBLE_INSIDE,
+    OUTBOX,
 ];
 
 const VERSION_1: &str = "
@@ -322,6 +323,31 @@ const TROUBLE_INSIDE: &str = "
 ALTER TABLE folders ADD COLUMN inside TEXT;
 ";
 
+/// Notices that are on their way to others, and what was told once.
+const OUTBOX: &str = "
+CREATE TABLE outbox (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    way         TEXT NOT NULL CHECK (way IN ('command', 'webhook', 'ntfy')),
+    event       TEXT NOT NULL CHECK (event IN ('done', 'failed', 'paused', 'resumed', 'budget', 'digest')),
+    topic       TEXT NOT NULL,
+    job         INTEGER,
+    source      BLOB,
+    body        TEXT NOT NULL CHECK (json_valid(body)),
+    created_ms  INTEGER NOT NULL,
+    due_ms      INTEGER NOT NULL,
+    tries       INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
+    trouble     TEXT,
+    given_up_ms INTEGER
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (way, id) WHERE given_up_ms IS NULL;
+
+CREATE TABLE told (
+    what        TEXT PRIMARY KEY,
+    mark        TEXT NOT NULL,
+    at_ms       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// The version of a table that has rows and an older schema than today's.
 ///
 /// # Errors
@@ -370,6 +396,7 @@ fn take_steps(connection: &mut Connection) -> Result<(), QueueError> {
 mod tests {
     use super::*;
     use crate::domain::job::State;
+    use crate::domain::notice::{Event, Way};
 
     fn migrated() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -483,6 +510,14 @@ mod tests {
             }
             let mut broken = connection.prepare("PRAGMA foreign_key_check").unwrap();
             assert!(!broken.exists([]).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_checks_of_the_outbox_name_every_way_and_event() {
+        let ways = Way::ALL.map(Way::as_str);
+        for name in ways.into_iter().chain(Event::ALL.map(Event::as_str)) {
+            assert!(OUTBOX.contains(&format!("'{name}'")), "{name}");
         }
     }
 

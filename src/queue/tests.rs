@@ -13,6 +13,7 @@ use crate::domain::job::{
 use crate::domain::money::Amount;
 
 mod budget;
+mod outbox;
 
 struct Table {
     _folder: tempfile::TempDir,

@@ -18,6 +18,7 @@ use super::upload::{self, Parts, Watch};
 use super::{Answer, Content, Gate, NoAnswer};
 use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
+use crate::domain::timing::retry_after;
 use crate::domain::verdict::Phase;
 
 /// How long a connection may take to be made.
@@ -410,17 +411,6 @@ fn cause(error: reqwest::Error) -> String {
     text
 }
 
-/// `Retry-After` in seconds or as an HTTP date (RFC 9110, section 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
-    Duration::try_from(date.duration_since(now))
-        .ok()
-        .or(Some(Duration::ZERO))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,17 +438,6 @@ mod tests {
         assert!(http.takes_new_key());
         assert_eq!(http.key().unwrap(), "Bearer second");
         assert!(!http.takes_new_key(), "it is the same key");
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        let date = "Fri, 02 Jan 2026 03:05:05 GMT";
-        assert_eq!(retry_after(date, now), Some(Duration::from_secs(60)));
-        let past = "Fri, 02 Jan 2026 03:00:00 GMT";
-        assert_eq!(retry_after(past, now), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", now), None);
     }
 
     #[tokio::test]

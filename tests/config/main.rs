@@ -4,6 +4,7 @@ mod folder_file;
 mod hostile;
 mod layers;
 mod mistakes;
+mod notify;
 mod place;
 mod secrets;
 #[cfg(test)]

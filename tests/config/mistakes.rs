@@ -30,7 +30,7 @@ DIR/config.toml:3:1: service.pol_interval: unknown key
 DIR/config.toml:4:2: serivce: unknown key
   4 | [serivce]
     |  ^^^^^^^
-  allowed: `state_dir`, `listen`, `[service]`, `[transcribe]`, `[[folders]]`, `[watch]`, `[local]`, `[budget]`, `[large]`, `[bucket]`
+  allowed: `state_dir`, `listen`, `[service]`, `[transcribe]`, `[[folders]]`, `[watch]`, `[local]`, `[budget]`, `[large]`, `[bucket]`, `[notify]`
   did you mean `service`?
 
 environment variable STENOD_LARGE__SHRINK: expected `true` or `false`, found the text "maybe"
@@ -57,7 +57,7 @@ fn what_is_not_toml_is_shown_with_its_place() {
 #[test]
 fn a_key_in_the_wrong_table_is_told_the_right_one() {
     let expected = "DIR/config.toml:1:1: jobs: unknown key\n  1 | jobs = 4\n    | ^^^^\n  \
-        allowed: `state_dir`, `listen`, `[service]`, `[transcribe]`, `[[folders]]`, `[watch]`, `[local]`, `[budget]`, `[large]`, `[bucket]`\n  \
+        allowed: `state_dir`, `listen`, `[service]`, `[transcribe]`, `[[folders]]`, `[watch]`, `[local]`, `[budget]`, `[large]`, `[bucket]`, `[notify]`\n  \
         `jobs` belongs in `[service]`";
     assert_eq!(mistakes_in("jobs = 4"), expected);
     let text = mistakes_in("[local]\nsetle = 1\n");

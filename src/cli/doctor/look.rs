@@ -42,6 +42,7 @@ pub(super) async fn at_everything(
         "tools",
         "none is needed: reading and encoding audio is built in",
     ));
+    checks.extend(super::notify::checks(config, session.clock.clone(), offline).await);
     if !offline {
         if let Some(settings) = &config.bucket {
             checks.extend(super::bucket::checks(config, settings).await);

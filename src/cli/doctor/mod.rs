@@ -5,6 +5,7 @@
 mod bucket;
 mod judge;
 mod look;
+mod notify;
 
 use clap::Args;
 use serde_json::{Value, json};

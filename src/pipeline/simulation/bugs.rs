@@ -120,6 +120,16 @@ fn forgetting_a_doubt_in_the_ledger_is_caught() {
 }
 
 #[test]
+fn telling_of_a_transcript_after_its_job_is_done_is_caught() {
+    assert_caught(
+        Bug::TellAfterDone,
+        0,
+        DoubtPolicy::Hold,
+        "nobody is told of job",
+    );
+}
+
+#[test]
 fn retrying_in_doubt_without_end_is_caught() {
     // One fault repeats a submit once; only a second one shows that nobody counts.
     let mut case = case(0, DoubtPolicy::RetryOnce, Some(Bug::RepeatWithoutEnd));

@@ -41,6 +41,7 @@ pub(super) fn check(world: &World, view: &View<'_>) {
         files(&inner, view, &mut found);
         for sheet in view.sheets {
             found.extend(job(&inner, sheet, view.moment));
+            found.extend(untold(sheet));
         }
         identities(&inner, view, &mut found);
         if view.moment == Moment::Finally {
@@ -103,6 +104,24 @@ fn job(inner: &Inner, sheet: &Sheet, moment: Moment) -> Option<String> {
         return Some(format!("job {id} is in doubt though its answer came"));
     }
     None
+}
+
+/// What happened to a job of which nobody will be told.
+fn untold(sheet: &Sheet) -> Option<String> {
+    let told = sheet.told.as_ref()?;
+    let (id, stage) = (sheet.job.id, &sheet.job.stage);
+    let event = if matches!(stage, Stage::Done { .. }) {
+        "done"
+    } else if matches!(
+        stage,
+        Stage::Failed { .. } | Stage::InDoubt { retry_at: None, .. }
+    ) {
+        "failed"
+    } else {
+        return None;
+    };
+    let is_told = told.iter().any(|told| told == event);
+    (!is_told).then(|| format!("nobody is told of job {id}: {stage:?}"))
 }
 
 fn has_ended(stage: &Stage) -> bool {

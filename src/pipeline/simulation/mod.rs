@@ -40,12 +40,13 @@ use crate::clock::{Chance, Clock as _};
 use crate::domain::audio::AudioDuration;
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, Overdue, Stage};
+use crate::domain::notice::{Event, Way};
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::{after, age};
 use crate::domain::verdict::Shape;
 use crate::faults::{Bug, Installed, planted};
-use crate::queue::{DATABASE, Limits, Queue, ReplyKind, StoredReply};
+use crate::queue::{Audience, DATABASE, Limits, Queue, ReplyKind, StoredReply};
 use crate::speech::{Answer, replies_of};
 
 /// How recordings travel.
@@ -303,6 +304,10 @@ impl Simulation {
     async fn live(&self, found: Moment, stop: CancellationToken) -> Result<End, PipelineError> {
         let now = self.world.now();
         let queue = Queue::open(&self.state_dir(), now)?;
+        // Nobody carries what is told: it must all be there.
+        let wants = vec![(Way::Webhook, Event::ALL.to_vec())];
+        let limits = Limits::default();
+        queue.tell_of(Audience { wants, limits }).await?;
         match found {
             Moment::Finally => return self.check_in_the_end(&queue).await,
             // The last process has looked already.
@@ -312,7 +317,7 @@ impl Simulation {
         queue.recover(self.case.policy, now).await?;
         self.look(&queue, Moment::Recovered).await?;
         queue.reconsider(self.routes(), now).await?;
-        queue.resume_at_start().await?;
+        queue.resume_at_start(now).await?;
         let pipeline = Arc::new(self.pipeline(queue, stop));
         pipeline.load_pauses().await?;
         pipeline.sweep_spool().await?;
@@ -416,6 +421,7 @@ impl Simulation {
             in_flight: Arc::default(),
             pen: Arc::default(),
             quarantine: Arc::default(),
+            receivers: Arc::default(),
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),

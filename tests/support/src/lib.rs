@@ -5,6 +5,7 @@
 //! and a configuration of its own.
 
 pub mod audio;
+pub mod hook;
 pub mod s3;
 pub mod seaweed;
 pub mod service;

@@ -1,0 +1,69 @@
+//! Text of others made fit to be shown: without control characters, or as one word for a shell.
+
+use std::path::Path;
+
+/// A path for people and for JSON: odd bytes are shown lossily, control characters escaped, so that no
+/// name can steer a terminal.
+pub fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
+}
+
+/// A path in JSON: as it is, odd bytes shown lossily.
+pub fn lossy(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A path as one word for a shell, so that a command with it can be copied.
+pub fn quoted(path: &Path) -> String {
+    let text = shown(path);
+    if text.starts_with('-') {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    } else {
+        word(&text)
+    }
+}
+
+/// A word of a command, so that the command can be copied.
+pub fn word(text: &str) -> String {
+    let text = clean(text);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Text of others without control characters.
+pub fn clean(text: &str) -> String {
+    text.chars().flat_map(escaped).collect()
+}
+
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let text = if c.is_control() {
+        c.escape_default().to_string()
+    } else {
+        c.to_string()
+    };
+    text.chars().collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
+        assert_eq!(clean("grün"), "grün");
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |text: &str| quoted(Path::new(text));
+        assert_eq!(word("/a/grün-1.mp3"), "/a/grün-1.mp3");
+        assert_eq!(word("/a/b c.mp3"), "'/a/b c.mp3'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+        assert_eq!(word("-rf"), "'-rf'");
+    }
+}
