@@ -487,6 +487,7 @@ pub async fn open(
         in_flight: Arc::default(),
         pen: Arc::default(),
         quarantine: Arc::default(),
+        unreadable: Arc::default(),
         pulse: Arc::default(),
         meter,
         waiting: Arc::default(),

@@ -249,6 +249,25 @@ fn a_run_that_takes_longer_than_its_length_explains_is_told_of_asked_on_and_neve
 }
 
 #[test]
+fn a_run_whose_answers_cannot_be_read_is_told_of_and_never_sent_again() {
+    let stage = stage();
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    let cut = r#"{"status": "completed", "transcription": "cut o"#;
+    let cut = Reply::text(200, "application/json", cut);
+    stage
+        .service
+        .script(Rule::on(Endpoint::Status).answer(cut).always());
+    stage.put("a.wav", &wav(1, 0.5));
+    let run = stage.stenod(["run"]);
+    run.no_panic();
+    assert_eq!(first_reason(&stage), "poll_unreadable");
+    stage.stenod(["run"]).no_panic();
+    stage.stenod(["cancel", "1"]).success().says("1 cancelled");
+    assert_eq!(submits(&stage), 1, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
 fn a_run_that_the_service_does_not_know_any_more_is_told_of_and_never_sent_again() {
     let stage = stage();
     awaited_for_hours(&stage, 1);

@@ -146,6 +146,8 @@ pub enum Overdue {
     PollDeadline,
     /// The service says that it does not know the run.
     RunUnknown,
+    /// The service's answers cannot be read.
+    Unreadable,
 }
 
 /// Why a job cannot be sent as things are.
@@ -462,6 +464,10 @@ impl Stage {
                 Overdue::RunUnknown => Reason::new(
                     "run_unknown",
                     "the service says that it does not know this run; it is still asked every hour",
+                ),
+                Overdue::Unreadable => Reason::new(
+                    "poll_unreadable",
+                    "the service's answers about this run cannot be read; it is still asked every hour",
                 ),
             }),
             Self::Received { trouble, .. } => trouble.as_ref().map(|trouble| trouble.reason.clone()),

@@ -134,6 +134,11 @@ const SERVICE: &[Row] = &[
         "asks at once, which costs nothing; `stenod cancel {id}` gives it up",
     ),
     (
+        "poll_unreadable",
+        "stenod retry {id}",
+        "asks at once, which costs nothing; `stenod cancel {id}` gives it up",
+    ),
+    (
         "upload_broken",
         "stenod status",
         "it is tried again by itself, free of charge",

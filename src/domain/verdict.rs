@@ -217,6 +217,8 @@ pub enum PollVerdict {
     Failed(Reason),
     /// The service does not know the run.
     Unknown,
+    /// Answered with something that cannot be read: asked again, and told when it stays so.
+    Unreadable,
     /// Nothing could be asked; the whole queue waits.
     Halt(Halt, Reason),
 }
@@ -230,12 +232,10 @@ pub fn poll_verdict(status: u16, shape: &Shape) -> PollVerdict {
                 "service_failed",
                 format!("the service could not transcribe it: {}", or_nothing(words)),
             )),
-            Shape::Running
-            | Shape::Ticket
-            | Shape::Error(_)
-            | Shape::Empty
-            | Shape::Unreadable(_)
-            | Shape::Foreign(_) => PollVerdict::Running,
+            Shape::Running | Shape::Ticket | Shape::Error(_) | Shape::Empty | Shape::Foreign(_) => {
+                PollVerdict::Running
+            }
+            Shape::Unreadable(_) => PollVerdict::Unreadable,
         },
         404 | 410 => PollVerdict::Unknown,
         401 | 403 => PollVerdict::Halt(Halt::Key, reason("key_refused", status, shape)),

@@ -49,6 +49,7 @@ pub use meter::{Counts, Meter, Metered, Spent};
 pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use place::{FolderFiles, Mistaken, Place};
+pub use poll::Unreadable;
 pub use prices::Prices;
 pub use pulse::Pulse;
 pub use quarantine::Quarantine;
@@ -125,6 +126,8 @@ pub struct Pipeline {
     pub prices: Arc<Prices>,
     /// The submits that a person may stop.
     pub in_flight: Arc<InFlight>,
+    /// What the service says of runs and nobody can read.
+    pub unreadable: Arc<Unreadable>,
     /// Who writes outputs just now.
     pub pen: Arc<Pen>,
     /// Who has recordings in hand.

@@ -390,6 +390,7 @@ pub(super) mod tests {
             in_flight: Arc::default(),
             pen: Arc::default(),
             quarantine: Arc::default(),
+            unreadable: Arc::default(),
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),

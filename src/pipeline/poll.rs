@@ -1,16 +1,40 @@
 //! Polling tickets: free of charge, repeated until the run has ended, never a reason to send again.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 use super::{Pipeline, PipelineError};
-use crate::domain::job::{Job, Overdue, Reason, Ticket};
+use crate::domain::job::{Job, JobId, Overdue, Reason, Ticket};
 use crate::domain::step::{self, OVERDUE_POLL_WAIT, UNKNOWN_RUN_GRACE, poll_wait};
 use crate::domain::timing::{after, age};
 use crate::domain::verdict::{Halt, PollVerdict, poll_verdict};
 use crate::queue::{PauseReason, QueueError, RawReply};
 use crate::speech::{Answer, NoAnswer, replies_of};
+
+/// How many answers in a row that cannot be read are believed to be all that will come.
+const MOST_UNREADABLE: u32 = 5;
+
+/// How many answers in a row about a run could not be read. Lost with the process, which costs a few polls.
+#[derive(Debug, Default)]
+pub struct Unreadable(Mutex<HashMap<JobId, u32>>);
+
+impl Unreadable {
+    /// One more; how many there are by now.
+    fn count(&self, id: JobId) -> u32 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(id).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// What came can be read again.
+    fn forget(&self, id: JobId) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.remove(&id);
+    }
+}
 
 impl Pipeline {
     /// Asks how a run is doing, and records what came of it.
@@ -59,6 +83,9 @@ impl Pipeline {
         if (200..300).contains(&answer.status) {
             self.resume(PauseReason::Offline).await?;
         }
+        if verdict != PollVerdict::Unreadable {
+            self.unreadable.forget(job.id);
+        }
         match verdict {
             PollVerdict::Completed => {
                 let reply = RawReply {
@@ -78,6 +105,17 @@ impl Pipeline {
             PollVerdict::Unknown => {
                 self.poll_later(job, submitted_at, Some(Overdue::RunUnknown))
                     .await
+            }
+            PollVerdict::Unreadable => {
+                let count = self.unreadable.count(job.id);
+                if count == 1 {
+                    tracing::warn!(
+                        job_id = job.id.0,
+                        "the answer about a run cannot be read: asking again"
+                    );
+                }
+                let trouble = (count >= MOST_UNREADABLE).then_some(Overdue::Unreadable);
+                self.poll_later(job, submitted_at, trouble).await
             }
             PollVerdict::Failed(reason) => {
                 self.fail(job.id, reason, answer.request_id).await?;

@@ -3,13 +3,21 @@
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
+use super::lenient;
+
+/// The probability of no speech above which a segment is doubtful.
+const MOST_NO_SPEECH: f64 = 0.6;
+/// The mean logarithm of the probability of its words below which it is doubtful as well.
+const LEAST_CONFIDENCE: f64 = -1.0;
 /// The most of the service's words that are kept, in characters.
 const LONGEST_WORDS: usize = 300;
 /// The fields of a body that is an object.
 pub(super) fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Some(fields),
-        Ok(_) | Err(_) => None,
+    match lenient::read(body, |bytes| serde_json::from_slice(bytes).ok())? {
+        Value::Object(fields) => Some(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
     }
 }
 
@@ -34,9 +42,13 @@ pub(super) fn label(fields: &Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-/// A field that is a number.
+/// A field that is a number, or a text of nothing else.
 pub(super) fn number(fields: &Map<String, Value>, name: &str) -> Option<f64> {
-    fields.get(name)?.as_f64()
+    match fields.get(name)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// A decimal that may be text or a number.
@@ -50,6 +62,12 @@ pub(super) fn decimal(value: &Value) -> Option<Decimal> {
         .parse()
         .ok()
         .or_else(|| Decimal::from_scientific(&digits).ok())
+}
+
+/// Whether a segment is no speech, by its probability of none and the mean logarithm of that of its
+/// words (openai-whisper's own rule).
+pub(super) fn is_no_speech(chance: f64, confidence: f64) -> bool {
+    chance > MOST_NO_SPEECH && confidence < LEAST_CONFIDENCE
 }
 
 /// The service's words in any of its error shapes.

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use super::lenient;
+
 /// The keys of an object for which there is room at once.
 const USUAL_KEYS: usize = 8;
 
@@ -24,9 +26,28 @@ pub(super) enum Loose<'a> {
 }
 
 impl<'a> Loose<'a> {
-    /// The body, if it is JSON.
+    /// The body, if it is JSON or nearly.
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        let strict = serde_json::from_slice(body).ok();
+        strict.or_else(|| {
+            let read = |bytes: &[u8]| Some(serde_json::from_slice::<Loose<'_>>(bytes).ok()?.kept());
+            lenient::read(body, read)
+        })
+    }
+
+    /// The same without anything borrowed.
+    fn kept<'b>(self) -> Loose<'b> {
+        match self {
+            Self::Word => Loose::Word,
+            Self::Text(text) => Loose::Text(Cow::Owned(text.into_owned())),
+            Self::Number(number) => Loose::Number(number),
+            Self::List(list) => Loose::List(list.into_iter().map(Self::kept).collect()),
+            Self::Object(fields) => {
+                let fields = fields.into_iter();
+                let kept = fields.map(|(key, value)| (Cow::Owned(key.into_owned()), value.kept()));
+                Loose::Object(kept.collect())
+            }
+        }
     }
 
     /// A field of an object.
@@ -46,11 +67,12 @@ impl<'a> Loose<'a> {
         }
     }
 
-    /// A field that is a number.
+    /// A field that is a number, or a text of nothing else.
     pub(super) fn number(&self, name: &str) -> Option<f64> {
         match self.field(name)? {
             Self::Number(number) => number.as_f64(),
-            Self::Word | Self::Text(_) | Self::List(_) | Self::Object(_) => None,
+            Self::Text(text) => text.trim().parse().ok(),
+            Self::Word | Self::List(_) | Self::Object(_) => None,
         }
     }
 
@@ -159,10 +181,19 @@ mod tests {
         let body = read(r#"{"a": "x", "b": 1.5, "c": [1, null], "d": {"a": true}, "e": null}"#);
         assert_eq!((body.text("a"), body.text("b")), (Some("x"), None));
         assert_eq!((body.number("b"), body.number("a")), (Some(1.5), None));
+        assert_eq!(read(r#"{"a": " 0.5"}"#).number("a"), Some(0.5));
         assert_eq!((body.list("c").len(), body.list("d").len()), (2, 0));
         assert_eq!((body.text("e"), body.text("f")), (None, None));
         assert_eq!(read("[]").field("a"), None);
         assert_eq!(Loose::read(b"{"), None);
+    }
+
+    #[test]
+    fn a_body_with_half_a_character_is_read() {
+        let body =
+            Loose::read(b"\xef\xbb\xbf{\"a\": \"x\\ud83d\", \"b\": [1e400, {\"c\": 2}]}").unwrap();
+        assert_eq!(body.text("a"), Some("x\u{fffd}"));
+        assert_eq!(body.list("b")[1].number("c"), Some(2.0));
     }
 
     #[test]

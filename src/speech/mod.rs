@@ -5,6 +5,7 @@
 
 mod fields;
 mod http;
+mod lenient;
 pub mod local;
 mod loose;
 pub mod nanogpt;

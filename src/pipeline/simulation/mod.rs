@@ -422,6 +422,7 @@ impl Simulation {
             pen: Arc::default(),
             quarantine: Arc::default(),
             receivers: Arc::default(),
+            unreadable: Arc::default(),
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),

@@ -11,9 +11,11 @@ use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Settings, Ticket};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::price::Catalogue;
-use crate::domain::transcript::{Heard, HeardTurn, HeardWord, WordKind};
+use crate::domain::transcript::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
-use crate::speech::fields::{decimal, error_beside, label, object, text, tidy, words_of};
+use crate::speech::fields::{
+    decimal, error_beside, is_no_speech, label, object, text, tidy, words_of,
+};
 use crate::speech::loose::Loose;
 
 /// The most that one submit is believed to cost, in whole units of its currency.
@@ -163,9 +165,18 @@ pub(super) fn heard(body: &[u8]) -> Heard {
     };
     let diarization = reply.field("diarization");
     let turns = diarization.map_or(&[][..], |diarization| diarization.list("segments"));
-    let words: Vec<HeardWord> = reply.list("words").iter().filter_map(word).collect();
+    let segments: Vec<HeardSegment> = reply.list("segments").iter().filter_map(segment).collect();
+    let mut words: Vec<HeardWord> = reply.list("words").iter().filter_map(word).collect();
+    if words.is_empty() {
+        let inner = reply.list("segments").iter();
+        words = inner
+            .flat_map(|segment| segment.list("words"))
+            .filter_map(word)
+            .collect();
+    }
     let turns: Vec<HeardTurn> = turns.iter().filter_map(turn).collect();
-    let is_bare = words.is_empty() && turns.iter().all(|turn| turn.text.is_empty());
+    let is_bare =
+        words.is_empty() && segments.is_empty() && turns.iter().all(|turn| turn.text.is_empty());
     let error = reply
         .field("error")
         .and_then(|_| error_beside(&object(body)?));
@@ -182,9 +193,12 @@ pub(super) fn heard(body: &[u8]) -> Heard {
             .map(str::to_owned),
         duration: metadata
             .and_then(|metadata| metadata.number("actualDuration"))
-            .map(|minutes| minutes * 60.0),
+            .map(|minutes| minutes * 60.0)
+            .or_else(|| reply.number("duration")),
+        segments,
         words,
         turns,
+        silences: reply.list("segments").iter().filter_map(silence).collect(),
         ..Heard::default()
     }
 }
@@ -198,6 +212,25 @@ fn no_text(reply: &Loose<'_>) -> Option<String> {
         }
         None => Some("the reply has no transcription: see the raw reply".to_owned()),
     }
+}
+
+/// A segment of the shape that OpenAI's endpoint gives, which the service may hand on.
+fn segment(segment: &Loose<'_>) -> Option<HeardSegment> {
+    Some(HeardSegment {
+        start: segment.number("start"),
+        end: segment.number("end"),
+        text: segment.text("text")?.to_owned(),
+        speaker: segment
+            .label("speaker")
+            .or_else(|| segment.label("speaker_id")),
+    })
+}
+
+/// Where a segment lies that the recogniser itself takes for no speech.
+fn silence(segment: &Loose<'_>) -> Option<(f64, f64)> {
+    let chance = segment.number("no_speech_prob")?;
+    let is_silent = is_no_speech(chance, segment.number("avg_logprob")?);
+    is_silent.then_some((segment.number("start")?, segment.number("end")?))
 }
 
 fn word(word: &Loose<'_>) -> Option<HeardWord> {
@@ -305,6 +338,35 @@ mod tests {
             let body = String::from_utf8_lossy(body);
             assert_eq!(heard.no_text.is_some(), is_odd, "{body}");
             assert_eq!(heard.error, None, "{body}");
+        }
+    }
+
+    #[test]
+    fn segments_beside_the_text_keep_their_times() {
+        let body = br#"{"transcription": "Hi you. Bye.", "duration": 4.5, "segments": [
+            {"start": 0.0, "end": 1.5, "text": " Hi you."}, {"start": "2.5", "end": 4, "text": " Bye.",
+             "no_speech_prob": 0.9, "avg_logprob": -1.4, "words": [{"word": "Bye.", "start": 2.5, "end": 3}]}]}"#;
+        let heard = heard(body);
+        assert_eq!(
+            (heard.segments[1].start, heard.duration),
+            (Some(2.5), Some(4.5))
+        );
+        assert_eq!(
+            (heard.words.len(), &heard.silences[..]),
+            (1, &[(2.5, 4.0)][..])
+        );
+    }
+
+    #[test]
+    fn a_reply_with_half_a_character_is_a_transcript_and_costs_what_it_says() {
+        for body in [
+            &b"{\"transcription\": \"hi \\ud83d\", \"metadata\": {\"cost\": 0.01}}"[..],
+            b"\xef\xbb\xbf{\"transcription\": \"hi \xe9\", \"metadata\": {\"cost\": 0.01}}",
+            b"{\"transcription\": \"hi \xff\", \"words\": [{\"start\": 1e400}], \"metadata\": {\"cost\": 0.01}}",
+        ] {
+            assert_eq!(shape(body), Shape::Transcript);
+            assert_eq!(heard(body).text, "hi \u{fffd}");
+            assert_eq!(cost(body), Some(Amount::usd("0.01".parse().unwrap())));
         }
     }
 

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::transcript::{Heard, HeardSegment, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
-use crate::speech::fields::{error_beside, label, list, number, object, text, tidy, words_of};
+use crate::speech::fields::{
+    error_beside, is_no_speech, label, list, number, object, text, tidy, words_of,
+};
 
 /// Names of request fields without which a server may still transcribe.
 const FORM_FIELDS: &[&str] = &[
@@ -19,11 +21,6 @@ const FORM_FIELDS: &[&str] = &[
 ];
 /// The code of a refusal for want of money, which comes as a rate limit (429).
 const NO_MONEY: &str = "insufficient_quota";
-
-/// The probability of no speech above which a segment is doubtful.
-const MOST_NO_SPEECH: f64 = 0.6;
-/// The mean logarithm of the probability of its words below which it is doubtful as well.
-const LEAST_CONFIDENCE: f64 = -1.0;
 
 /// What a body looks like.
 pub(super) fn shape(body: &[u8]) -> Shape {
@@ -90,11 +87,11 @@ pub(super) fn heard(body: &[u8]) -> Heard {
     }
 }
 
-/// Where a segment lies that the server itself takes for no speech (openai-whisper's own rule).
+/// Where a segment lies that the server itself takes for no speech.
 fn silence(segment: &Value) -> Option<(f64, f64)> {
     let fields = segment.as_object()?;
-    let is_silent = number(fields, "no_speech_prob")? > MOST_NO_SPEECH
-        && number(fields, "avg_logprob")? < LEAST_CONFIDENCE;
+    let chance = number(fields, "no_speech_prob")?;
+    let is_silent = is_no_speech(chance, number(fields, "avg_logprob")?);
     is_silent.then_some((number(fields, "start")?, number(fields, "end")?))
 }
 
