@@ -341,6 +341,83 @@ fn an_edited_file_is_left_and_the_new_one_takes_the_next_name() {
 }
 
 #[test]
+fn files_elsewhere_and_under_other_names_follow_the_names_as_long_as_nobody_edits_them() {
+    let stage = transcribed("txt,json");
+    let tree = stage.root().join("tree");
+    render(&stage, &["-f", "txt,md", "-o", tree.to_str().unwrap()]).success();
+    let elsewhere = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    let folder = stage.recordings();
+    let folder = folder.file_name().unwrap().to_str().unwrap();
+    let link = format!("](../{folder}/talk.wav#t=");
+    assert!(
+        elsewhere("talk.md").contains(&link),
+        "{}",
+        elsewhere("talk.md")
+    );
+    speakers(&stage, &["Speaker 1=Ada"]).success();
+    assert!(elsewhere("talk.txt").contains("Ada: ") && stage.read("talk.txt").contains("Ada: "));
+    assert!(elsewhere("talk.md").contains("**Ada**") && elsewhere("talk.md").contains(&link));
+    // What a person edits there stays, like what is deleted.
+    fs::write(tree.join("talk.txt"), "mine").unwrap();
+    fs::remove_file(tree.join("talk.md")).unwrap();
+    speakers(&stage, &["Speaker 1=Eve"]).success();
+    assert_eq!(elsewhere("talk.txt"), "mine");
+    assert!(!tree.join("talk.md").exists());
+    // An edited file that is deleted gives its name back; the one beside it says the same.
+    fs::write(stage.at("talk.txt"), "mine").unwrap();
+    speakers(&stage, &["Speaker 1=Bob"]).success();
+    fs::remove_file(stage.at("talk.txt")).unwrap();
+    speakers(&stage, &["Speaker 1=Zoe"]).success();
+    for name in ["talk.txt", "talk.2.txt"] {
+        assert!(stage.read(name).contains("Zoe: "), "{name}");
+    }
+    // So it is where a new format is written at the next start.
+    speakers(&stage, &["Speaker 1=Kim"]).success();
+    stage.set("transcribe.formats", json!(["txt", "json", "srt"]));
+    stage.stenod(["run"]).success();
+    assert!(stage.at("talk.srt").exists() && stage.read("talk.2.txt").contains("Kim: "));
+}
+
+#[test]
+fn a_reply_that_tells_who_spoke_when_and_not_what_still_has_its_diarization() {
+    let stage = stage();
+    stage.put("talk.wav", &wav(1, 6.0));
+    let reply = json!({
+        "transcription": "One two three four.", "metadata": {"cost": 0.001, "currency": "USD"},
+        "diarization": {"segments": [
+            {"speaker": "A", "start": 0.5, "end": 1.9}, {"speaker": "B", "start": 1.9, "end": 3.4}]},
+    });
+    let reply = Reply::json(200, &reply);
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).always().answer(reply));
+    stage.stenod(["run", "-f", "txt,json,rttm"]).success();
+    let lines = stage.read("talk.rttm");
+    assert_eq!(
+        lines.lines().next().unwrap(),
+        "SPEAKER talk 1 0.500 1.400 <NA> <NA> SPEAKER_00 <NA> <NA>"
+    );
+    assert_eq!(lines.lines().count(), 2);
+    let file: Value = serde_json::from_str(&stage.read("talk.diarization.json")).unwrap();
+    assert_eq!(file["segments"][1]["speaker"], "SPEAKER_01");
+    assert_eq!(file["segments"][2]["text"], "One two three four.");
+    let list = speakers(&stage, &["A=Ada", "--json"]).success();
+    assert!(list.stdout.contains("Ada"));
+    assert!(stage.read("talk.rttm").contains(" Ada "));
+    stage
+        .stenod(["show", "1"])
+        .success()
+        .says("not who said what");
+    // From the file alone the same comes again.
+    let before = fs::read(stage.at("talk.rttm")).unwrap();
+    fs::remove_dir_all(stage.state()).unwrap();
+    stage.stenod(["run", "-f", "txt,json,rttm"]).success();
+    fs::remove_file(stage.at("talk.rttm")).unwrap();
+    render(&stage, &["-f", "rttm"]).success();
+    assert_eq!(fs::read(stage.at("talk.rttm")).unwrap(), before);
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_said_and_the_others_are_written() {
     if !stenod_support::stage::is_root() {
         return;
@@ -522,7 +599,10 @@ fn a_format_that_is_configured_later_is_written_at_the_next_start_of_either() {
     stage.set("transcribe.formats", json!(["txt", "json", "vtt"]));
     stage.set("transcribe.captions", "podcast");
     let wide = stage.read("talk.srt");
-    stage.stenod(["run"]).success();
+    let run = stage.stenod(["run"]).success();
+    let told = format!("{}{}", run.stdout, run.stderr);
+    let done = told.lines().find(|line| line.starts_with("done ")).unwrap();
+    assert!(!done.contains('$'), "the price is told once: {done}");
     assert!(stage.at("talk.vtt").exists());
     assert_ne!(stage.read("talk.srt"), wide, "captions of another width");
     assert_eq!(stage.service.look(|log| log.submits().count()), asked);

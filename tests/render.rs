@@ -87,6 +87,7 @@ fn document(case: &str) -> Document {
     Document {
         transcript,
         source: SourceInfo {
+            path: PathBuf::from(&case.file_name),
             file_name: case.file_name,
             size: 123_456,
             blake3: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".to_owned(),
@@ -312,7 +313,7 @@ fn the_schemas_refuse_what_is_not_theirs() {
     }
     let (schemas, index) = schema("diarization.schema.json");
     for (pointer, value) in [
-        ("/segments/0/text", "".into()),
+        ("/segments/0/text", 5.into()),
         ("/speakers/0/id", "0".into()),
     ] {
         let file = spoil(Format::Diarization, pointer, value);

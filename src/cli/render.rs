@@ -202,10 +202,13 @@ pub(super) fn say(session: &Session, report: &Rendered, unfinished: usize) -> Re
     say_left(session, "left", &report.left)?;
     say_left(session, "failed", &report.failed)?;
     let mut line = format!(
-        "{} recordings: {} files written, {} as they were",
-        report.recordings,
-        report.written.len(),
-        report.unchanged
+        "{}: {} written, {}",
+        counted(report.recordings, "recording"),
+        counted(report.written.len(), "file"),
+        match report.unchanged {
+            1 => "1 as it was".to_owned(),
+            count => format!("{count} as they were"),
+        }
     );
     if unfinished > 0 {
         line.push_str(&format!(
@@ -214,6 +217,11 @@ pub(super) fn say(session: &Session, report: &Rendered, unfinished: usize) -> Re
     }
     session.output.say(&line)?;
     Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 /// What was left, alike things together.

@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// How many hexadecimal digits a mark has.
 const MARK_LENGTH: usize = 8;
@@ -78,6 +78,20 @@ pub fn base_path(
     }
 }
 
+/// The way from a folder to a path, both absolute; `..` leads out of a folder.
+pub fn relative(folder: &Path, path: &Path) -> PathBuf {
+    let common = folder
+        .components()
+        .zip(path.components())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let out = folder
+        .components()
+        .skip(common)
+        .map(|_| Component::ParentDir);
+    out.chain(path.components().skip(common)).collect()
+}
+
 /// `name` cut so that a suffix still fits, with a mark made of the whole name so that two long names
 /// stay apart.
 fn shortened(name: &OsStr) -> OsString {
@@ -117,6 +131,15 @@ mod tests {
             output_path(&path, 1, "diarization.json"),
             Path::new("/in/meeting.diarization.json")
         );
+    }
+
+    #[test]
+    fn a_recording_is_found_from_every_folder() {
+        let way = |folder: &str| relative(Path::new(folder), Path::new("/in/may/talk.ogg"));
+        assert_eq!(way("/in/may"), Path::new("talk.ogg"));
+        assert_eq!(way("/in"), Path::new("may/talk.ogg"));
+        assert_eq!(way("/out/may"), Path::new("../../in/may/talk.ogg"));
+        assert_eq!(way("/"), Path::new("in/may/talk.ogg"));
     }
 
     #[test]

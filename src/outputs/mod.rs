@@ -197,7 +197,9 @@ fn taken(plain: &Path) -> String {
 }
 
 /// What stands under a name.
-enum Standing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
     Free,
     /// The very bytes that are to be written.
     Same,
@@ -207,7 +209,11 @@ enum Standing {
     Foreign,
 }
 
-fn look(path: &Path, wanted: ContentHash, ours: Ours<'_>) -> io::Result<Standing> {
+/// What stands under a name where bytes with the hash `wanted` are to be written.
+///
+/// # Errors
+/// Any error of the file system but that nothing is there, or that it may not be read.
+pub fn look(path: &Path, wanted: ContentHash, ours: Ours<'_>) -> io::Result<Standing> {
     let metadata = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
         other => other?,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::elsewhere::seen_from;
 use super::{Pipeline, PipelineError, Place};
 use crate::domain::format::Format;
 use crate::domain::job::{Candidate, ContentHash, JobId, Publication, Settings};
@@ -67,7 +68,8 @@ fn find_under(
             Ok(document) if document.transcript.is_incomplete() => {
                 tracing::debug!(file = %file.display(), "pieces of it are missing");
             }
-            Ok(document) if belongs(&document, source, hash, settings) => {
+            Ok(mut document) if belongs(&document, source, hash, settings) => {
+                document.source.path = seen_from(&base, source);
                 return Some(Found {
                     base,
                     file,

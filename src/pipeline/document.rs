@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
+use super::elsewhere::seen_from;
 use crate::domain::audio::AudioDuration;
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::format::Format;
@@ -76,7 +77,8 @@ pub fn plain(job: &Job, mut stored: StoredReply) -> Result<Document, render::Unr
 /// are paid for; `json` last, so that its presence says that all is there.
 pub(super) fn to_write(formats: &[Format], transcript: &Transcript) -> Vec<Format> {
     let mut formats = formats.to_vec();
-    if transcript.tells_speakers() && !formats.contains(&Format::Diarization) {
+    let told = transcript.tells_speakers() || !transcript.presences.is_empty();
+    if told && !formats.contains(&Format::Diarization) {
         formats.push(Format::Diarization);
     }
     formats.sort_by_key(|format| *format == Format::Json);
@@ -147,6 +149,7 @@ fn adopted(job: &Job, stored: &StoredReply) -> Result<Document, render::Unread> 
 fn source_info(job: &Job) -> SourceInfo {
     let name = job.source.file_name().unwrap_or_default();
     SourceInfo {
+        path: seen_from(&job.base, &job.source),
         file_name: name.to_string_lossy().into_owned(),
         size: job.size,
         blake3: job.hash.to_string(),

@@ -8,6 +8,7 @@ mod bucket;
 mod courier;
 mod document;
 mod drive;
+mod elsewhere;
 pub mod explain;
 mod intake;
 mod large;
@@ -60,7 +61,7 @@ pub use waiting::{Awaited, Waiting};
 
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
-use crate::domain::job::{JobId, Stage};
+use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use crate::notes::Notes;
@@ -183,7 +184,17 @@ impl Pipeline {
     /// Tells what became of a job, and removes what was made for it if it has ended. What becomes of a
     /// piece is told of its recording.
     async fn tell(&self, id: JobId) -> Result<(), PipelineError> {
-        let mut job = self.queue.job(id).await?;
+        let job = self.queue.job(id).await?;
+        self.tell_of(job).await
+    }
+
+    /// Tells that outputs were written again, which cost nothing.
+    async fn tell_again(&self, id: JobId) -> Result<(), PipelineError> {
+        let job = self.queue.job(id).await?;
+        self.tell_of(Job { cost: None, ..job }).await
+    }
+
+    async fn tell_of(&self, mut job: Job) -> Result<(), PipelineError> {
         self.receivers.ring();
         self.tidy(&job).await?;
         if let Stage::Queued {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::document::{document, style, to_write};
+use super::elsewhere::strays;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
@@ -13,6 +14,7 @@ use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
 use crate::domain::render::{self, Document, Unread};
 use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
+use crate::durable::{self, Existing};
 use crate::outputs::{self, WriteError, Written};
 use crate::queue::{Output, ReplyKind, StoredReply};
 use crate::speech::replies_of;
@@ -60,8 +62,21 @@ impl Pipeline {
             return self.tell(id).await;
         }
         let stored = self.listened(&job, reply, stored).await?;
+        // What could not be written at once was not told yet.
+        let was_stuck = matches!(
+            job.stage,
+            Stage::Received {
+                trouble: Some(_),
+                ..
+            }
+        );
+        let is_again = !was_stuck && !self.queue.outputs(id).await?.is_empty();
         self.publish(job, reply, stored).await?;
-        self.tell(id).await
+        if is_again {
+            self.tell_again(id).await
+        } else {
+            self.tell(id).await
+        }
     }
 
     /// Puts what the submit cost into the ledger; a reply that another job paid for costs nothing.
@@ -107,12 +122,17 @@ impl Pipeline {
         let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
         let (names, notes) = (self.queue.names(job.id).await?, self.notes.clone());
+        let known = self.queue.outputs(job.id).await?;
         let written = supervise::blocking(move || {
             let style = style(&notes, &writing.source, names).style;
             let document = document(&writing, stored, &style)?;
             let formats = &writing.publication.formats;
-            let written = write_document(&writing.base, &document, formats, &ours);
-            Ok::<_, Unread>((written, left_out(formats, &document), style.mark()))
+            let mut written = write_document(&writing.base, &document, formats, &ours);
+            let left_out = left_out(formats, &document);
+            if let Ok(written) = &mut written {
+                write_strays(written, known, &writing.source, document);
+            }
+            Ok::<_, Unread>((written, left_out, style.mark()))
         });
         let (written, left_out, mark) = match written.await? {
             Ok(written) => written,
@@ -223,6 +243,23 @@ fn left_out(formats: &[Format], document: &Document) -> Vec<Reason> {
 
 type AllWritten = Vec<(Format, Written)>;
 
+/// Brings the files up to date that lie elsewhere; one that cannot be written stays as it is.
+fn write_strays(written: &mut AllWritten, known: Vec<Output>, source: &Path, document: Document) {
+    let at_home: Vec<PathBuf> = written.iter().map(|(_, one)| one.path.clone()).collect();
+    for stray in strays(known, &at_home, source, document) {
+        let path = &stray.written.path;
+        let put = if stray.is_same {
+            Ok(())
+        } else {
+            durable::write(path, &stray.bytes, Existing::Replace)
+        };
+        match put {
+            Ok(()) => written.push((stray.format, stray.written)),
+            Err(error) => tracing::warn!(file = %path.display(), "not brought up to date: {error}"),
+        }
+    }
+}
+
 /// Writes every output of a document; what was written before an error is given with it.
 pub(super) fn write_document(
     base: &Path,
@@ -230,7 +267,7 @@ pub(super) fn write_document(
     formats: &[Format],
     ours: &HashMap<PathBuf, ContentHash>,
 ) -> Result<AllWritten, (AllWritten, WriteError)> {
-    let mut written = Vec::new();
+    let mut written: AllWritten = Vec::new();
     for format in to_write(formats, &document.transcript) {
         let Some(bytes) = render::render(format, document) else {
             continue;

@@ -1,7 +1,7 @@
 //! Chooses where the cues of one stretch of speech end: the cheapest of all ways, found by dynamic
 //! programming over the units. Where several speak at once, a cue has a line for each of them.
 
-use super::lines::{LITTLE_COLUMNS, joined, lines, ratio, split, width};
+use super::lines::{joined, lines, ratio, split, width};
 use super::schedule::DASH;
 use super::units::{Ending, Unit};
 use super::{Part, Profile};
@@ -38,6 +38,8 @@ pub(super) struct Draft {
     pub(super) end: u64,
     /// The width of the whole text, in columns.
     pub(super) columns: usize,
+    /// How much of it is names, which nobody says.
+    pub(super) name_columns: usize,
     pub(super) parts: Vec<Part>,
 }
 
@@ -175,11 +177,10 @@ fn end_cost(units: &[Unit], rest: &[Unit], speaker: Option<SpeakerId>) -> f64 {
     }
     let breath = after.start.saturating_sub(last.end) >= BREATH_MILLISECONDS;
     let relief = if breath { BREATH } else { 0.0 };
-    let little = last.width <= LITTLE_COLUMNS && last.spaced;
     let place = match last.ending {
         Ending::Sentence => 0.0,
         Ending::Clause => MID_SENTENCE,
-        Ending::Nothing if little => MID_CLAUSE + DANGLING,
+        Ending::Nothing if last.leans => MID_CLAUSE + DANGLING,
         Ending::Nothing => MID_CLAUSE,
     };
     place - relief
@@ -241,6 +242,11 @@ fn draft(units: &[Unit], profile: &Profile) -> Option<Draft> {
         start: first.start,
         end,
         columns: whole_width(&widths),
+        name_columns: units
+            .iter()
+            .filter(|unit| unit.is_name)
+            .map(|name| name.width + 1)
+            .sum(),
         parts,
     })
 }

@@ -11,8 +11,6 @@ const IMBALANCE: f64 = 4.0;
 const CLAUSE: f64 = 3.0;
 /// What a first line that ends with a little word costs.
 const LITTLE_WORD: f64 = 2.0;
-/// The widest little word, in columns.
-pub(super) const LITTLE_COLUMNS: usize = 3;
 
 /// The lines of a cue and the cost of their break.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,8 +98,7 @@ fn break_cost(last: &Unit, upper: usize, lower: usize, profile: &Profile) -> f64
     let imbalance = IMBALANCE * ratio(upper.abs_diff(lower), profile.columns);
     let within = last.ending == Ending::Nothing;
     let clause = if within { 0.0 } else { -CLAUSE };
-    let little = within && last.width <= LITTLE_COLUMNS && last.spaced;
-    let dangling = if little { LITTLE_WORD } else { 0.0 };
+    let dangling = if last.leans { LITTLE_WORD } else { 0.0 };
     overflow(upper, profile) + overflow(lower, profile) + imbalance + clause + dangling
 }
 

@@ -7,6 +7,7 @@
 
 mod breaks;
 mod lines;
+mod little;
 mod schedule;
 mod spread;
 mod stretches;

@@ -1,7 +1,8 @@
 //! When each cue appears and goes: with its speech, but long enough to be read, never two at once.
 //!
 //! A cue stays until its speech ends, or until it can be read, but goes before the next one comes.
-//! Where speech is too quick for the shortest time, the next cue comes a little late; what would come
+//! Where speech is too quick for the shortest time, or for the name before it to be read as well, the
+//! next cue comes a little late; what would come
 //! later than that, or after the end of the recording, stands in the cue before it, so that lateness
 //! never adds up.
 
@@ -28,8 +29,12 @@ pub(super) fn scheduled(mut drafts: Vec<Draft>, end: Option<u64>, profile: &Prof
             Some((start, before)) if *start + profile.shortest + profile.gap > latest => {
                 before.take(draft);
             }
-            Some((start, _)) => {
-                let start = draft.start.max(*start + profile.shortest + profile.gap);
+            Some((start, before)) => {
+                let read = readable(*start, before, draft.start, profile);
+                let start = draft
+                    .start
+                    .max(*start + profile.shortest + profile.gap)
+                    .max(latest.min(read + profile.gap));
                 placed.push((start, draft));
             }
             None => placed.push((draft.start, draft)),
@@ -42,11 +47,22 @@ pub(super) fn scheduled(mut drafts: Vec<Draft>, end: Option<u64>, profile: &Prof
         .collect()
 }
 
+/// Until when a cue is to stand where the speech of the `next` goes on at once: as long as without names,
+/// later by as much as it is late itself, and by what it takes to read the names in it.
+fn readable(start: u64, draft: &Draft, next: u64, profile: &Profile) -> u64 {
+    let reading = reading_time(draft.columns, profile).min(profile.longest);
+    let late = start.saturating_sub(draft.start);
+    let names = reading_time(draft.name_columns, profile);
+    let most = next.saturating_sub(profile.gap) + late + names;
+    (start + reading).min(most)
+}
+
 impl Draft {
     /// Adds what has no time for a cue of its own.
     fn take(&mut self, next: Self) {
         self.end = self.end.max(next.end);
         self.columns += next.columns + 1;
+        self.name_columns += next.name_columns;
         for part in next.parts {
             match self.parts.last_mut() {
                 Some(last) if last.speaker == part.speaker => {

@@ -210,6 +210,105 @@ fn speakers_who_talk_at_once_share_cues_and_shift_no_later_ones() {
     }
 }
 
+/// A text of which only the length of the recording is known.
+fn bare(text: &str, seconds: f64) -> Transcript {
+    let heard = Heard {
+        text: text.to_owned(),
+        ..Heard::default()
+    };
+    Transcript::from_heard(heard, Some(seconds))
+}
+
+#[test]
+fn sentences_with_more_time_than_they_take_stay_whole() {
+    let transcript = bare("Hi, it's me. Call me back.", 44.0);
+    for profile in [Profile::STANDARD, Profile::PODCAST] {
+        let cues = plain(&transcript, &profile);
+        assert_eq!(shown(&cues), ["Hi, it's me.", "Call me back."]);
+        assert!(cues.iter().all(|cue| cue.end - cue.start <= 7000));
+        assert_eq!((cues[0].start, cues[0].end), (0, 7000));
+        assert!((20_000..22_000).contains(&cues[1].start), "{cues:?}");
+    }
+    let long = "so we went down to the river and then the boat came around the bend with all the people \
+                on it and nobody knew what to do";
+    let cues = plain(&bare(long, 120.0), &Profile::STANDARD);
+    assert_eq!(cues.len(), 2, "{cues:?}");
+}
+
+#[test]
+fn a_name_takes_time_to_read() {
+    // 19 columns a second without the names.
+    let said = |speaker, start: f64, count: u32| {
+        let words = (0..count).map(move |number| {
+            let at = start + f64::from(number) * 0.42;
+            let stop = if number + 1 == count { "." } else { "" };
+            word(&format!("sentenc{stop}"), at, at + 0.4, Some(speaker))
+        });
+        words.collect::<Vec<_>>()
+    };
+    let mut words = said("Ferdinand", 0.0, 9);
+    words.extend(said("Ferdinand", 3.8, 9));
+    words.extend(said("Maximilian", 8.5, 9));
+    let heard = Heard {
+        words,
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    let named = cues(&transcript, &Profile::STANDARD, Naming::InText).unwrap();
+    for cue in &named {
+        let columns = u64::try_from(self::said(cue).width()).unwrap();
+        assert!(columns * 50 <= cue.end - cue.start, "{cue:?}");
+    }
+}
+
+#[test]
+fn no_cue_ends_with_a_little_word_of_the_language() {
+    let ends = |text: &str, language: &str| {
+        let mut transcript = spoken(text, 2.8);
+        transcript.language = Some(language.to_owned());
+        let cues = plain(&transcript, &Profile::STANDARD);
+        assert!(cues.len() > 3);
+        let last = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
+        cues.iter().map(|cue| last(&said(cue))).collect::<Vec<_>>()
+    };
+    let english = "we walked slowly together towards market square because somebody mentioned there \
+                   were musicians playing under bridges with instruments from countries between rivers \
+                   where people listened without knowing which melodies would come after those songs";
+    let little = [
+        "towards", "because", "were", "under", "with", "from", "between", "where", "without",
+        "which", "would", "after", "those",
+    ];
+    let found = ends(english, "en");
+    assert!(
+        found.iter().all(|last| !little.contains(&last.as_str())),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_japanese_cue_begins_with_no_particle() {
+    let text = "今日は古い録音についてお話しますアーカイブには何千もの録音がありますが何年も誰も聞いていません\
+                コンピューターで文字に起こすのが一番だと思います";
+    let segment = HeardSegment {
+        text: text.to_owned(),
+        start: Some(0.0),
+        end: Some(14.0),
+        speaker: None,
+    };
+    let heard = Heard {
+        segments: vec![segment],
+        ..Heard::default()
+    };
+    let cues = plain(&Transcript::from_heard(heard, None), &Profile::STANDARD);
+    let lines = cues.iter().flat_map(Cue::lines);
+    let begins: Vec<char> = lines.filter_map(|line| line.chars().next()).collect();
+    assert!(begins.len() > 2);
+    let torn = begins
+        .iter()
+        .filter(|one| matches!(one, '\u{3041}'..='\u{309f}'));
+    assert_eq!(torn.count(), 0, "{cues:?}");
+}
+
 #[test]
 fn an_hour_of_speech_is_cut_in_one_go() {
     let sentence = "So what we did next, after all of that, was to look at the thing again. ";
@@ -356,8 +455,10 @@ proptest! {
 
     #[test]
     fn cues_can_be_read_unless_speech_itself_is_faster(transcript in any_talk()) {
-        for profile in [Profile::STANDARD, Profile::PODCAST] {
-            let cues = plain(&transcript, &profile);
+        let forms = [(Profile::STANDARD, Naming::Apart), (Profile::PODCAST, Naming::Apart),
+            (Profile::STANDARD, Naming::InText), (Profile::PODCAST, Naming::InText)];
+        for (profile, naming) in forms {
+            let cues = cues(&transcript, &profile, naming).unwrap();
             for (position, cue) in cues.iter().enumerate() {
                 let columns = u64::try_from(said(cue).width()).unwrap();
                 let readable = columns * 1000 <= (cue.end - cue.start) * profile.columns_per_second;
@@ -382,6 +483,35 @@ proptest! {
                 let stands = cue.end - cue.start;
                 prop_assert!(columns * 1000 <= stands * profile.columns_per_second, "{:?}", cue);
                 prop_assert!(cue.lines().len() <= 2 && cue.lines().iter().all(|line| line.width() <= profile.columns), "{:?}", cue);
+            }
+        }
+    }
+
+    #[test]
+    fn unhurried_speech_with_names_is_within_every_limit(
+        turns in prop::collection::vec(prop::collection::vec("[a-z]{1,7}[.,]?", 5..30), 1..12),
+        rate in 1.5..2.0_f64,
+        name in "[A-Z][a-z]{2,9}",
+    ) {
+        let mut words = Vec::new();
+        let mut at = 0.0;
+        for (turn, label) in turns.iter().zip(["a", "b"].into_iter().cycle()) {
+            for text in turn {
+                words.push(word(text, at, at + 0.9 / rate, Some(label)));
+                at += 1.0 / rate;
+            }
+            at += 0.7;
+        }
+        let mut transcript = Transcript::from_heard(Heard { words, ..Heard::default() }, None);
+        for (number, speaker) in transcript.speakers.iter_mut().enumerate() {
+            speaker.name = Some(format!("{name}{number}"));
+        }
+        for profile in [Profile::STANDARD, Profile::PODCAST] {
+            for cue in cues(&transcript, &profile, Naming::InText).unwrap() {
+                let columns = u64::try_from(said(&cue).width()).unwrap();
+                let stands = cue.end - cue.start;
+                prop_assert!(columns * 1000 <= stands * profile.columns_per_second, "{:?}", cue);
+                prop_assert!((profile.shortest..=profile.longest).contains(&stands), "{:?}", cue);
             }
         }
     }

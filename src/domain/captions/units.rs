@@ -5,12 +5,16 @@ use unicode_linebreak::{BreakOpportunity, linebreaks};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::lines::width;
+use super::little::{is_little, is_torn};
 use super::spread::{spread, timed_segments};
 use super::{Naming, Profile};
 use crate::domain::transcript::{
     Segment, SpeakerId, Transcript, ends_clause, ends_sentence, is_spaceless, needs_dictionary,
 };
 
+/// The widest word that is taken for a little one by its width alone, in columns.
+const LITTLE_COLUMNS: usize = 3;
 /// How much text before a break is looked at, in characters.
 const TAIL_CHARACTERS: usize = 8;
 
@@ -30,6 +34,8 @@ pub(super) struct Unit {
     pub(super) is_name: bool,
     /// What ends with it.
     pub(super) ending: Ending,
+    /// Whether it belongs to what follows, so that no line should end with it.
+    pub(super) leans: bool,
 }
 
 /// What ends with a unit.
@@ -57,29 +63,34 @@ pub(super) fn units(
         let mut found = if segment.missing {
             vec![unit(&segment.text, true, time, None)]
         } else if segment.words.is_empty() {
-            cut(segment, time)
+            cut(segment, time, profile)
         } else {
             words(segment)
         };
         if let (Some(before), Some(first)) = (units.last(), found.first_mut()) {
-            first.spaced = before.is_name || wants_space(&before.text, &first.text);
+            first.spaced = before.is_name || segment.spaced;
         }
         units.extend(found.into_iter().flat_map(|unit| fitting(unit, profile)));
     }
-    mark_endings(&mut units);
+    mark_endings(&mut units, transcript.language.as_deref());
     Some(units)
 }
 
-fn mark_endings(units: &mut [Unit]) {
+fn mark_endings(units: &mut [Unit], language: Option<&str>) {
     let mut next: Option<&str> = None;
     for unit in units.iter_mut().rev() {
         unit.ending = if ends_sentence(&unit.text, next) {
             Ending::Sentence
-        } else if ends_clause(&unit.text) {
+        } else if ends_clause(&unit.text, next) {
             Ending::Clause
         } else {
             Ending::Nothing
         };
+        let is_short = unit.width <= LITTLE_COLUMNS && unit.spaced;
+        unit.leans = unit.ending == Ending::Nothing
+            && (is_short
+                || is_little(&unit.text, language)
+                || next.is_some_and(|next| is_torn(&unit.text, next)));
         next = Some(&unit.text);
     }
 }
@@ -133,8 +144,9 @@ fn words(segment: &Segment) -> Vec<Unit> {
     units
 }
 
-/// The units of a text without word times, which are spread over the segment.
-fn cut(segment: &Segment, time: (u64, u64)) -> Vec<Unit> {
+/// The units of a text without word times, which are spread over the segment; a sentence that has far
+/// more time than it takes is said at its begin, so that it is not torn apart.
+fn cut(segment: &Segment, time: (u64, u64), profile: &Profile) -> Vec<Unit> {
     let mut pieces: Vec<(&str, bool)> = Vec::new();
     for word in segment.text.split_whitespace() {
         let mut spaced = true;
@@ -145,9 +157,43 @@ fn cut(segment: &Segment, time: (u64, u64)) -> Vec<Unit> {
     }
     let times = spread(pieces.iter().map(|(piece, _)| *piece), time);
     let units = pieces.into_iter().zip(times);
-    units
+    let mut units: Vec<Unit> = units
         .map(|((text, spaced), time)| unit(text, spaced, time, segment.speaker))
-        .collect()
+        .collect();
+    let mut begin = 0;
+    for end in 1..=units.len() {
+        let text = |at: usize| units.get(at).map(|unit| unit.text.as_str());
+        if text(end - 1).is_some_and(|last| ends_sentence(last, text(end))) || end == units.len() {
+            hasten(units.get_mut(begin..end).unwrap_or_default(), profile);
+            begin = end;
+        }
+    }
+    units
+}
+
+/// Shortens the time of a sentence to what a cue of it may stand, or as many cues as it fills.
+fn hasten(sentence: &mut [Unit], profile: &Profile) {
+    let Some((start, end)) = sentence
+        .first()
+        .map(|first| first.start)
+        .zip(sentence.last().map(|last| last.end))
+    else {
+        return;
+    };
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let room = number(2 * profile.columns).max(1);
+    let columns = number(width(sentence)).max(room);
+    let longest = columns.saturating_mul(profile.longest) / room;
+    let whole = end.saturating_sub(start);
+    if whole > longest {
+        let sooner = |moment: u64| {
+            let passed = u128::from(moment.saturating_sub(start)) * u128::from(longest);
+            start + u64::try_from(passed / u128::from(whole)).unwrap_or(u64::MAX)
+        };
+        for unit in sentence {
+            (unit.start, unit.end) = (sooner(unit.start), sooner(unit.end));
+        }
+    }
 }
 
 /// Cuts a word without spaces where a line may break, in scripts that are written without them.
@@ -216,11 +262,6 @@ fn fitting(unit: Unit, profile: &Profile) -> Vec<Unit> {
     cut.collect()
 }
 
-fn wants_space(before: &str, after: &str) -> bool {
-    let (before, after) = (before.chars().next_back(), after.chars().next());
-    !before.is_some_and(is_spaceless) && !after.is_some_and(is_spaceless)
-}
-
 fn unit(text: &str, spaced: bool, (start, end): (u64, u64), speaker: Option<SpeakerId>) -> Unit {
     let width = text.width();
     Unit {
@@ -232,6 +273,7 @@ fn unit(text: &str, spaced: bool, (start, end): (u64, u64), speaker: Option<Spea
         speaker,
         is_name: false,
         ending: Ending::Nothing,
+        leans: false,
     }
 }
 

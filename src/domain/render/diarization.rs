@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Document;
 use super::json::{SourceEntry, SpeakerEntry, WordEntry};
-use crate::domain::transcript::{Span, SpeakerId, Transcript, Turn};
+use crate::domain::transcript::{Presence, Span, SpeakerId, Transcript, Turn};
 
 /// The name of the format, for readers that look into a file.
 const FORMAT: &str = "stenod.diarization";
@@ -42,17 +42,29 @@ pub(super) fn render(document: &Document) -> Option<Vec<u8>> {
         version: VERSION,
         source: SourceEntry::from(&document.source),
         speakers: speakers.iter().map(SpeakerEntry::from).collect(),
-        segments: document
-            .transcript
-            .turns()
-            .map(|turn| entry(&turn))
-            .collect(),
+        segments: turns(&document.transcript),
         words: segments
             .iter()
             .flat_map(|segment| &segment.words)
             .map(WordEntry::from)
             .collect(),
     })
+}
+
+/// The turns; where nobody is known to have said the text, who spoke when stands before it.
+fn turns(transcript: &Transcript) -> Vec<TurnEntry> {
+    let presences = transcript.presences.iter().map(presence);
+    let turns = transcript.turns().map(|turn| entry(&turn));
+    presences.chain(turns).collect()
+}
+
+fn presence(Presence { span, speaker }: &Presence) -> TurnEntry {
+    TurnEntry {
+        speaker: Some(*speaker),
+        start: Some(span.start()),
+        end: Some(span.end()),
+        text: String::new(),
+    }
 }
 
 fn entry(turn: &Turn<'_>) -> TurnEntry {

@@ -13,7 +13,7 @@ pub use read::{Unread, read};
 use super::{Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::glossary::Applied;
 use crate::domain::transcript::{
-    AudioEvent, Segment, Span, Speaker, SpeakerId, Timing, Warning, Word,
+    AudioEvent, Presence, Segment, Span, Speaker, SpeakerId, Timing, Warning, Word,
 };
 
 /// The name of the format, for readers that look into a file.
@@ -36,6 +36,8 @@ struct File<'a> {
     format: &'static str,
     version: u32,
     speakers: Vec<SpeakerEntry<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    presences: Vec<PresenceEntry>,
     events: Vec<EventEntry<'a>>,
     source: SourceEntry<'a>,
     job: JobEntry<'a>,
@@ -82,6 +84,14 @@ pub(super) struct SpeakerEntry<'a> {
     name: Option<&'a str>,
     seconds: f64,
     turns: usize,
+}
+
+/// When somebody speaks, where nobody knows what they say.
+#[derive(Serialize)]
+struct PresenceEntry {
+    speaker: SpeakerId,
+    start: f64,
+    end: f64,
 }
 
 #[derive(Serialize)]
@@ -132,6 +142,11 @@ pub(super) fn render(document: &Document) -> Option<Vec<u8>> {
         format: FORMAT,
         version: VERSION,
         speakers: transcript.speakers.iter().map(SpeakerEntry::from).collect(),
+        presences: transcript
+            .presences
+            .iter()
+            .map(PresenceEntry::from)
+            .collect(),
         events: transcript.events.iter().map(EventEntry::from).collect(),
         source: SourceEntry::from(&document.source),
         job: JobEntry::from(&document.job),
@@ -183,6 +198,16 @@ impl<'a> From<&'a Speaker> for SpeakerEntry<'a> {
             name: speaker.name.as_deref(),
             seconds: speaker.seconds,
             turns: speaker.turns,
+        }
+    }
+}
+
+impl From<&Presence> for PresenceEntry {
+    fn from(presence: &Presence) -> Self {
+        Self {
+            speaker: presence.speaker,
+            start: presence.span.start(),
+            end: presence.span.end(),
         }
     }
 }

@@ -5,10 +5,15 @@
 //! front matter is written as JSON, which is YAML (YAML 1.2, section 1.2), with escapes for what the YAML
 //! of older readers does not print.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::txt::{PARAGRAPH_BYTES, line, split};
+use unicode_width::UnicodeWidthStr;
+
+use super::txt::{PARAGRAPH_COLUMNS, line, split};
 use super::{Document, clock, milliseconds, stem};
 use crate::domain::transcript::{Segment, Span, Transcript, Turn};
 
@@ -122,27 +127,23 @@ fn blocks(document: &Document) -> Vec<String> {
     if !transcript.segments_hold_text() {
         return paragraphs(&transcript.text);
     }
-    let named = transcript.tells_speakers();
     transcript
         .turns()
-        .flat_map(|turn| passages(turn, named))
-        .map(|passage| block(document, &passage))
+        .flat_map(|turn| passages(turn).into_iter().zip(1..))
+        .map(|(passage, number)| block(document, &passage, number == 1))
         .collect()
 }
 
-/// A turn that is told apart, or long stretches of one speaker.
-fn passages(turn: Turn<'_>, named: bool) -> Vec<Turn<'_>> {
-    if named {
-        return vec![turn];
-    }
+/// A turn in stretches that are not too long, each with its time.
+fn passages(turn: Turn<'_>) -> Vec<Turn<'_>> {
     let mut passages = Vec::new();
     let mut begin = 0;
-    let mut bytes = 0;
+    let mut columns = 0;
     for (position, segment) in turn.segments.iter().enumerate() {
-        bytes += segment.text.len();
-        if bytes >= PARAGRAPH_BYTES {
+        columns += segment.text.width();
+        if columns >= PARAGRAPH_COLUMNS {
             passages.extend(turn.segments.get(begin..=position));
-            (begin, bytes) = (position + 1, 0);
+            (begin, columns) = (position + 1, 0);
         }
     }
     passages.extend(turn.segments.get(begin..).filter(|rest| !rest.is_empty()));
@@ -152,9 +153,11 @@ fn passages(turn: Turn<'_>, named: bool) -> Vec<Turn<'_>> {
         .collect()
 }
 
-fn block(document: &Document, turn: &Turn<'_>) -> String {
+/// A passage of a turn, of which the first says who speaks.
+fn block(document: &Document, turn: &Turn<'_>, is_first: bool) -> String {
     let transcript: &Transcript = &document.transcript;
-    let name = turn.speaker.filter(|_| transcript.tells_speakers());
+    let told = is_first && transcript.tells_speakers();
+    let name = turn.speaker.filter(|_| told);
     let name = name.and_then(|id| transcript.speaker_name(id));
     let name = name.map(|name| format!("**{}**", escaped(&line(name))));
     let link = turn
@@ -163,7 +166,7 @@ fn block(document: &Document, turn: &Turn<'_>) -> String {
         .map(|span| link(document, span));
     let head: Vec<String> = name.into_iter().chain(link).collect();
     let text = paragraphs(&turn.text()).join("\n\n");
-    match (head.is_empty(), transcript.tells_speakers()) {
+    match (head.is_empty(), told) {
         (true, _) => text,
         (false, true) => format!("{}\n{text}", head.join(" ")),
         (false, false) => format!("{} {text}", head.join(" ")),
@@ -177,7 +180,7 @@ const fn is_exact(transcript: &Transcript) -> bool {
 /// A link into the recording (W3C, "Media Fragments URI 1.0", temporal dimension).
 fn link(document: &Document, span: Span) -> String {
     let start = span.start_milliseconds();
-    let path = encoded(&document.source.file_name);
+    let path = encoded(&document.source.path);
     format!("[{}]({path}#t={})", time(start), start / 1000)
 }
 
@@ -193,17 +196,17 @@ fn paragraphs(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Percent-encodes all but the characters that are safe in any link (RFC 3986, section 2.3).
-fn encoded(file_name: &str) -> String {
-    let mut path = String::new();
-    for byte in file_name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
+/// Percent-encodes all but slashes and the characters that are safe in any link (RFC 3986, section 2.3).
+fn encoded(path: &Path) -> String {
+    let mut link = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(byte) {
+            link.push(char::from(*byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            link.push_str(&format!("%{byte:02X}"));
         }
     }
-    path
+    link
 }
 
 /// Escapes what Markdown, or a note program, would take for markup.
@@ -284,8 +287,8 @@ mod tests {
     #[test]
     fn a_file_name_is_a_safe_link() {
         assert_eq!(
-            encoded("my (best) tälk.mp3"),
-            "my%20%28best%29%20t%C3%A4lk.mp3"
+            encoded(Path::new("../in/my (best) tälk.mp3")),
+            "../in/my%20%28best%29%20t%C3%A4lk.mp3"
         );
     }
 }

@@ -15,6 +15,7 @@ mod txt;
 mod vtt;
 
 use std::fmt;
+use std::path::PathBuf;
 
 pub use json::{Unread, read};
 use rust_decimal::Decimal;
@@ -51,6 +52,8 @@ pub struct Document {
 pub struct SourceInfo {
     /// The file's name without its folder.
     pub file_name: String,
+    /// The way to it from the folder of the outputs: its name alone where they lie beside it.
+    pub path: PathBuf,
     /// The length in bytes.
     pub size: u64,
     /// The BLAKE3 hash of the content, in hexadecimal.
@@ -150,7 +153,10 @@ pub fn lack(format: Format, document: &Document) -> Option<Lack> {
         Format::Raw => document.raw.is_none().then_some(Lack::Reply),
         Format::Diarization => speechless.then_some(Lack::Speakers),
         Format::Rttm if speechless => Some(Lack::Speakers),
-        Format::Rttm => (!silent && transcript.timing == Timing::None).then_some(Lack::Times),
+        Format::Rttm => {
+            let timeless = transcript.timing == Timing::None && transcript.presences.is_empty();
+            (!silent && timeless).then_some(Lack::Times)
+        }
         Format::Srt | Format::Vtt | Format::Tsv | Format::Podcast | Format::Lrc => {
             let timeless = transcript.timing == Timing::None && transcript.duration.is_none();
             (!silent && timeless).then_some(Lack::Times)
@@ -260,6 +266,7 @@ mod tests {
             transcript,
             source: SourceInfo {
                 file_name: "a.mp3".to_owned(),
+                path: PathBuf::from("a.mp3"),
                 size: 1,
                 blake3: "0".repeat(64),
             },

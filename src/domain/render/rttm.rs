@@ -2,26 +2,39 @@
 //! one line for every stretch of one speaker without a long pause.
 
 use super::{Document, stem};
-use crate::domain::transcript::{Span, SpeakerId, Transcript, Turn};
+use crate::domain::transcript::{Presence, Span, SpeakerId, Transcript, Turn};
 
 /// A pause that ends a stretch of speech, in seconds.
 const PAUSE_SECONDS: f64 = 0.8;
+
+/// What pandas, by which pyannote reads these files, takes for no value.
+const NO_VALUES: [&str; 17] = [
+    "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
 
 /// The lines, in the order of the speech.
 pub(super) fn render(document: &Document) -> String {
     let file = field(stem(document));
     let transcript = &document.transcript;
     let mut file_lines = String::new();
-    for turn in transcript.turns() {
-        let Some(speaker) = turn.speaker else {
-            continue;
-        };
+    let mut put = |speaker: SpeakerId, span: Span| {
         let name = name(transcript, speaker);
-        for span in stretches(&turn) {
-            let (start, seconds) = (span.start(), span.seconds());
-            file_lines.push_str(&format!(
-                "SPEAKER {file} 1 {start:.3} {seconds:.3} <NA> <NA> {name} <NA> <NA>\n"
-            ));
+        let (start, seconds) = (span.start(), span.seconds());
+        file_lines.push_str(&format!(
+            "SPEAKER {file} 1 {start:.3} {seconds:.3} <NA> <NA> {name} <NA> <NA>\n"
+        ));
+    };
+    for Presence { span, speaker } in &transcript.presences {
+        if span.seconds() > 0.0 {
+            put(*speaker, *span);
+        }
+    }
+    for turn in transcript.turns() {
+        if let Some(speaker) = turn.speaker {
+            stretches(&turn)
+                .into_iter()
+                .for_each(|span| put(speaker, span));
         }
     }
     file_lines
@@ -56,7 +69,24 @@ fn name(transcript: &Transcript, speaker: SpeakerId) -> String {
     }
 }
 
-/// A text as one field: fields are separated by white space.
+/// A text as one field: fields are separated by white space, and a reader may take `"` for the begin of
+/// one that holds some.
 fn field(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join("_")
+    let joined = text.split_whitespace().collect::<Vec<_>>().join("_");
+    let mut field = joined.replace('"', "'");
+    if NO_VALUES.contains(&field.as_str()) {
+        field.push('_');
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_none_that_readers_take_for_quoted_or_empty() {
+        assert_eq!(field("\"Bob\"  the  Cat"), "'Bob'_the_Cat");
+        assert_eq!(["NA", "null", "Nan"].map(field), ["NA_", "null_", "Nan"]);
+    }
 }

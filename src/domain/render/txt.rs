@@ -1,10 +1,12 @@
 //! Plain text: a paragraph a speaker turn, long turns in several. No word is changed; the text of
 //! one speaker that came in lines keeps them.
 
-use crate::domain::transcript::{Transcript, Turn, append, sentences};
+use unicode_width::UnicodeWidthStr;
 
-/// A paragraph ends with the first sentence after so many bytes.
-pub(super) const PARAGRAPH_BYTES: usize = 600;
+use crate::domain::transcript::{Transcript, Turn, sentences};
+
+/// A paragraph ends with the first sentence after so many columns; a wide character takes two.
+pub(super) const PARAGRAPH_COLUMNS: usize = 600;
 
 /// The text, ending with a newline; silence is an empty file.
 pub(super) fn render(transcript: &Transcript) -> String {
@@ -13,7 +15,7 @@ pub(super) fn render(transcript: &Transcript) -> String {
         for turn in transcript.turns() {
             paragraphs.extend(turn_paragraphs(transcript, &turn));
         }
-    } else if transcript.text.contains('\n') || transcript.text.len() <= PARAGRAPH_BYTES {
+    } else if transcript.text.contains('\n') || transcript.text.width() <= PARAGRAPH_COLUMNS {
         paragraphs.push(transcript.text.clone());
     } else {
         paragraphs.extend(split(&transcript.text));
@@ -33,9 +35,17 @@ pub(super) fn line(text: &str) -> String {
 /// Splits a long text between sentences.
 pub(super) fn split(text: &str) -> Vec<String> {
     let mut paragraphs: Vec<String> = Vec::new();
+    let mut rest = text;
     for sentence in sentences(text) {
+        let (space, behind) = rest.split_once(sentence).unwrap_or_default();
+        rest = behind;
         match paragraphs.last_mut() {
-            Some(paragraph) if paragraph.len() < PARAGRAPH_BYTES => append(paragraph, sentence),
+            Some(paragraph) if paragraph.width() < PARAGRAPH_COLUMNS => {
+                if !space.is_empty() {
+                    paragraph.push(' ');
+                }
+                paragraph.push_str(sentence);
+            }
             Some(_) | None => paragraphs.push(sentence.to_owned()),
         }
     }

@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 
 use super::heard::one_line;
+use super::lend::{Lent, lend};
 use super::sentences::append;
 use super::span::{LONGEST_SECONDS, to_milliseconds};
 use super::speakers::Voices;
+use super::spell::spell_as_text;
 use super::suspicion::{Doubtful, suspicions};
 use super::times::{Mark, Mended, mend};
 use super::words::{Listed, listed};
 use super::{
-    AudioEvent, Heard, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode,
-    Word, WordKind,
+    AudioEvent, Heard, Presence, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning,
+    WarningCode, Word, WordKind,
 };
 use crate::domain::language::short_code;
 
@@ -24,6 +26,8 @@ pub(super) struct Draft {
     pub(super) span: Option<Span>,
     pub(super) voice: Option<usize>,
     pub(super) text: String,
+    /// Whether white space is known to stand before it.
+    pub(super) spaced: bool,
     pub(super) words: Vec<Word>,
 }
 
@@ -39,7 +43,9 @@ pub(super) struct Drafts {
 
 /// Makes the document; `measured` is the recording's true length in seconds.
 pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
-    let heard = heard.cleaned();
+    let mut heard = heard.cleaned();
+    spell_as_text(&mut heard);
+    let lent = lend(&mut heard);
     let duration = measured
         .or(heard.duration)
         .filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds))
@@ -50,7 +56,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
         timing,
         mut warnings,
         moved,
-    } = drafts(&heard, duration, &voices);
+    } = drafts(&heard, lent, duration, &voices);
     let joined = joined(&drafts);
     let is_mixed = moved && has_letters_of(&heard.text, &joined);
     let text = if heard.text.is_empty() || is_mixed {
@@ -59,8 +65,10 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
         heard.text.clone()
     };
     give_whole_span(&mut drafts, timing, duration);
-    let (segments, speakers) = numbered(drafts, &voices);
+    let (segments, mut speakers) = numbered(drafts, &voices);
+    let presences = presences(&mut speakers, &voices);
     warnings.extend(unmatched(&voices));
+    warnings.extend(apart(&presences, &text));
     warnings.extend(reply_warnings(&heard));
     warnings.extend(suspicions(&Doubtful {
         text: &text,
@@ -70,16 +78,19 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
         silences: &heard.silences,
     }));
     let events = events(&heard, &segments);
-    Transcript {
+    let mut transcript = Transcript {
         text,
         language: heard.language.map(normal_language),
         duration,
         segments,
         speakers,
+        presences,
         events,
         timing,
         warnings,
-    }
+    };
+    transcript.mark_spaces();
+    transcript
 }
 
 /// The code of two letters, where a language has one; else as it is spelled.
@@ -131,9 +142,9 @@ pub(super) fn time_warnings(mended: &Mended, count: usize) -> Vec<Warning> {
     .collect()
 }
 
-fn drafts(heard: &Heard, duration: Option<f64>, voices: &Voices) -> Drafts {
+fn drafts(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &Voices) -> Drafts {
     let mut differing = Vec::new();
-    match listed(heard, duration, voices) {
+    match listed(heard, lent, duration, voices) {
         Listed::Drafts(drafts) => return drafts,
         Listed::Differ(warning) => differing.push(warning),
         Listed::Nothing => {}
@@ -237,6 +248,7 @@ fn from_stretches(mut stretches: Vec<Stretch<'_>>, heard: &Heard, duration: Opti
             span: spans.get(position).copied(),
             voice: mark.speaker,
             text: text.to_owned(),
+            spaced: false,
             words: Vec::new(),
         })
         .collect();
@@ -280,6 +292,7 @@ fn bare(text: &str) -> Drafts {
         span: None,
         voice: None,
         text,
+        spaced: false,
         words: Vec::new(),
     };
     let drafts = if draft.text.is_empty() {
@@ -297,7 +310,12 @@ fn bare(text: &str) -> Drafts {
 
 fn joined(drafts: &[Draft]) -> String {
     drafts.iter().fold(String::new(), |mut text, draft| {
-        append(&mut text, &draft.text);
+        if draft.spaced && !text.is_empty() {
+            text.push(' ');
+            text.push_str(&draft.text);
+        } else {
+            append(&mut text, &draft.text);
+        }
         text
     })
 }
@@ -354,9 +372,41 @@ fn segment(id: usize, draft: Draft, speaker: Option<SpeakerId>) -> Segment {
         span: draft.span,
         speaker,
         text: draft.text,
+        spaced: draft.spaced,
         words,
         missing: false,
     }
+}
+
+/// Who spoke when, and those who did as speakers, where nobody is known to have said any of the text.
+fn presences(speakers: &mut Vec<Speaker>, voices: &Voices) -> Vec<Presence> {
+    if !speakers.is_empty() {
+        return Vec::new();
+    }
+    let mut ids: HashMap<usize, SpeakerId> = HashMap::new();
+    let mut presences: Vec<Presence> = Vec::new();
+    for (span, voice) in voices.spans() {
+        let speaker = *ids.entry(voice).or_insert_with(|| {
+            let id = SpeakerId(speakers.len());
+            speakers.push(new_speaker(id, voices.label(voice)));
+            id
+        });
+        let goes_on = presences.last().is_some_and(|last| last.speaker == speaker);
+        if let Some(known) = speakers.get_mut(speaker.0) {
+            known.seconds = to_milliseconds(known.seconds + span.seconds());
+            known.turns += usize::from(!goes_on);
+        }
+        presences.push(Presence { span, speaker });
+    }
+    presences
+}
+
+fn apart(presences: &[Presence], text: &str) -> Option<Warning> {
+    let message = "the reply tells who spoke when, and not who said what".to_owned();
+    (!presences.is_empty() && !text.is_empty()).then_some(Warning {
+        code: WarningCode::SpeakersUnmatched,
+        message,
+    })
 }
 
 fn unmatched(voices: &Voices) -> Option<Warning> {

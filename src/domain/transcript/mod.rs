@@ -9,10 +9,12 @@ mod align;
 mod build;
 mod compose;
 mod heard;
+mod lend;
 mod script;
 mod sentences;
 mod span;
 mod speakers;
+mod spell;
 mod stitch;
 mod suspicion;
 #[cfg(test)]
@@ -45,8 +47,10 @@ pub struct Transcript {
     pub duration: Option<f64>,
     /// The text in order, in pieces of one speaker each.
     pub segments: Vec<Segment>,
-    /// Everybody who speaks in `segments`, in the order of their first words.
+    /// Everybody who speaks in `segments`, or else in `presences`, in the order of their first words.
     pub speakers: Vec<Speaker>,
+    /// Who spoke when, in order, where the service tells it without what they said; else empty.
+    pub presences: Vec<Presence>,
     /// Sounds that are no speech, which also stand in the text.
     pub events: Vec<AudioEvent>,
     /// How exact the times are.
@@ -66,6 +70,8 @@ pub struct Segment {
     pub speaker: Option<SpeakerId>,
     /// The words with their punctuation.
     pub text: String,
+    /// Whether white space stands before it in the transcript's text.
+    pub spaced: bool,
     /// The words with their times; empty when the service gives none.
     pub words: Vec<Word>,
     /// Whether this is a piece of the recording that has no transcript; the text says so.
@@ -109,6 +115,15 @@ pub struct Speaker {
     pub seconds: f64,
     /// How often they take the word.
     pub turns: usize,
+}
+
+/// A time in which somebody speaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Presence {
+    /// From when to when.
+    pub span: Span,
+    /// Who.
+    pub speaker: SpeakerId,
 }
 
 /// A sound that is no speech.
@@ -228,7 +243,13 @@ impl Transcript {
     /// Whether readers need to be told who speaks: somebody has a name, or several speak.
     #[must_use]
     pub fn tells_speakers(&self) -> bool {
-        self.speakers.len() > 1 || self.speakers.iter().any(|speaker| speaker.name.is_some())
+        let is_named = self.speakers.iter().any(|speaker| speaker.name.is_some());
+        self.presences.is_empty() && (self.speakers.len() > 1 || is_named)
+    }
+
+    /// Notes for every segment whether white space stands before it in the text.
+    pub(super) fn mark_spaces(&mut self) {
+        spell::mark_spaces(&self.text, &mut self.segments);
     }
 
     /// Makes one speaker of all who are called the same, where a person has named one of them.
@@ -270,7 +291,10 @@ impl Turn<'_> {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for segment in self.segments {
-            append(&mut text, &segment.text);
+            if segment.spaced && !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&segment.text);
         }
         text
     }

@@ -8,10 +8,13 @@ use super::script::is_spaceless;
 pub use super::script::append;
 
 /// Abbreviations whose full stop ends no sentence, in lower case without the stop.
-const ABBREVIATIONS: [&str; 22] = [
-    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "e.g", "i.e", "no", "vol",
-    "fig", "approx", "z.b", "bzw", "ca", "nr", "usw", "sra",
+const ABBREVIATIONS: [&str; 18] = [
+    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "e.g", "i.e", "approx", "z.b",
+    "bzw", "ca", "usw", "sra",
 ];
+
+/// Words that are abbreviations before a number only: "No. 5" and "He said no."
+const BEFORE_NUMBERS: [&str; 5] = ["no", "nos", "nr", "vol", "fig"];
 
 /// Marks that may follow the end of a sentence.
 const CLOSING: [char; 14] = [
@@ -31,16 +34,16 @@ pub fn ends_sentence(word: &str, next: Option<&str>) -> bool {
         Some('!' | '?' | '…' | '。' | '！' | '？' | '؟' | '۔' | '।' | '॥' | '។' | '።' | '｡') => {
             true
         }
-        Some('.' | '．') => !is_abbreviation(bare) && !next.is_some_and(starts_small),
+        Some('.' | '．') => !is_abbreviation(bare, next) && !next.is_some_and(starts_small),
         Some(_) | None => false,
     }
 }
 
-/// Whether a clause or a sentence ends with `word`.
+/// Whether a clause or a sentence ends with `word`, when `next` follows it.
 #[must_use]
-pub fn ends_clause(word: &str) -> bool {
+pub fn ends_clause(word: &str, next: Option<&str>) -> bool {
     let bare = word.trim_end_matches(CLOSING);
-    bare.ends_with(CLAUSE_ENDS) || (bare.ends_with(['.', '．']) && !is_abbreviation(bare))
+    bare.ends_with(CLAUSE_ENDS) || (bare.ends_with(['.', '．']) && !is_abbreviation(bare, next))
 }
 
 /// Splits a text after each sentence; joined again with the white space between, it is the same.
@@ -86,12 +89,16 @@ fn starts_small(word: &str) -> bool {
         .is_some_and(char::is_lowercase)
 }
 
-fn is_abbreviation(word: &str) -> bool {
+fn is_abbreviation(word: &str, next: Option<&str>) -> bool {
     let stem = word
         .trim_end_matches('.')
         .trim_start_matches(|mark: char| !mark.is_alphanumeric());
     let single = stem.chars().count() == 1 && stem.chars().all(char::is_uppercase) && stem != "I";
-    single || ABBREVIATIONS.contains(&stem.to_lowercase().as_str())
+    let stem = stem.to_lowercase();
+    let counts = next.is_some_and(|next| next.starts_with(|first: char| first.is_numeric()));
+    single
+        || ABBREVIATIONS.contains(&stem.as_str())
+        || (counts && BEFORE_NUMBERS.contains(&stem.as_str()))
 }
 
 #[cfg(test)]
@@ -113,9 +120,23 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_counts_things_is_an_abbreviation_before_a_number_only() {
+        assert_eq!(
+            sentences("He said no. Then he left. See No. 5 and Fig. 2. It is in vol. 3."),
+            [
+                "He said no.",
+                "Then he left.",
+                "See No. 5 and Fig. 2.",
+                "It is in vol. 3."
+            ]
+        );
+    }
+
+    #[test]
     fn clauses_end_at_commas_and_not_at_abbreviations() {
-        assert!(ends_clause("well,") && ends_clause("it.”") && ends_clause("だが、"));
-        assert!(!ends_clause("Mr.") && !ends_clause("well"));
+        let ends = |word| ends_clause(word, None);
+        assert!(ends("well,") && ends("it.”") && ends("だが、"));
+        assert!(!ends("Mr.") && !ends("well"));
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Voices {
         best.map(|(voice, _)| voice)
     }
 
+    /// The turns with times, by start.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (Span, usize)> + '_ {
+        self.turns.iter().copied()
+    }
+
     /// What the service calls a voice, in the spelling of the turns when both have one.
     pub(super) fn label(&self, voice: usize) -> &str {
         self.labels.get(voice).map_or("", String::as_str)
@@ -221,9 +226,20 @@ pub(super) fn unite_namesakes(transcript: &mut Transcript) {
             .iter_mut()
             .for_each(|word| renumber(&mut word.speaker));
     }
+    for presence in &mut transcript.presences {
+        presence.speaker = ids
+            .get(&presence.speaker)
+            .copied()
+            .unwrap_or(presence.speaker);
+    }
     for speaker in &mut united {
         let of_speaker = |turn: &Turn<'_>| turn.speaker == Some(speaker.id);
-        speaker.turns = transcript.turns().filter(of_speaker).count();
+        let present = transcript
+            .presences
+            .chunk_by(|one, next| one.speaker == next.speaker);
+        let present =
+            present.filter(|run| run.first().is_some_and(|one| one.speaker == speaker.id));
+        speaker.turns = transcript.turns().filter(of_speaker).count() + present.count();
     }
     transcript.speakers = united;
 }
@@ -277,7 +293,7 @@ fn labelled_spans(heard: &Heard) -> Vec<(&str, Option<Span>)> {
         .collect()
 }
 
-fn distinct<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn distinct<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = std::collections::HashSet::new();
     labels
         .filter(|label| !label.is_empty() && seen.insert(*label))

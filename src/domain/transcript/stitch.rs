@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use super::align::letters;
 use super::sentences::append;
 use super::{
-    AudioEvent, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode, Word,
+    AudioEvent, Presence, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning,
+    WarningCode, Word,
 };
 use crate::domain::cut::Stretch;
 
@@ -67,6 +68,7 @@ fn empty() -> Transcript {
         duration: None,
         segments: Vec::new(),
         speakers: Vec::new(),
+        presences: Vec::new(),
         events: Vec::new(),
         timing: Timing::None,
         warnings: Vec::new(),
@@ -107,6 +109,7 @@ fn segment(text: String, span: Option<Span>) -> Segment {
         span,
         speaker: None,
         text,
+        spaced: false,
         words: Vec::new(),
         missing: false,
     }
@@ -197,6 +200,13 @@ impl Stitcher {
                 ..segment
             });
         }
+        let presences = transcript.presences.into_iter().filter_map(|presence| {
+            Some(Presence {
+                span: place.shifted(presence.span),
+                speaker: speaker(Some(presence.speaker))?,
+            })
+        });
+        self.stitched.presences.extend(presences);
         let events = transcript.events.into_iter().map(|event| AudioEvent {
             span: event.span.map(|span| place.shifted(span)),
             ..event
@@ -303,6 +313,7 @@ impl Stitcher {
             },
         });
         stitched.warnings.extend(warned);
+        stitched.mark_spaces();
         stitched
     }
 }

@@ -321,6 +321,7 @@ mod tests {
     /// What is said of one segment, with one silence.
     fn of_segment(text: &str, (start, end): (f64, f64), silence: (f64, f64)) -> Vec<Warning> {
         let segment = Segment {
+            spaced: false,
             id: 0,
             span: Some(Span::new(start, end)),
             speaker: None,

@@ -190,6 +190,133 @@ fn words_without_speakers_take_them_from_the_turns() {
     assert_eq!(transcript.speakers[1].label, "B");
 }
 
+/// Words of two speakers, `timed` of which have times, beside turns that have all.
+fn half_timed(label: Option<[&str; 2]>, timed: impl Fn(usize) -> bool) -> Transcript {
+    let said = [
+        "Hello", "there", "my", "friend.", "How", "are", "you", "today?",
+    ];
+    let words = said.into_iter().zip(0_u32..).map(|(text, number)| {
+        let at = 0.5 + f64::from(number) * 0.35;
+        let position = usize::try_from(number).unwrap();
+        let speaker = label.map(|labels| labels[position / 4].to_owned());
+        HeardWord {
+            text: text.to_owned(),
+            start: timed(position).then_some(at),
+            end: timed(position).then_some(at + 0.3),
+            speaker,
+            ..HeardWord::default()
+        }
+    });
+    let heard = Heard {
+        text: said.join(" "),
+        words: words.collect(),
+        turns: vec![
+            turn("Speaker 1", "Hello there my friend.", 0.4, 1.9),
+            turn("Speaker 2", "How are you today?", 1.9, 3.4),
+        ],
+        ..Heard::default()
+    };
+    Transcript::from_heard(heard, Some(40.0))
+}
+
+#[test]
+fn turns_give_what_most_words_lack_whether_the_words_have_labels_or_not() {
+    for label in [None, Some(["speaker_0", "speaker_1"]), Some(["x", "x"])] {
+        for timed in [
+            |_| false,
+            |position| position % 3 == 0,
+            |position| position < 3,
+        ] {
+            let transcript = half_timed(label, timed);
+            assert_eq!(
+                texts(&transcript),
+                ["Hello there my friend.", "How are you today?"]
+            );
+            assert_eq!(transcript.timing, Timing::Segments);
+            assert_eq!(transcript.segments[1].span, Some(Span::new(1.9, 3.4)));
+            let labels: Vec<_> = transcript.speakers.iter().map(|one| &one.label).collect();
+            assert_eq!(labels, ["Speaker 1", "Speaker 2"]);
+            assert_eq!(codes(&transcript), []);
+        }
+    }
+}
+
+#[test]
+fn a_few_words_without_times_get_them_from_the_turn_that_they_stand_in() {
+    let transcript = half_timed(Some(["speaker_0", "speaker_1"]), |position| position < 5);
+    assert_eq!(transcript.timing, Timing::Words);
+    assert_eq!(transcript.speakers.len(), 2);
+    let last = &transcript.segments[1];
+    assert_eq!(last.span, Some(Span::new(1.9, 3.4)));
+    assert_eq!(last.speaker, Some(SpeakerId(1)));
+    assert_eq!(codes(&transcript), [WarningCode::TimesFilled]);
+}
+
+#[test]
+fn turns_without_words_tell_who_spoke_when() {
+    let heard = Heard {
+        text: "One two three. Four five.".to_owned(),
+        turns: vec![
+            turn("A", "", 0.5, 1.9),
+            turn("B", "", 1.9, 3.4),
+            turn("A", "", 5.0, 6.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, Some(8.0));
+    assert_eq!(transcript.segments[0].speaker, None);
+    let told = transcript.speakers.iter();
+    let told: Vec<_> = told
+        .map(|one| (one.label.as_str(), one.seconds, one.turns))
+        .collect();
+    assert_eq!(told, [("A", 2.4, 2), ("B", 1.5, 1)]);
+    assert_eq!(transcript.presences.len(), 3);
+    assert_eq!(codes(&transcript), [WarningCode::SpeakersUnmatched]);
+    assert!(!transcript.tells_speakers());
+}
+
+#[test]
+fn the_spaces_of_the_reply_stay_between_scripts() {
+    let said = ["them.", "你好吗？", "They", "said."];
+    let words = said.into_iter().zip(0_u32..).flat_map(|(text, number)| {
+        let at = f64::from(number);
+        let space = kind(WordKind::Spacing, word(" ", at, at));
+        [space, word(text, at, at + 0.9)]
+    });
+    let heard = Heard {
+        words: words.collect(),
+        ..Heard::default()
+    };
+    let text = "them. 你好吗？ They said.";
+    for heard in [
+        heard.clone(),
+        Heard {
+            text: text.to_owned(),
+            ..heard
+        },
+    ] {
+        let transcript = Transcript::from_heard(heard, None);
+        assert_eq!(transcript.text, text);
+        assert_eq!(transcript.segments.len(), 3);
+        let turns: Vec<String> = transcript.turns().map(|turn| turn.text()).collect();
+        assert_eq!(turns, [text]);
+    }
+}
+
+#[test]
+fn segments_of_words_without_punctuation_are_spelled_as_the_text() {
+    let heard = Heard {
+        text: "Hello there, Ada. How are you?".to_owned(),
+        segments: vec![
+            segment("hello there ada", 0.0, 1.0),
+            segment("how are you", 1.0, 2.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(texts(&transcript), ["Hello there, Ada.", "How are you?"]);
+}
+
 #[test]
 fn turns_alone_are_segments() {
     let heard = Heard {

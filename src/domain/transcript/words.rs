@@ -5,9 +5,12 @@
 
 use std::collections::HashMap;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::align::{Alignment, Token, align};
 use super::build::{Draft, Drafts, time_warnings};
 use super::compose::compose;
+use super::lend::Lent;
 use super::sentences::{append, ends_sentence};
 use super::speakers::{Voices, fill_between};
 use super::times::{Mark, mend};
@@ -17,7 +20,7 @@ use super::{Heard, HeardWord, Span, Timing, Warning, WarningCode, Word, WordKind
 const PAUSE_SECONDS: f64 = 1.0;
 /// The longest pause of somebody who talks on while another does, in seconds.
 const TALKS_ON_SECONDS: f64 = 0.5;
-/// A segment without an end of sentence is cut after so many bytes.
+/// A segment without an end of sentence is cut after so many columns; a wide character takes two.
 const LONGEST_SEGMENT: usize = 400;
 
 /// What can be made of a word list.
@@ -39,8 +42,8 @@ struct Placed {
 }
 
 /// Makes segments out of the words, if there are usable ones.
-pub(super) fn listed(heard: &Heard, duration: Option<f64>, voices: &Voices) -> Listed {
-    if heard.words.iter().all(|word| !is_said(word)) {
+pub(super) fn listed(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &Voices) -> Listed {
+    if lent.stretches_know_more || heard.words.iter().all(|word| !is_said(word)) {
         return Listed::Nothing;
     }
     let (blocks, words, alignment) = match reference(heard) {
@@ -53,9 +56,12 @@ pub(super) fn listed(heard: &Heard, duration: Option<f64>, voices: &Voices) -> L
         warnings.push(differ());
     }
     let mut marks = marks(&alignment.tokens, &words, &blocks.text, voices);
-    let mended = mend(&marks, duration);
+    let mut mended = mend(&marks, duration);
     if mended.is_none() && others_know_more(heard, &marks) {
         return Listed::Nothing;
+    }
+    if let Some(mended) = &mut mended {
+        mended.filled += lent.times;
     }
     let spans = mended
         .as_ref()
@@ -337,7 +343,7 @@ fn ends(draft: &Draft, next: &Word) -> bool {
         (Some(last), Some(next)) => next.start() - last.end() >= PAUSE_SECONDS,
         (_, _) => false,
     };
-    let long = draft.text.len() >= LONGEST_SEGMENT && (next.spaced || !last.spaced);
+    let long = draft.text.width() >= LONGEST_SEGMENT && (next.spaced || !last.spaced);
     pause || long || ends_sentence(&last.text, Some(&next.text))
 }
 
@@ -346,6 +352,7 @@ fn begin(placed: Placed) -> Draft {
         span: placed.word.span,
         voice: placed.voice,
         text: placed.word.text.clone(),
+        spaced: placed.word.spaced,
         words: vec![placed.word],
     }
 }

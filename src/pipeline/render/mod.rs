@@ -18,7 +18,7 @@ use crate::domain::job::{ContentHash, Job, JobId, Publication, Stage};
 use crate::domain::naming;
 use crate::notes::Notes;
 use crate::outputs::Written;
-use crate::queue::{Named, QueueError, Reader, StoredReply};
+use crate::queue::{Named, Output, QueueError, Reader, StoredReply};
 
 /// The most recordings in one batch.
 const LARGEST_BATCH: usize = 512;
@@ -95,6 +95,8 @@ struct Sheet {
     stored: StoredReply,
     names: Vec<Named>,
     ours: HashMap<PathBuf, ContentHash>,
+    /// Every file that was ever written of it.
+    known: Vec<Output>,
 }
 
 /// The first jobs of those that are wanted.
@@ -237,6 +239,7 @@ fn take(
         taken.sheets.push(Sheet {
             names: reader.names(job.id)?,
             ours: reader.written_under(&base, &job.source)?,
+            known: reader.outputs(job.id)?,
             publication: job.publication.brought_up_to(&one.wanted),
             job,
             base,

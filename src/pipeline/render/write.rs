@@ -13,10 +13,11 @@ use super::{NotWritten, RenderOptions, RenderReport, Sheet};
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, Publication};
 use crate::domain::render::{self, Document};
-use crate::durable::Batch;
+use crate::durable::{Batch, Existing};
 use crate::notes::Notes;
 use crate::outputs::{self, WriteError, Written};
 use crate::pipeline::document::{document, style, to_write};
+use crate::pipeline::elsewhere::{Stray, seen_from, strays};
 use crate::queue::{Output, Rendered};
 use crate::supervise::{TaskPanicked, blocking};
 
@@ -40,7 +41,8 @@ struct Home {
 /// A file whose draft is made.
 struct Pending {
     format: Format,
-    suffix: String,
+    /// What follows the base in its name; nothing for what lies elsewhere.
+    suffix: Option<String>,
     bytes: Vec<u8>,
     written: Written,
 }
@@ -139,20 +141,53 @@ impl Drafting<'_> {
             let why = format!("{mistake}; until that is mended its files stay as they are");
             return home.unreadable("notes_wrong", why);
         }
-        let document = match document(&home.job, sheet.stored, &noted.style) {
+        let mut document = match document(&home.job, sheet.stored, &noted.style) {
             Ok(document) => document,
             Err(error) => {
                 let why = format!("its transcript cannot be read: {error}");
                 return home.unreadable("reply_damaged", why);
             }
         };
+        document.source.path = seen_from(&home.base, &home.job.source);
         let is_whole = self.options.only.is_none() && is_at_home;
         home.mark = is_whole.then(|| noted.style.mark());
         let all = to_write(&home.job.publication.formats, &document.transcript);
         for format in self.options.only.clone().unwrap_or(all) {
             self.file(&mut home, format, &document);
         }
+        if is_whole {
+            self.strays(&mut home, sheet.known, document);
+        }
         home
+    }
+
+    /// Makes the drafts of files that lie elsewhere or under another number.
+    fn strays(&self, home: &mut Home, known: Vec<Output>, document: Document) {
+        let ready = home.outputs.iter().map(|output| &output.path);
+        let pending = home.pending.iter().map(|pending| &pending.written.path);
+        let at_home: Vec<PathBuf> = ready.chain(pending).cloned().collect();
+        for stray in strays(known, &at_home, &home.job.source, document) {
+            let Stray {
+                format,
+                bytes,
+                written,
+                is_same,
+            } = stray;
+            if is_same {
+                home.report.unchanged += 1;
+                home.outputs.push(output(format, written, self.now));
+                continue;
+            }
+            match self.batch.add(&written.path, &bytes, Existing::Replace) {
+                Ok(()) => home.pending.push(Pending {
+                    format,
+                    suffix: None,
+                    bytes,
+                    written,
+                }),
+                Err(error) => home.leave(format, written.path, &error),
+            }
+        }
     }
 
     fn file(&self, home: &mut Home, format: Format, document: &Document) {
@@ -173,7 +208,7 @@ impl Drafting<'_> {
             }
             Ok((written, false)) => home.pending.push(Pending {
                 format,
-                suffix,
+                suffix: Some(suffix),
                 bytes,
                 written,
             }),
@@ -224,22 +259,43 @@ impl Home {
     fn settle(&mut self, results: &mut HashMap<PathBuf, io::Result<()>>, now: Timestamp) {
         for one in std::mem::take(&mut self.pending) {
             let ours = |path: &Path| self.ours.get(path).copied();
-            let written = match results.remove(&one.written.path) {
+            let result = results.remove(&one.written.path);
+            let Some(suffix) = &one.suffix else {
+                match result {
+                    Some(Ok(())) => self.has(one.format, one.written, now),
+                    Some(Err(error)) => self.leave(one.format, one.written.path, &error),
+                    None => {}
+                }
+                continue;
+            };
+            let written = match result {
                 Some(Ok(())) => Ok(one.written),
                 Some(Err(error)) if error.kind() != io::ErrorKind::AlreadyExists => {
                     let path = one.written.path;
                     Err(WriteError { path, error })
                 }
-                Some(Err(_)) | None => outputs::write(&self.base, &one.suffix, &one.bytes, &ours),
+                Some(Err(_)) | None => outputs::write(&self.base, suffix, &one.bytes, &ours),
             };
             match written {
-                Ok(written) => {
-                    self.outputs.push(output(one.format, written.clone(), now));
-                    self.report.written.push((one.format, written));
-                }
+                Ok(written) => self.has(one.format, written, now),
                 Err(error) => self.fail(one.format, error),
             }
         }
+    }
+
+    fn has(&mut self, format: Format, written: Written, now: Timestamp) {
+        self.outputs.push(output(format, written.clone(), now));
+        self.report.written.push((format, written));
+    }
+
+    /// A file elsewhere could not be brought up to date, which spoils nothing at home.
+    fn leave(&mut self, format: Format, path: PathBuf, error: &io::Error) {
+        self.report.left.push(NotWritten {
+            path,
+            format: Some(format),
+            code: "output_unwritable",
+            why: error.to_string(),
+        });
     }
 
     fn fail(&mut self, format: Format, error: WriteError) {

@@ -3,6 +3,8 @@
 //! What is read gives the same files again, byte for byte. A seal is no secret, so what a sealed file
 //! says is checked like anything else that comes from outside.
 
+use std::path::PathBuf;
+
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use thiserror::Error;
@@ -12,7 +14,8 @@ use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::glossary::Applied;
 use crate::domain::render::{Cost, Document, JobInfo, JobSettings, SourceInfo};
 use crate::domain::transcript::{
-    AudioEvent, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning, WarningCode, Word,
+    AudioEvent, Presence, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning,
+    WarningCode, Word,
 };
 
 /// Why a file is not taken for a transcript of stenod.
@@ -38,6 +41,8 @@ struct File {
     format: String,
     version: u32,
     speakers: Vec<SpeakerEntry>,
+    #[serde(default)]
+    presences: Vec<PresenceEntry>,
     events: Vec<EventEntry>,
     source: SourceEntry,
     job: JobEntry,
@@ -77,6 +82,13 @@ struct SpeakerEntry {
     name: Option<String>,
     seconds: f64,
     turns: usize,
+}
+
+#[derive(Deserialize)]
+struct PresenceEntry {
+    speaker: String,
+    start: f64,
+    end: f64,
 }
 
 #[derive(Deserialize)]
@@ -133,8 +145,29 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unread> {
     if file.format != FORMAT || file.version != VERSION {
         return Err(Unread::Odd("format"));
     }
+    let mut transcript = Transcript {
+        segments: segments(file.segments, file.speakers.len())?,
+        presences: presences(file.presences, file.speakers.len())?,
+        speakers: speakers(file.speakers)?,
+        text: text(file.text)?,
+        language: optional(file.language, "language")?,
+        duration: file.duration.map(|seconds| Span::new(0.0, seconds).end()),
+        events: file
+            .events
+            .into_iter()
+            .map(event)
+            .collect::<Result<_, _>>()?,
+        timing: file.timing,
+        warnings: file
+            .warnings
+            .into_iter()
+            .map(warning)
+            .collect::<Result<_, _>>()?,
+    };
+    transcript.mark_spaces();
     Ok(Document {
         source: SourceInfo {
+            path: PathBuf::from(&file.source.file_name),
             file_name: one_line(file.source.file_name, "file name")?,
             size: file.source.size,
             blake3: one_line(file.source.blake3, "hash")?,
@@ -149,24 +182,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unread> {
         captions: Captions::default(),
         caption_language: CaptionLanguage::default(),
         raw: None,
-        transcript: Transcript {
-            segments: segments(file.segments, file.speakers.len())?,
-            speakers: speakers(file.speakers)?,
-            text: text(file.text)?,
-            language: optional(file.language, "language")?,
-            duration: file.duration.map(|seconds| Span::new(0.0, seconds).end()),
-            events: file
-                .events
-                .into_iter()
-                .map(event)
-                .collect::<Result<_, _>>()?,
-            timing: file.timing,
-            warnings: file
-                .warnings
-                .into_iter()
-                .map(warning)
-                .collect::<Result<_, _>>()?,
-        },
+        transcript,
     })
 }
 
@@ -211,6 +227,7 @@ fn segments(entries: Vec<SegmentEntry>, speakers: usize) -> Result<Vec<Segment>,
             speaker: speaker(entry.speaker, speakers)?,
             words: words(entry.words, &text, speakers)?,
             missing: entry.missing,
+            spaced: false,
             text,
         })
     };
@@ -248,6 +265,16 @@ fn speakers(entries: Vec<SpeakerEntry>) -> Result<Vec<Speaker>, Unread> {
         })
     };
     entries.into_iter().enumerate().map(known).collect()
+}
+
+fn presences(entries: Vec<PresenceEntry>, speakers: usize) -> Result<Vec<Presence>, Unread> {
+    let presence = |entry: PresenceEntry| {
+        Ok(Presence {
+            span: Span::new(entry.start, entry.end),
+            speaker: speaker(Some(entry.speaker), speakers)?.ok_or(Unread::Odd("presences"))?,
+        })
+    };
+    entries.into_iter().map(presence).collect()
 }
 
 fn event(entry: EventEntry) -> Result<AudioEvent, Unread> {
