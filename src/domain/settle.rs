@@ -325,8 +325,9 @@ enum Missing {
 #[derive(Debug)]
 struct Entry {
     last: Fingerprint,
-    /// When the last fingerprint was seen first.
-    since: Timestamp,
+    /// For how long the last fingerprint was watched, without what nobody planned to wait: a machine that
+    /// slept, and a clock that was set, say nothing of whoever writes.
+    quiet: Duration,
     /// When the last sample was taken.
     looked: Timestamp,
     /// The settle time of its folder.
@@ -341,10 +342,10 @@ struct Entry {
 
 impl Entry {
     fn new(last: Fingerprint, settle: Duration, now: Timestamp) -> Self {
-        let (since, looked, until) = (now, now, now);
+        let (looked, until) = (now, now);
         Self {
             last,
-            since,
+            quiet: Duration::ZERO,
             looked,
             settle,
             wait: settle,
@@ -359,16 +360,19 @@ impl Entry {
             // The configuration was read again.
             (self.settle, self.wait) = (settle, settle);
         }
+        let planned = elapsed(self.looked, self.until);
+        self.quiet += elapsed(self.looked, now).min(planned);
         if sample != self.last {
             let longest = LONGEST_WAIT.max(settle);
-            if elapsed(self.since, now) >= self.wait / 2 {
+            if self.quiet >= self.wait / 2 {
                 self.wait = self.wait.saturating_mul(2).min(longest);
             }
-            (self.last, self.since, self.changed, self.missing) = (sample, now, true, None);
+            (self.last, self.changed, self.missing) = (sample, true, None);
+            self.quiet = Duration::ZERO;
         }
         if now < self.looked {
             // The clock was set back: what was measured before means nothing.
-            self.since = now;
+            self.quiet = Duration::ZERO;
         }
         self.looked = now;
     }
@@ -400,10 +404,10 @@ impl Entry {
             None if self.last.size == 0 => return Some(later(now, LOOK_AGAIN)),
             None => {}
         }
-        if elapsed(self.since, now) >= self.wait {
+        if self.quiet >= self.wait {
             return None;
         }
-        let settled = later(self.since, self.wait);
+        let settled = later(now, self.wait - self.quiet);
         let soon = later(now, self.wait / LOOKS_PER_WAIT);
         Some(if self.changed {
             settled.min(soon)

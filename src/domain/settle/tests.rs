@@ -53,6 +53,19 @@ impl Scene {
         self.book
             .observe(&self.path, SETTLE, sized(size, at(written)), at(now))
     }
+
+    /// Looks whenever it is time, and at `end`; gives the first look that found the file complete, or the
+    /// last.
+    fn watch(&mut self, size: u64, written: f64, begin: f64, end: f64) -> (Settling, Timestamp) {
+        let (sample, mut now) = (sized(size, at(written)), at(begin));
+        loop {
+            let seen = self.book.observe(&self.path, SETTLE, sample, now);
+            match &seen {
+                Settling::Wait { until, .. } if now < at(end) => now = at(end).min(*until),
+                Settling::Wait { .. } | Settling::Complete => return (seen, now),
+            }
+        }
+    }
 }
 
 #[test]
@@ -116,36 +129,45 @@ fn a_steadily_growing_file_completes_one_settle_time_after_its_end() {
         scene.see(60, 59.0, 60.0),
         wait(Unsettled::Growing, at(62.5))
     );
-    assert_eq!(scene.see(60, 59.0, 69.0), Settling::Complete);
+    let complete = (Settling::Complete, at(69.0));
+    assert_eq!(scene.watch(60, 59.0, 62.5, 100.0), complete);
+}
+
+#[test]
+fn what_nobody_planned_to_wait_says_nothing_of_whoever_writes() {
+    let mut scene = Scene::new();
+    scene.see(10, 0.0, 0.0);
+    scene.see(11, 2.0, 2.0);
+    // The machine sleeps, and with it the writer; or a clock is set forward.
+    let seen = scene.see(11, 2.0, 3600.0);
+    assert_eq!(seen, wait(Unsettled::Growing, at(3602.5)));
+    scene.see(12, 3602.0, 3602.0);
+    let complete = (Settling::Complete, at(3612.0));
+    assert_eq!(scene.watch(12, 3602.0, 3604.5, 3700.0), complete);
 }
 
 #[test]
 fn pauses_of_half_the_settle_time_double_it() {
     let mut scene = Scene::new();
     scene.see(1, 0.0, 0.0);
-    scene.see(2, 6.0, 6.0);
     // 10 seconds would have been enough before the pause was seen.
-    assert!(matches!(
-        scene.see(2, 6.0, 17.0),
-        Settling::Wait {
-            reason: Unsettled::Growing,
-            ..
-        }
-    ));
-    assert_eq!(scene.see(2, 6.0, 26.0), Settling::Complete);
+    let complete = (Settling::Complete, at(26.0));
+    assert_eq!(scene.watch(2, 6.0, 6.0, 100.0), complete);
 }
 
 #[test]
 fn the_wait_never_passes_its_cap() {
     let mut scene = Scene::new();
     let mut now = 0.0;
+    let mut pause = 9.0;
     for size in 1..50 {
-        scene.see(size, now, now);
-        now += 299.0;
+        let (seen, _) = scene.watch(size, now, now, now + pause);
+        assert!(matches!(seen, Settling::Wait { .. }), "{size}");
+        now += pause;
+        pause = (pause * 2.0).min(290.0);
     }
-    let last = now - 299.0;
-    assert!(matches!(scene.see(49, last, now), Settling::Wait { .. }));
-    assert_eq!(scene.see(49, last, last + 300.0), Settling::Complete);
+    let complete = (Settling::Complete, at(now + 300.0));
+    assert_eq!(scene.watch(50, now, now, now + 1000.0), complete);
 }
 
 #[test]
@@ -212,7 +234,8 @@ fn a_container_cut_short_waits_until_it_changes() {
             ..
         }
     ));
-    assert_eq!(scene.see(11, 950.0, 990.0), Settling::Complete);
+    let (seen, _) = scene.watch(11, 950.0, 962.5, 990.0);
+    assert_eq!(seen, Settling::Complete);
 }
 
 #[test]
@@ -221,7 +244,7 @@ fn another_settle_time_holds_from_the_next_look_on() {
     scene.see(10, -1.0, 0.0);
     let (path, sample) = (scene.path.clone(), sized(10, at(-1.0)));
     let hour = Duration::from_secs(3600);
-    let seen = scene.book.observe(&path, hour, sample, at(11.0));
+    let seen = scene.book.observe(&path, hour, sample, at(9.0));
     assert_eq!(seen, wait(Unsettled::TooYoung, at(3600.0)));
     assert_eq!(scene.see(10, -1.0, 12.0), Settling::Complete);
 }
