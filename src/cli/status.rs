@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
+use crate::discover::in_time;
 use crate::domain::job::State;
 use crate::domain::mend::mend;
 use crate::domain::money::{Amount, Currency};
@@ -21,6 +23,8 @@ use crate::queue::{
 };
 use crate::session;
 
+/// How long disks are looked at that may hang (2 s).
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The columns of the names of what is told.
 const NAMES: usize = 9;
 
@@ -69,7 +73,7 @@ impl Status {
             path: folder.path.clone(),
             mode: None,
             mode_reason: None,
-            trouble: (!folder.path.exists()).then(|| "it is not there".to_owned()),
+            trouble: trouble_at(&folder.path),
             inside: None,
             scanned_at: None,
         });
@@ -106,7 +110,12 @@ impl Status {
         let before = skipped.len();
         skipped.retain(|file| !is_left_alone(file));
         self.left_alone = before - skipped.len();
-        skipped.retain(|file| !is_gone(&file.path));
+        let paths: Vec<PathBuf> = skipped.iter().map(|file| file.path.clone()).collect();
+        let look = move || paths.iter().map(|path| is_gone(path)).collect::<Vec<_>>();
+        // Where a disk hangs, what was there last is shown.
+        let gone = in_time(DISK_PATIENCE, look).unwrap_or_default();
+        let mut gone = gone.into_iter();
+        skipped.retain(|_| !gone.next().unwrap_or(false));
         self.unsettled = unsettled::by_table(&skipped);
         let for_good = |file: &&Skipped| !unsettled::is_unsettled(file);
         self.skipped = skipped.iter().filter(for_good).count();
@@ -252,6 +261,16 @@ impl Status {
             sheet.sentence("notices", &outgoing_line(outgoing));
         }
         format!("{running}\n{}", sheet.text())
+    }
+}
+
+/// What is wrong with a folder of which the table knows nothing.
+fn trouble_at(folder: &Path) -> Option<String> {
+    let path = folder.to_owned();
+    match in_time(DISK_PATIENCE, move || path.exists()) {
+        Some(true) => None,
+        Some(false) => Some("it is not there".to_owned()),
+        None => Some("it does not answer: a disk or a network drive hangs".to_owned()),
     }
 }
 

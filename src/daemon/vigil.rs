@@ -89,7 +89,7 @@ fn report(health: &Health) {
         Health::Well => tracing::info!("everything moves again"),
         Health::Waits(folder) => tracing::warn!(
             folder = %folder.display(),
-            "this folder does not answer: a disk or a network drive hangs; the others wait for it"
+            "this folder does not answer: a disk or a network drive hangs"
         ),
         Health::Ill(who) => tracing::error!("{who} does not answer"),
     }

@@ -6,6 +6,7 @@
 //! never reads content, never follows a link to a folder, never writes, and never takes a missing root
 //! for deleted files.
 
+mod answering;
 mod content;
 mod folder;
 mod globs;
@@ -16,6 +17,7 @@ mod sight;
 mod walk;
 mod watch;
 
+pub use answering::in_time;
 pub use content::{Content, content};
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answering::{Answering, real_path};
 use super::globs::{GlobError, Globs};
 use crate::domain::settle::{hidden, pruned_folder, temporary_name};
 
@@ -186,6 +187,7 @@ pub struct Root {
     rules_from: PathBuf,
     /// Files and folders of stenod itself.
     own: Vec<PathBuf>,
+    answering: Answering,
 }
 
 impl Root {
@@ -206,11 +208,12 @@ impl Root {
         };
         let include = Globs::new("include", &rules.include).map_err(wrong)?;
         let exclude = Globs::new("exclude", &rules.exclude).map_err(wrong)?;
-        let real = fs::canonicalize(&path).ok();
+        let real = real_path(&path);
         let (inner, same_as) = (BTreeSet::new(), None);
         Ok(Self {
             rules_from: path.clone(),
             own: Vec::new(),
+            answering: Answering::new(&path),
             path,
             real,
             rules,
@@ -255,6 +258,12 @@ impl Root {
     /// The path with links resolved, as it was when the root was made.
     pub(super) fn real_path(&self) -> &Path {
         self.real.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Whether the disk that it lies on answers, whatever it says; blocks for 10 s at the most, and not at all
+    /// where an earlier question was not answered.
+    pub fn answers(&self) -> bool {
+        self.answering.answers()
     }
 
     /// The rules it was made with.

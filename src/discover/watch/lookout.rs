@@ -126,6 +126,11 @@ impl Lookout {
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Post, Means<'_>)) {
         let taken: usize = self.posts.iter().map(|post| post.watched.len()).sum();
         if let Some(post) = self.posts.get_mut(index) {
+            // Nobody else is to wait for a disk that hangs; what it is missed by then, a check brings back.
+            if !post.root.answers() {
+                post.falls_silent();
+                return;
+            }
             let most = self.watches.saturating_sub(taken - post.watched.len());
             act(
                 post,

@@ -75,6 +75,8 @@ pub enum Presence {
     Missing,
     /// It is there and cannot be read.
     Unreadable,
+    /// Its disk does not answer.
+    Silent,
 }
 
 /// How one root is watched.

@@ -104,6 +104,7 @@ impl Post {
 
     pub(super) fn polled(&self) -> Vec<(Arc<Root>, Scope)> {
         let scopes = match (self.mode, &self.reason) {
+            _ if self.presence == Presence::Silent => Vec::new(),
             (Mode::Poll, ModeReason::Absent | ModeReason::SameAs(_)) => Vec::new(),
             (Mode::Poll, _) => vec![Scope::Root],
             (Mode::Events, _) => self
@@ -198,6 +199,17 @@ impl Post {
         }
     }
 
+    /// Its disk does not answer: it is left alone until it does.
+    pub(super) fn falls_silent(&mut self) {
+        if self.presence != Presence::Silent {
+            self.presence = Presence::Silent;
+            tracing::warn!(
+                folder = %self.root.path().display(),
+                "it does not answer: a disk or a network drive hangs; the other folders go on"
+            );
+        }
+    }
+
     /// Watches anew, and hints at it, if the root is not the one it was.
     pub(super) fn check(&mut self, means: Means<'_>) -> Option<Hint> {
         let seen = Seen::of(&self.root, means.mounts);
@@ -209,11 +221,15 @@ impl Post {
         }
         let folder = self.root.path().display();
         match seen.presence {
+            Presence::Present if self.presence == Presence::Silent => {
+                tracing::info!(%folder, "it answers again: scanned anew");
+            }
             Presence::Present => {
                 tracing::info!(%folder, "it is there, and another one than before: scanned anew");
             }
             Presence::Missing => tracing::warn!(%folder, "it is not there, and is looked for"),
-            Presence::Unreadable => {
+            // That it does not answer is known before it is looked at.
+            Presence::Unreadable | Presence::Silent => {
                 tracing::warn!(%folder, "it cannot be read, and is tried again");
             }
         }

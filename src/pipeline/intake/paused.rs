@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Intake;
 use super::reasons::mode_name;
+use super::scan::SILENT;
 use crate::discover::{Presence, RootMode, Scope};
 use crate::pipeline::place::Mistaken;
 use crate::pipeline::{PipelineError, Place};
@@ -96,6 +97,7 @@ impl Intake {
         let absent = match mode.map(|mode| mode.presence) {
             Some(Presence::Missing) => Some("it is not there".to_owned()),
             Some(Presence::Unreadable) => Some("it cannot be read".to_owned()),
+            Some(Presence::Silent) => Some(SILENT.to_owned()),
             // A scan may know it before whoever watches does, and in a run nobody watches.
             Some(Presence::Present) | None => {
                 self.troubles.get(path).map(|reason| reason.text.clone())

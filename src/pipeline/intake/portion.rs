@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::scan::{SILENT, silence};
 use super::{EXISTING, Examined, Intake, IntakeOptions, consider_skip, existing, unsettled_reason};
 use crate::discover::{Found, LocalRules};
 use crate::domain::existing::FirstSight;
@@ -153,7 +154,16 @@ impl Intake {
                 let pipeline = pipeline.clone();
                 async move {
                     let (path, fingerprint) = (sighting.path.clone(), sighting.fingerprint);
-                    let examined = pipeline.examine_in_turn(path, fingerprint).await;
+                    let examined = tokio::select! {
+                        biased;
+                        examined = pipeline.examine_in_turn(path, fingerprint) => examined,
+                        silent = silence(sighting.place.root.clone()) => {
+                            silent.map(|()| Examined::Skipped {
+                                reason: Reason::new("no_answer", SILENT),
+                                lasting: false,
+                            }).map_err(PipelineError::from)
+                        }
+                    };
                     (sighting, examined)
                 }
             })

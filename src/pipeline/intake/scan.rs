@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -9,13 +10,33 @@ use tokio::time::Instant;
 use super::Intake;
 use super::portion::Portion;
 use super::reasons::io_code;
-use crate::discover::{Content, RootState, ScanReport, Scope, content, scan};
+use crate::discover::{Content, Root, RootState, ScanReport, Scope, content, scan};
 use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
-use crate::supervise::blocking;
+use crate::supervise::{TaskPanicked, blocking};
 
 /// Found files that wait to be considered.
 const FOUND_AHEAD: usize = 256;
+/// After so long without a sign of a disk it is asked whether it answers at all (10 s).
+const SIGNS_EVERY: Duration = Duration::from_secs(10);
+/// What is wrong with a folder whose disk hangs.
+pub(super) const SILENT: &str = "it does not answer: a disk or a network drive hangs";
+
+/// Comes back when the disk of `root` does not answer.
+pub(super) async fn silence(root: Arc<Root>) -> Result<(), TaskPanicked> {
+    loop {
+        tokio::time::sleep(SIGNS_EVERY).await;
+        if !answers(&root).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the disk of `root` answers.
+pub(super) async fn answers(root: &Arc<Root>) -> Result<bool, TaskPanicked> {
+    let root = root.clone();
+    blocking(move || root.answers()).await
+}
 
 impl Intake {
     pub(super) async fn scan(
@@ -23,6 +44,9 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
     ) -> Result<(), PipelineError> {
+        if !answers(&place.root).await? {
+            return self.is_silent(place).await;
+        }
         let began = Instant::now();
         let _looking = self.pipeline.pulse.look_at(place.root.path());
         let leave = self.first_sight(place).await?;
@@ -65,6 +89,11 @@ impl Intake {
                     None => break,
                 },
                 done = &mut scanning, if report.is_none() => report = Some(done?),
+                silent = silence(place.root.clone()) => {
+                    silent?;
+                    // Whoever scans it ends by himself when it answers again.
+                    return self.is_silent(place).await;
+                }
             }
         }
         let (there, report) = match report {
@@ -96,12 +125,7 @@ impl Intake {
             )),
         };
         if let Some(reason) = trouble {
-            let was = self.troubles.insert(path.clone(), reason.clone());
-            if was.as_ref() != Some(&reason) {
-                tracing::warn!(folder = %path.display(), "{}", reason.text);
-                self.remember_folder(&path, None).await?;
-            }
-            return Ok(());
+            return self.is_in_trouble(place, reason).await;
         }
         if self.troubles.remove(&path).is_some() {
             tracing::info!(folder = %path.display(), "it is there and can be read again");
@@ -117,6 +141,21 @@ impl Intake {
                     .await?;
                 self.seen_whole.insert(path, identity);
             }
+        }
+        Ok(())
+    }
+
+    async fn is_silent(&mut self, place: &Place) -> Result<(), PipelineError> {
+        self.is_in_trouble(place, Reason::new("no_answer", SILENT))
+            .await
+    }
+
+    async fn is_in_trouble(&mut self, place: &Place, reason: Reason) -> Result<(), PipelineError> {
+        let path = place.root.path();
+        let was = self.troubles.insert(path.to_owned(), reason.clone());
+        if was.as_ref() != Some(&reason) {
+            tracing::warn!(folder = %path.display(), "{}", reason.text);
+            self.remember_folder(path, None).await?;
         }
         Ok(())
     }

@@ -45,14 +45,15 @@ impl Intake {
         }
         let looks = blocking(move || {
             let look = |(place, path): (Arc<Place>, PathBuf)| {
-                let seen = sight(&place.root, &path);
+                // What a disk that hangs holds, the scan finds that comes when it answers again.
+                let seen = place.root.answers().then(|| sight(&place.root, &path));
                 (place, path, seen)
             };
             owned.into_iter().map(look).collect::<Vec<_>>()
         });
         let mut portion = Portion::new(None);
         for (place, path, seen) in looks.await? {
-            let Sight::File { fingerprint, local } = seen else {
+            let Some(Sight::File { fingerprint, local }) = seen else {
                 // Gone, or left out by now.
                 self.book().forget(&path);
                 continue;
