@@ -241,6 +241,28 @@ fn a_daemon_tells_of_a_pause_and_its_end() {
 }
 
 #[test]
+fn who_is_told_may_change_while_the_daemon_runs() {
+    let (stage, hook) = (stage(), Hook::start());
+    let mut watch = stage.call(["watch"]).start();
+    stage.put("a.wav", &wav(1, 0.5));
+    watch.until("the first transcript", || {
+        stage.json(&["list"])[0]["state"] == "done"
+    });
+    tell(&stage, &hook);
+    stage.set("notify.webhook_events", json!(["done"]));
+    stage.stenod(["reload"]).success();
+    stage.put("b.wav", &wav(2, 0.5));
+    let told = verified(&hook.wait(1)[0]);
+    assert_eq!(
+        told["data"]["source"],
+        stage.at("b.wav").display().to_string()
+    );
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(hook.requests().len(), 1);
+}
+
+#[test]
 fn no_secret_of_a_receiver_is_told_at_the_highest_level_of_the_log() {
     let (stage, hook) = (stage(), Hook::start());
     tell(&stage, &hook);
@@ -302,6 +324,13 @@ fn what_cannot_be_told_is_refused_at_the_start_and_doctor_says_why() {
     );
     assert!(!doctor.stdout.contains("hunter2"), "{}", doctor.tell());
     secret_file(&stage, "webhook-secret", SECRET);
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let doctor = stage.stenod(["doctor", "--offline"]);
+    assert!(
+        doctor.stdout.contains("can be read by others (mode 644)"),
+        "{}",
+        doctor.tell()
+    );
     stage.set("notify.command", json!(["/no/such/program"]));
     let doctor = stage.stenod(["doctor", "--offline"]);
     assert!(

@@ -18,7 +18,7 @@ use super::money::Amount;
 use super::plain::{clean, lossy};
 use super::timing::{LONGEST_RETRY_AFTER, rfc3339};
 
-/// The longest that a receiver over the network is tried for one notice: three days.
+/// How long a receiver over the network is tried for one notice, at least: three days.
 pub const LONGEST_AGE: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How often a command is run for one notice, at most.
 pub const MOST_RUNS: u32 = 8;
@@ -466,24 +466,36 @@ pub enum Next {
     GiveUp,
 }
 
-/// What follows when a notice was not taken at try number `tries`, `age` after it was made.
+/// A notice that was not taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    /// By whom.
+    pub way: Way,
+    /// How often it was tried by now.
+    pub tries: u32,
+    /// How often its receiver took nothing in a row, this time with it.
+    pub in_a_row: u32,
+    /// How long ago it was made.
+    pub age: Duration,
+    /// How long the receiver asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What follows when a notice was not taken; `jitter` is a random number in `0.0..1.0`.
 ///
-/// `jitter` is a random number in `0.0..1.0`.
-pub fn after_refusal(
-    way: Way,
-    tries: u32,
-    age: Duration,
-    retry_after: Option<Duration>,
-    jitter: f64,
-) -> Next {
-    let is_over = match way {
+/// One that is old because stenod did not run is given its tries all the same.
+pub fn after_refusal(refusal: Refusal, jitter: f64) -> Next {
+    let Refusal {
+        tries, in_a_row, ..
+    } = refusal;
+    let is_over = match refusal.way {
         Way::Command => tries >= MOST_RUNS,
-        Way::Webhook | Way::Ntfy => age >= LONGEST_AGE,
+        Way::Webhook | Way::Ntfy => refusal.age >= LONGEST_AGE && tries.max(in_a_row) >= PATIENCE,
     };
     if is_over {
         Next::GiveUp
     } else {
-        Next::Again(wait(tries, retry_after, jitter))
+        Next::Again(wait(tries, refusal.retry_after, jitter))
     }
 }
 
@@ -514,6 +526,16 @@ mod tests {
         }
     }
 
+    fn refusal(way: Way, tries: u32) -> Refusal {
+        Refusal {
+            way,
+            tries,
+            in_a_row: tries,
+            age: Duration::ZERO,
+            retry_after: None,
+        }
+    }
+
     #[test]
     fn names_of_events_and_ways_lead_back_to_them() {
         for event in Event::ALL {
@@ -531,7 +553,11 @@ mod tests {
         let mut before = Duration::ZERO;
         loop {
             tries += 1;
-            match after_refusal(Way::Webhook, tries, age, None, 0.5) {
+            let refusal = Refusal {
+                age,
+                ..refusal(Way::Webhook, tries)
+            };
+            match after_refusal(refusal, 0.5) {
                 Next::GiveUp => break,
                 Next::Again(wait) => {
                     assert!(wait >= before && wait <= LONGEST_WAIT.mul_f64(1.25));
@@ -541,10 +567,22 @@ mod tests {
             }
         }
         assert!(age >= LONGEST_AGE && tries < 40, "{tries} tries in {age:?}");
-        assert_eq!(
-            after_refusal(Way::Command, MOST_RUNS, Duration::ZERO, None, 0.0),
-            Next::GiveUp
-        );
+        let run = refusal(Way::Command, MOST_RUNS);
+        assert_eq!(after_refusal(run, 0.0), Next::GiveUp);
+    }
+
+    #[test]
+    fn what_is_old_because_nobody_was_there_to_tell_it_is_given_its_tries() {
+        let old = Refusal {
+            age: 2 * LONGEST_AGE,
+            ..refusal(Way::Ntfy, 1)
+        };
+        assert!(matches!(after_refusal(old, 0.5), Next::Again(_)));
+        let behind_others = Refusal {
+            in_a_row: PATIENCE,
+            ..old
+        };
+        assert_eq!(after_refusal(behind_others, 0.5), Next::GiveUp);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Pipeline, PipelineError, SLOW_TICK};
 use crate::clock::last_time;
-use crate::domain::notice::{Next, Notice, Way, after_refusal, wait};
+use crate::domain::notice::{LONGEST_AGE, Next, Notice, Refusal, Way, after_refusal, wait};
 use crate::domain::timing::{after, age};
 use crate::queue::Post;
 use crate::receivers::{Receiver, Told};
@@ -210,11 +210,17 @@ impl Pipeline {
         match told {
             Told::Taken => self.taken(receiver, notice).await?,
             Told::Refused { why, retry_after } => {
-                let (way, tries) = (receiver.way(), notice.tries.saturating_add(1));
-                let jitter = self.chance.fraction();
+                let way = receiver.way();
                 let streak = self.receivers.streak(way).refusals.saturating_add(1);
-                let next =
-                    after_refusal(way, tries, age(notice.created_at, now), retry_after, jitter);
+                let jitter = self.chance.fraction();
+                let refusal = Refusal {
+                    way,
+                    tries: notice.tries.saturating_add(1),
+                    in_a_row: streak,
+                    age: age(notice.created_at, now),
+                    retry_after,
+                };
+                let next = after_refusal(refusal, jitter);
                 self.receivers.set_streak(
                     way,
                     Streak {
@@ -266,6 +272,7 @@ impl Pipeline {
         let (shown, event) = (receiver.shown(), notice.event.as_str());
         match next {
             Next::GiveUp => {
+                self.give_up_old(receiver.way(), &why).await?;
                 self.meter.told(receiver.way().as_str(), "given_up");
                 tracing::warn!(
                     event,
@@ -292,6 +299,23 @@ impl Pipeline {
                     );
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What waited behind a notice that was given up for its age, and is as old, is given up with it.
+    async fn give_up_old(&self, way: Way, why: &str) -> Result<(), PipelineError> {
+        let now = self.now();
+        let before = now.checked_sub(LONGEST_AGE).unwrap_or(Timestamp::MIN);
+        let given_up = self
+            .queue
+            .give_up_before(way, before, why.to_owned(), now)
+            .await?;
+        if given_up > 0 {
+            tracing::warn!(
+                given_up,
+                "as many notices that waited behind it are given up, too"
+            );
         }
         Ok(())
     }
@@ -544,7 +568,9 @@ mod tests {
         let gone = age(began, scene.clock.now());
         let day = Duration::from_secs(24 * 3600);
         assert!(gone >= 3 * day && gone < 4 * day, "{gone:?}");
-        assert!(scene.webhook.requests().len() < 80);
+        assert!(scene.webhook.requests().len() < 40);
+        let waiting = scene.pipeline.queue.all_post(Way::Webhook).await.unwrap();
+        assert_eq!(waiting, [], "what waited behind it goes with it");
         scene.webhook.usually(Act::status(200));
         let before = scene.webhook.requests().len();
         scene.clock.turn(day);

@@ -149,6 +149,32 @@ impl Queue {
             .await
     }
 
+    /// Gives up what waits for a way and was made before a moment, except for a command; says how many that were.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn give_up_before(
+        &self,
+        way: Way,
+        before: Timestamp,
+        why: String,
+        now: Timestamp,
+    ) -> Result<usize, QueueError> {
+        if way == Way::Command {
+            return Ok(0);
+        }
+        self.writer
+            .run(move |connection| {
+                let given_up = connection.execute(
+                    "UPDATE outbox SET given_up_ms = ?1, trouble = ?2
+                     WHERE way = ?3 AND given_up_ms IS NULL AND created_ms < ?4",
+                    params![millis(now), why, way.as_str(), millis(before)],
+                )?;
+                Ok(given_up)
+            })
+            .await
+    }
+
     /// Makes the digest that was due at `moment`, if somebody wants it, it was not made since then, and there
     /// is something to tell; says whether it was made.
     ///

@@ -86,7 +86,7 @@ fn exposed(path: &Path) -> Option<Check> {
             shown(path),
             found.mode
         );
-        Check::note(NAME, text, format!("chmod 600 {}", quoted(path)))
+        Check::problem(NAME, text, format!("chmod 600 {}", quoted(path)))
     })
 }
 
