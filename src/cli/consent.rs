@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use rust_decimal::Decimal;
+use rustix::termios::{QueueSelector, tcflush};
+use serde_json::{Value, json};
 
 use super::{Failure, RunArguments, Session, exit};
 use crate::clock::rfc3339;
@@ -10,6 +12,55 @@ use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
 use crate::queue::Allowance;
 use crate::supervise;
+
+/// Recordings that the service has taken from an earlier run: nothing of them is sent or paid again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WithService {
+    /// How many.
+    pub(super) recordings: usize,
+    /// Their length.
+    pub(super) duration: AudioDuration,
+    /// What they cost, in US dollars.
+    pub(super) cost: Decimal,
+}
+
+impl WithService {
+    /// Adds a recording of this length, which cost so much.
+    pub(super) fn add(&mut self, duration: Option<AudioDuration>, cost: Decimal) {
+        self.recordings += 1;
+        self.duration = sum(self.duration, duration.unwrap_or_default());
+        self.cost += cost;
+    }
+
+    /// For people: how many, how long, and that they are paid; nothing where there is none.
+    pub(super) fn text(&self) -> Option<String> {
+        let (are, paid) = match self.recordings {
+            0 => return None,
+            1 => ("1 is with the service".to_owned(), "is paid for"),
+            many => (format!("{many} are with the service"), "are paid for"),
+        };
+        let cost = match self.cost.is_zero() {
+            true => String::new(),
+            false => format!(" ({})", Amount::usd(self.cost)),
+        };
+        Some(format!(
+            "{are}, {} of audio, and {paid}{cost}",
+            self.duration
+        ))
+    }
+
+    /// The same for a script.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "recordings": self.recordings, "minutes": self.duration.minutes(),
+            "cost": self.cost.normalize().to_string(), "currency": "USD",
+        })
+    }
+}
+
+fn sum(one: AudioDuration, other: AudioDuration) -> AudioDuration {
+    AudioDuration::from_micros(one.micros().saturating_add(other.micros()))
+}
 
 /// What a run would cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,6 +75,8 @@ pub(super) struct Price {
     pub(super) repeats: usize,
     /// The limit that leaves least, if there is one.
     pub(super) allowance: Option<Allowance>,
+    /// What is waited for beside them.
+    pub(super) with_service: WithService,
 }
 
 /// What was said of money on the command line.
@@ -70,9 +123,7 @@ impl Price {
         repeats: bool,
     ) {
         self.recordings += 1;
-        let micros = duration.unwrap_or_default().micros();
-        let sum = self.duration.micros().saturating_add(micros);
-        self.duration = AudioDuration::from_micros(sum);
+        self.duration = sum(self.duration, duration.unwrap_or_default());
         self.cost = self.cost.zip(cost).map(|(sum, cost)| sum + cost);
         self.repeats += usize::from(repeats);
     }
@@ -80,6 +131,21 @@ impl Price {
     /// Whether nothing has to be paid; a price that nobody knows is none.
     pub(super) fn is_free(&self) -> bool {
         self.recordings == 0 || self.cost.is_some_and(|cost| cost.is_zero())
+    }
+
+    /// How much audio is to come, that which is with the service as well.
+    pub(super) fn audio(&self) -> AudioDuration {
+        sum(self.duration, self.with_service.duration)
+    }
+
+    /// What all of it costs in the end, paid already or not, if anybody knows.
+    pub(super) fn in_all(&self) -> Option<Decimal> {
+        let ahead = if self.recordings == 0 {
+            Some(Decimal::ZERO)
+        } else {
+            self.cost
+        };
+        ahead.map(|cost| cost + self.with_service.cost)
     }
 
     /// For people: `about $0.03`.
@@ -152,6 +218,8 @@ pub(super) async fn agreed(
 }
 
 async fn ask(stop: impl Future<Output = ()>) -> Result<bool, Failure> {
+    // What was typed before the price was there to be read answers nothing.
+    tcflush(io::stdin(), QueueSelector::IFlush).map_err(io::Error::from)?;
     write!(io::stderr().lock(), "Go on? [y/N] ")?;
     let answer = supervise::blocking(|| {
         let mut answer = String::new();
@@ -195,6 +263,7 @@ mod tests {
             cost: cost.map(|cost| cost.parse().unwrap()),
             repeats: 0,
             allowance: None,
+            with_service: WithService::default(),
         }
     }
 

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::consent::{self, Price};
+use super::ahead::add_taken;
+use super::consent::{self, Price, WithService};
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
 use super::plan::allowance;
 use super::report::Teller;
-use super::run::{Charged, NOTHING_SENT, RunEnd, charged_since, finish, show_plan};
+use super::run::{Charged, charged_since, show_plan};
 use super::signals::{Signalled, Signals};
+use super::summary::{End, Summary};
 use super::{Failure, RunChoices, Session, exit};
 use crate::clock::Calendar;
 use crate::config::Config;
@@ -40,9 +42,6 @@ pub(super) struct Elsewhere<'a> {
     pub(super) choices: RunChoices,
     pub(super) held: QueueError,
 }
-
-/// What is said to whoever stops following.
-const LET_GO: &str = "let go: the running stenod goes on with it; `stenod status` shows how far, `stenod cancel` stops jobs";
 
 /// How following a run ended.
 enum Followed {
@@ -72,7 +71,7 @@ impl Elsewhere<'_> {
             code = signals.next() => return Ok(code),
         };
         if !agreed {
-            self.session.output.say(NOTHING_SENT)?;
+            Summary::default().say(self.session, End::Declined)?;
             return Ok(exit::DONE);
         }
         self.teller.begin(price, self.paces()?);
@@ -88,8 +87,13 @@ impl Elsewhere<'_> {
         match followed? {
             Followed::Ended(taken) => self.finish(taken, began),
             Followed::LetGo(code) => {
-                self.session.output.say(LET_GO)?;
-                Ok(code)
+                let told = self.teller.told();
+                self.sum_up(
+                    told.stages.keys().copied().collect(),
+                    began,
+                    End::LetGo(code),
+                    0,
+                )
             }
         }
     }
@@ -198,7 +202,7 @@ impl Elsewhere<'_> {
             let allowance = allowance(reader.as_ref(), &limits, Calendar::around(now))?;
             let price = Price {
                 allowance,
-                ..ahead(&plan)
+                ..ahead(&plan, reader.as_ref())?
             };
             Ok::<_, QueueError>((plan, price))
         });
@@ -294,17 +298,31 @@ impl Elsewhere<'_> {
             Over::Stopped => return Err(lost(CallError::Gone)),
             Over::Paused(held) => as_pause(held).map_or(Ended::Finished, Ended::Paused),
         };
-        let jobs = self.jobs(&taken.jobs)?;
-        let charged = match Reader::open(&self.config.state_dir)? {
-            Some(reader) => charged_since(&reader, began, taken.jobs)?,
-            None => Charged::new(),
+        self.sum_up(taken.jobs, began, End::of(&ended), taken.missing)
+    }
+
+    /// Says what became of these jobs; gives the exit code.
+    fn sum_up(
+        &self,
+        ids: Vec<JobId>,
+        began: Timestamp,
+        end: End<'_>,
+        missing: usize,
+    ) -> Result<u8, Failure> {
+        let jobs = self.jobs(&ids)?;
+        let (charged, with_service) = match Reader::open(&self.config.state_dir)? {
+            Some(reader) => {
+                let mut taken = WithService::default();
+                for job in &jobs {
+                    add_taken(&mut taken, &reader, job)?;
+                }
+                (charged_since(&reader, began, ids)?, taken)
+            }
+            None => (Charged::new(), WithService::default()),
         };
-        let end = RunEnd {
-            ended,
-            missing: taken.missing,
-            charged,
-        };
-        finish(self.session, &jobs, &self.teller, &end)
+        let summary = Summary::of(&jobs, &self.teller.told(), with_service, charged);
+        summary.say(self.session, end)?;
+        Ok(summary.code(end, &jobs, missing))
     }
 
     fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Failure> {
@@ -326,7 +344,7 @@ fn lost(error: CallError) -> Failure {
     )
 }
 
-fn ahead(plan: &Plan) -> Price {
+fn ahead(plan: &Plan, reader: Option<&Reader<'static>>) -> Result<Price, QueueError> {
     let mut ahead = Price {
         cost: Some(Decimal::ZERO),
         ..Price::default()
@@ -335,6 +353,11 @@ fn ahead(plan: &Plan) -> Price {
         if let Fate::Send { cost, repeats, .. } = &item.fate {
             ahead.add(item.duration, *cost, *repeats);
         }
+        if let (Fate::UnderWay, Some(reader)) = (&item.fate, reader)
+            && let Some(job) = reader.job_at(&item.source)?
+        {
+            add_taken(&mut ahead.with_service, reader, &job)?;
+        }
     }
-    ahead
+    Ok(ahead)
 }

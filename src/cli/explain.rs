@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::output::{clean, quoted, shown};
+use super::flags::Flags;
+use super::output::{clean, placed, quoted, shown};
 use super::text::{Page, Sheet};
 use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
-use crate::domain::job::{Job, JobId, Reason, State};
+use crate::domain::job::{Job, JobId, Reason, Settings, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
 use crate::domain::price::Catalogue;
@@ -41,6 +43,8 @@ struct Explanation {
     /// The latest job of the path, whatever its settings.
     latest: Option<Job>,
     instance: Option<Instance>,
+    /// Whether whoever runs takes up all that is queued, and not only what it was given.
+    is_daemon: bool,
     pauses: Vec<Pause>,
     now: jiff::Timestamp,
 }
@@ -104,7 +108,19 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
             .output
             .data(&explanation.text(session.output.page()))?;
     }
-    Ok(exit::DONE)
+    Ok(match explanation.answer {
+        Answer::Missing => exit::UNEXPECTED,
+        Answer::Gone(_)
+        | Answer::Unreadable(_)
+        | Answer::Output { .. }
+        | Answer::Folder { .. }
+        | Answer::LeftOut { .. }
+        | Answer::Skipped(_)
+        | Answer::Settling { .. }
+        | Answer::Job(_)
+        | Answer::OtherSettings { .. }
+        | Answer::Planned(_) => exit::DONE,
+    })
 }
 
 /// The folders that are watched, by the table.
@@ -170,9 +186,9 @@ async fn ask(
     })
     .await??;
     let instance = running_instance(&config.state_dir)?;
-    let answer = match instance {
+    let (answer, is_daemon) = match instance {
         Some(_) => as_it_is_watched(config, &path, answer).await,
-        None => answer,
+        None => (answer, false),
     };
     Ok(Explanation {
         path,
@@ -180,25 +196,27 @@ async fn ask(
         answer,
         latest,
         instance,
+        is_daemon,
         pauses,
         now,
     })
 }
 
-/// The answer, with what whoever watches has seen of the file: how it grew is known to nobody else.
-async fn as_it_is_watched(config: &Config, path: &Path, answer: Answer) -> Answer {
-    let may_wait = matches!(answer, Answer::Settling { .. } | Answer::Planned(_));
-    if !may_wait {
-        return answer;
-    }
+/// The answer, with what whoever watches has seen of the file: how it grew is known to nobody else. Also
+/// whether it is a daemon that runs.
+async fn as_it_is_watched(config: &Config, path: &Path, answer: Answer) -> (Answer, bool) {
     let told = unsettled::ask(config, Some(path)).await;
-    match told.and_then(|told| told.files.into_iter().next()) {
+    let is_daemon = told.as_ref().is_some_and(|told| told.watching.is_some());
+    let may_wait = matches!(answer, Answer::Settling { .. } | Answer::Planned(_));
+    let file = told.and_then(|told| told.files.into_iter().next());
+    let answer = match file.filter(|_| may_wait) {
         Some(file) => Answer::Settling {
             reason: Reason::new(file.code, file.text),
             until: file.until,
         },
         None => answer,
-    }
+    };
+    (answer, is_daemon)
 }
 
 impl Told {
@@ -236,7 +254,10 @@ impl Explanation {
     fn told(&self) -> Told {
         let source = quoted(&self.path);
         match &self.answer {
-            Answer::Missing => Told::new("missing", "there is nothing at this path"),
+            Answer::Missing => Told {
+                code: Some("no_such_file".to_owned()),
+                ..Told::new("missing", "there is nothing at this path")
+            },
             Answer::Gone(job) => gone(job),
             Answer::Unreadable(reason) | Answer::Skipped(reason) => {
                 Told::because("skipped", reason, mend(&reason.code, None, &source))
@@ -273,6 +294,11 @@ impl Explanation {
                 )
             },
             Answer::Job(job) => self.told_of_job(job, &source),
+            Answer::OtherSettings {
+                job,
+                planned,
+                settings,
+            } => self.told_of_other_settings(job, planned, settings, &source),
             Answer::Planned(planned) => self.told_of_plan(planned, &source),
         }
     }
@@ -314,6 +340,59 @@ impl Explanation {
         Told { until, ..told }
     }
 
+    /// What the file has by other settings than those of its place: it is not paid for again unasked.
+    fn told_of_other_settings(
+        &self,
+        job: &Job,
+        planned: &Planned,
+        settings: &Settings,
+        source: &str,
+    ) -> Told {
+        let state = job.stage.state();
+        let told = self.told_of_job(job, source);
+        let flags = Flags::to(&job.settings, settings);
+        let paid = match state {
+            State::Done => ", and paid for",
+            State::Active => match job.stage.is_paying() && job.settings.provider.is_paid() {
+                true => ", and paid for or about to be",
+                false => "",
+            },
+            State::Queued | State::Waiting | State::InDoubt | State::Failed | State::Cancelled => {
+                ""
+            }
+        };
+        let is_paid = !paid.is_empty();
+        let again = match &planned.fate {
+            Fate::Send { cost, .. } => price(*cost),
+            Fate::Done
+            | Fate::Duplicate { .. }
+            | Fate::UnderWay
+            | Fate::Wait(_)
+            | Fate::Skip(_)
+            | Fate::Ended(_) => String::new(),
+        };
+        let anew = match is_paid {
+            true => "transcribe it again, and it would be paid for again",
+            false => "transcribe it",
+        };
+        let text = format!(
+            "{}; by other settings than the configured ones ({flags}){paid}; a run without those would {anew}, {again}",
+            told.text
+        );
+        let runs = ["stenod run".to_owned(), format!("stenod run {source}")];
+        let fix = told
+            .fix
+            .clone()
+            .map(|fix| match runs.contains(&fix.command) {
+                true => Mend {
+                    command: format!("stenod run{} {source}", flags.words()),
+                    note: flags.note().unwrap_or(fix.note),
+                },
+                false => fix,
+            });
+        Told { text, fix, ..told }
+    }
+
     /// What was accepted goes on by itself while stenod runs, and else when it runs again.
     fn told_of_what_is_on_its_way(&self, job: &Job, source: &str) -> Told {
         let stage = job.stage.name().as_str();
@@ -342,11 +421,21 @@ impl Explanation {
                 )
             };
         }
-        if self.instance.is_some() && self.folder.is_some() {
-            return Told::new(
-                "queued",
-                format!("{text}; stenod is running and takes it in its turn"),
-            );
+        if let Some(instance) = &self.instance {
+            let is_taken = self.is_daemon && (self.folder.is_some() || self.job().is_some());
+            if is_taken {
+                let text = format!("{text}; stenod is running and takes it in its turn");
+                return Told::new("queued", text);
+            }
+            let (who, when) = match self.is_daemon {
+                true => ("is running and has not been given it", ""),
+                false => (
+                    "is at work on what it was given",
+                    "takes what is left when that has ended",
+                ),
+            };
+            let text = format!("{text}; stenod (process {}) {who}", instance.pid);
+            return Told::new("queued", text).fix(format!("stenod run {source}"), when);
         }
         Told::new(
             "queued",
@@ -358,11 +447,7 @@ impl Explanation {
     fn told_of_plan(&self, planned: &Planned, source: &str) -> Told {
         match &planned.fate {
             Fate::Send { cost, .. } => {
-                let cost = match cost {
-                    Some(cost) if cost.is_zero() => "free of charge".to_owned(),
-                    Some(cost) => format!("for about {}", Amount::usd(*cost)),
-                    None => "at a price that is not known".to_owned(),
-                };
+                let cost = price(*cost);
                 let home = match &self.folder {
                     Some(_) => "",
                     None => " (it lies in no configured folder)",
@@ -405,7 +490,7 @@ impl Explanation {
             return String::new();
         };
         format!(
-            "; job {} is of another content or other settings (model {}, language {}) and is {}",
+            "; job {} is of another content (model {}, language {}) and is {}",
             job.id,
             job.settings.model,
             job.settings.language,
@@ -415,7 +500,9 @@ impl Explanation {
 
     fn job(&self) -> Option<JobId> {
         match &self.answer {
-            Answer::Gone(job) | Answer::Job(job) => Some(job.id),
+            Answer::Gone(job) | Answer::Job(job) | Answer::OtherSettings { job, .. } => {
+                Some(job.id)
+            }
             Answer::Output { job, .. } => job.as_ref().map(|job| job.id),
             Answer::Missing
             | Answer::Unreadable(_)
@@ -446,7 +533,7 @@ impl Explanation {
             "job": self.job().map(|id| id.0),
             "duplicate_of": duplicate_of,
             "running": self.instance.is_some(),
-            "fix": told.fix.as_ref().map(|fix| fix.command.clone()),
+            "fix": told.fix.as_ref().map(|fix| placed(&fix.command)),
             "fix_note": told.fix.as_ref().map(|fix| fix.note.as_str()).filter(|note| !note.is_empty()),
         })
     }
@@ -476,6 +563,14 @@ impl Explanation {
             }
         }
         sheet.text()
+    }
+}
+
+fn price(cost: Option<Decimal>) -> String {
+    match cost {
+        Some(cost) if cost.is_zero() => "free of charge".to_owned(),
+        Some(cost) => format!("for about {}", Amount::usd(cost)),
+        None => "at a price that is not known".to_owned(),
     }
 }
 

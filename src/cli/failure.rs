@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::output::page;
+use super::output::{page, placed_in};
 use super::{exit, view};
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::pipeline::PipelineError;
@@ -22,6 +22,8 @@ pub struct Failure {
     hint: Option<String>,
     /// Whether a script reads along, on standard output.
     json: bool,
+    /// What scripts know it by, where the exit code alone does not say it.
+    name: Option<&'static str>,
 }
 
 impl Failure {
@@ -32,6 +34,7 @@ impl Failure {
             error: error.into(),
             hint: None,
             json: false,
+            name: None,
         }
     }
 
@@ -39,6 +42,14 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same with a name of its own for scripts.
+    pub fn named(self, name: &'static str) -> Self {
+        Self {
+            name: Some(name),
+            ..self
+        }
     }
 
     /// The same, told to a script as well if `json` says so.
@@ -49,8 +60,9 @@ impl Failure {
     /// The line of JSON that a script reads.
     fn line(&self) -> Value {
         let mut line = json!({
-            "type": "error", "code": name(self.code), "message": format!("{:#}", self.error),
-            "fix": self.hint, "exit": self.code,
+            "type": "error", "code": self.name.unwrap_or(name(self.code)),
+            "message": format!("{:#}", self.error),
+            "fix": self.hint.as_deref().map(placed_in), "exit": self.code,
         });
         let errors = self.error.downcast_ref::<ConfigErrors>();
         if let (Some(errors), Some(line)) = (errors, line.as_object_mut()) {

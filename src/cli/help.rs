@@ -58,7 +58,7 @@ Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress, -V
 const GLOBAL: &str = "Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress";
 
 /// So many examples are shown by `-h`, and so many where there are more flags than this.
-const SHORT_EXAMPLES: (usize, usize, usize) = (3, 2, 8);
+const SHORT_EXAMPLES: (usize, usize, usize) = (3, 1, 8);
 
 /// What `--help` begins with, by command.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -359,6 +359,19 @@ fn each_subcommand(mut command: Command, above: &str) -> Command {
     command
 }
 
+/// Names the flags that the short help leaves out.
+fn more_flags(command: &Command) -> String {
+    let hidden = command
+        .get_arguments()
+        .filter(|flag| flag.is_hide_short_help_set());
+    let names = hidden.filter_map(|flag| flag.get_long().map(|name| format!("--{name}")));
+    let names: Vec<String> = names.collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("\n`--help` also has {}.", names.join(", ")),
+    }
+}
+
 fn with_examples(command: Command, path: &str) -> Command {
     match EXAMPLES.iter().find(|(name, _)| *name == path) {
         Some((_, examples)) => {
@@ -374,11 +387,12 @@ fn with_examples(command: Command, path: &str) -> Command {
             };
             let short: Vec<&str> = examples.lines().take(most).collect();
             let short = short.join("\n");
+            let more = more_flags(&command);
             let rest = command.get_after_long_help().cloned().unwrap_or_default();
             command
                 .before_help(format!("Examples:\n  {short}"))
                 .before_long_help(format!("Examples:\n  {examples}"))
-                .after_help(GLOBAL)
+                .after_help(format!("{GLOBAL}{more}"))
                 .after_long_help(rest)
         }
         None => command,

@@ -25,10 +25,10 @@ pub(super) fn execute(session: &Session, arguments: &ListArguments) -> Result<u8
         }
         session.output.document(&Value::Array(list))?;
     } else {
-        let page = session.output.page();
+        let (page, money) = (session.output.page(), view::money(&jobs));
         let lines: String = jobs
             .iter()
-            .map(|job| view::line(job, page) + "\n")
+            .map(|job| view::line(job, page, money) + "\n")
             .collect();
         session.output.data(&lines)?;
         if jobs.is_empty() {

@@ -3,6 +3,7 @@
 //! Nothing is decided here. Data goes to standard output, talk to standard error; a closed pipe is no
 //! error.
 
+mod ahead;
 mod completions;
 mod consent;
 mod db;
@@ -10,6 +11,7 @@ mod doctor;
 mod elsewhere;
 mod explain;
 mod failure;
+mod flags;
 mod help;
 mod init;
 mod list;
@@ -25,6 +27,7 @@ mod show;
 mod signals;
 mod speakers;
 mod status;
+mod summary;
 mod text;
 mod unsettled;
 mod usage;
@@ -42,7 +45,7 @@ use rust_decimal::Decimal;
 pub use failure::{Failure, report};
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Config, Environment, Overrides};
+use crate::config::{self, Config, Environment, Overrides};
 use crate::domain::job::State;
 use crate::queue::running_instance;
 use crate::telemetry::{self, Looks, Verbosity};
@@ -62,6 +65,8 @@ pub mod exit {
     pub const KEY: u8 = 4;
     /// The service is out of reach or overloaded; the work is kept.
     pub const OUT_OF_REACH: u8 = 5;
+    /// Stopped at once by SIGQUIT.
+    pub const QUIT: u8 = 131;
     /// Stopped at a cost limit or an empty balance.
     pub const MONEY: u8 = 8;
     /// The configuration is missing or wrong.
@@ -300,7 +305,7 @@ struct TranscribeArguments {
     #[arg(long)]
     diarize: bool,
     /// Who recognises: auto, nanogpt, openai or local
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = providers())]
     provider: Option<String>,
     /// Only files that match; may be repeated
     #[arg(long, value_name = "GLOB", hide_short_help = true)]
@@ -318,7 +323,7 @@ struct TranscribeArguments {
 #[derive(Debug, Args)]
 struct ListArguments {
     /// Only jobs in this state: queued, active, waiting, in_doubt, failed, done, cancelled
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", hide_possible_values = true, value_parser = state_parser())]
     state: Option<State>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_limit)]
@@ -422,6 +427,19 @@ fn parse_money(text: &str) -> Result<Decimal, String> {
         Ok(amount) if !amount.is_sign_negative() => Ok(amount),
         Ok(_) | Err(_) => Err("an amount in US dollars such as 2.50 is wanted".to_owned()),
     }
+}
+
+/// Who may recognise, as `--provider` names them.
+fn providers() -> completions::Names {
+    let all = <config::Provider as config::Choice>::ALL.iter().copied();
+    completions::Names::of(all.map(config::Choice::name).collect())
+}
+
+/// A state by its name, all of which a shell can complete.
+fn state_parser() -> impl clap::builder::TypedValueParser<Value = State> {
+    use clap::builder::TypedValueParser as _;
+    let names = State::ALL.into_iter().map(State::as_str);
+    completions::Names::of(names.collect()).try_map(|name| name.parse::<State>())
 }
 
 fn parse_limit(text: &str) -> Result<usize, String> {
@@ -540,6 +558,7 @@ enum Configured {
 pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
     let CommandLine { global, command } = command_line;
     let is_daemon = matches!(command, Command::Watch(_));
+    output::keep_place(global.config.as_deref(), global.state_dir.as_deref());
     let is_followed = is_daemon || matches!(&command, Command::Run(run) if !run.dry_run);
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let output = Output::new(
@@ -548,6 +567,7 @@ pub async fn execute(command_line: CommandLine) -> Result<u8, Failure> {
         global.color,
         global.progress,
         no_colour,
+        std::env::var_os("TERM").is_some_and(|name| name == "dumb"),
     );
     let environment = Environment::of_process();
     let output = output.in_ascii(!shows_utf8(&environment));

@@ -9,8 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::clean;
-use super::{CancelArguments, Failure, PauseArguments, RetryArguments, Session, exit, show};
+use super::output::{clean, placed};
+use super::{
+    CancelArguments, Failure, PauseArguments, RetryArguments, Session, exit, flags, show, unsettled,
+};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::control::{Answer, Call, CallError, Held, Left, Message, Order, Refusal, RefusalKind};
@@ -52,11 +54,47 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
         }
     };
     let answer = carry_out(session, &config, &order).await?;
-    if matches!(&answer, Answer::Changed { changed, left } if changed.is_empty() && left.is_empty())
-    {
+    let Answer::Changed { changed, left } = &answer else {
+        return Err(unexpected());
+    };
+    if changed.is_empty() && left.is_empty() {
         return nothing_to_retry(session, arguments);
     }
-    say_changed(session, "to be tried again", answer)
+    let queued = left
+        .iter()
+        .filter(|left| left.stage == StageName::Queued.as_str());
+    let queued = queued.map(|left| left.job).chain(changed.iter().copied());
+    let way = way_on(&config, queued.collect()).await?;
+    say_changed(session, "to be tried again", answer, &way)
+}
+
+/// What it takes for queued jobs to be sent.
+#[derive(Debug, Default)]
+struct WayOn {
+    /// Whether somebody runs who takes them.
+    goes_on: bool,
+    /// The commands that take them up, where nobody does.
+    commands: Vec<String>,
+}
+
+async fn way_on(config: &Config, queued: Vec<JobId>) -> Result<WayOn, Failure> {
+    let told = unsettled::ask(config, None).await;
+    let goes_on = told.is_some_and(|told| told.watching.is_some());
+    let reader = Reader::open(&config.state_dir)?.filter(|_| !goes_on);
+    let Some(reader) = reader else {
+        return Ok(WayOn {
+            goes_on,
+            commands: Vec::new(),
+        });
+    };
+    let mut jobs = Vec::new();
+    for id in queued {
+        jobs.extend(reader.job(id)?);
+    }
+    Ok(WayOn {
+        goes_on,
+        commands: flags::commands(config, &jobs),
+    })
 }
 
 /// Whether a job can have failed for this reason.
@@ -116,7 +154,11 @@ pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Re
         },
     };
     let answer = carry_out(session, &config, &Order::Cancel { jobs }).await?;
-    say_changed(session, "cancelled", answer)
+    let way = WayOn {
+        goes_on: true,
+        ..WayOn::default()
+    };
+    say_changed(session, "cancelled", answer, &way)
 }
 
 pub(super) async fn pause(session: &Session, arguments: &PauseArguments) -> Result<u8, Failure> {
@@ -322,7 +364,7 @@ fn paused(held: &Held) -> Value {
     })
 }
 
-fn say_changed(session: &Session, what: &str, answer: Answer) -> Result<u8, Failure> {
+fn say_changed(session: &Session, what: &str, answer: Answer, way: &WayOn) -> Result<u8, Failure> {
     let Answer::Changed { changed, left } = answer else {
         return Err(unexpected());
     };
@@ -334,22 +376,32 @@ fn say_changed(session: &Session, what: &str, answer: Answer) -> Result<u8, Fail
             .iter()
             .map(|left| json!({"id": left.job.0, "stage": left.stage}))
             .collect();
-        session
-            .output
-            .document(&json!({"changed": changed, "left": left_ids, "left_because": stages}))?;
+        session.output.document(&json!({
+            "changed": changed, "left": left_ids, "left_because": stages,
+            "next": way.commands.iter().map(|command| placed(command)).collect::<Vec<_>>(),
+        }))?;
         return Ok(exit::DONE);
     }
     session.output.say(&format!("{} {what}", changed.len()))?;
     for left in &left {
-        session
-            .output
-            .say(&format!("job {} is left as it is: {}", left.job, why(left)))?;
+        session.output.say(&format!(
+            "job {} is left as it is: {}",
+            left.job,
+            why(left, way.goes_on)
+        ))?;
     }
+    if !way.commands.is_empty() {
+        let text = "nothing is running that sends what is queued; this does:";
+        session.output.say(text)?;
+    }
+    let page = session.output.page_for_talk();
+    let mut commands = way.commands.iter();
+    commands.try_for_each(|command| session.output.say_whole(&page.command("  ", command, "")))?;
     Ok(exit::DONE)
 }
 
 /// Why an order leaves a job as it is.
-fn why(left: &Left) -> String {
+fn why(left: &Left, goes_on: bool) -> String {
     let is = |stage: StageName| left.stage == stage.as_str();
     if is(StageName::Committing) {
         "it may be paid for already: the service has it whole, and its answer is awaited".to_owned()
@@ -359,6 +411,8 @@ fn why(left: &Left) -> String {
         "it is done".to_owned()
     } else if is(StageName::Cancelled) {
         "it is cancelled already".to_owned()
+    } else if is(StageName::Queued) && !goes_on {
+        "it is queued already".to_owned()
     } else if is(StageName::Queued) || is(StageName::Submitting) {
         "it is on its way".to_owned()
     } else {

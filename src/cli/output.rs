@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -9,6 +11,54 @@ pub(super) use crate::domain::plain::{clean, quoted, shown, word};
 
 use super::text::Page;
 use super::{Progress, When};
+
+/// The flags that say where configuration and state are, as this program was given them.
+static PLACE: OnceLock<String> = OnceLock::new();
+
+/// Keeps the flags that every command has to be given which is printed to be copied.
+pub(super) fn keep_place(config: Option<&Path>, state_dir: Option<&Path>) {
+    let config = config.map(|file| format!(" -c {}", quoted(file)));
+    let state_dir = state_dir.map(|folder| format!(" --state-dir {}", quoted(folder)));
+    let flags: String = config.into_iter().chain(state_dir).collect();
+    // It is kept once, before anything is printed.
+    drop(PLACE.set(flags));
+}
+
+/// A command to be copied, with the flags that say where configuration and state are.
+pub(super) fn placed(command: &str) -> String {
+    placed_by(command, PLACE.get().map_or("", String::as_str))
+}
+
+/// A text with every command in it, as it stands between backticks, placed like [`placed`].
+pub(super) fn placed_in(text: &str) -> String {
+    let flags = PLACE.get().map_or("", String::as_str);
+    if flags.is_empty() {
+        return text.to_owned();
+    }
+    let mut parts = text.split('`');
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        result.push('`');
+        result.push_str(&placed_by(part, flags));
+    }
+    result
+}
+
+fn placed_by(command: &str, flags: &str) -> String {
+    let flag = |word: &str| {
+        ["-c", "--state-dir", "--config"]
+            .iter()
+            .any(|flag| word.starts_with(flag))
+    };
+    // Anything else is a sentence that speaks of stenod.
+    let Some((before @ ("" | "sudo "), rest)) = command.split_once("stenod ") else {
+        return command.to_owned();
+    };
+    if rest.split_whitespace().any(flag) {
+        return command.to_owned();
+    }
+    format!("{before}stenod{flags} {rest}")
+}
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +81,11 @@ impl Output {
         colour: When,
         progress: Progress,
         no_colour: bool,
+        is_dumb: bool,
     ) -> Self {
-        let on_terminal = io::stderr().is_terminal();
-        let coloured = |is_terminal: bool| colour.applies(is_terminal && !no_colour);
+        // One that knows no sequences is written to like a file.
+        let on_terminal = io::stderr().is_terminal() && !is_dumb;
+        let coloured = |is_terminal: bool| colour.applies(is_terminal && !no_colour && !is_dumb);
         Self {
             json,
             quiet,
@@ -47,6 +99,14 @@ impl Output {
                     Progress::Always => true,
                     Progress::Never | Progress::Plain => false,
                 },
+        }
+    }
+
+    /// The same without bars.
+    pub(super) fn without_progress(self) -> Self {
+        Self {
+            progress: false,
+            ..self
         }
     }
 
@@ -119,7 +179,7 @@ impl Output {
         if self.quiet {
             return Ok(());
         }
-        writeln!(io::stderr().lock(), "{text}")
+        writeln!(io::stderr().lock(), "{}", placed_in(text))
     }
 }
 
@@ -129,5 +189,28 @@ pub(super) fn page(stream: impl AsFd) -> Page {
         Ok(size) if size.ws_col > 0 => Page::columns(usize::from(size.ws_col)),
         // No terminal, or one that does not know.
         Ok(_) | Err(_) => Page::endless(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_to_copy_says_where_configuration_and_state_are() {
+        let placed = |command| placed_by(command, " -c a.toml --state-dir '/b c'");
+        assert_eq!(
+            placed("stenod resume"),
+            "stenod -c a.toml --state-dir '/b c' resume"
+        );
+        for is_whole in [
+            "stenod -c b.toml init",
+            "stenod run --state-dir=/d x",
+            "df -h /b",
+            "start stenod again",
+        ] {
+            assert_eq!(placed(is_whole), is_whole);
+        }
+        assert_eq!(placed_by("stenod resume", ""), "stenod resume");
     }
 }

@@ -10,6 +10,7 @@ use super::consent::{beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
 use super::text::Page;
+use super::unsettled::is_incomplete;
 use super::{Failure, RunArguments, Session, exit, view};
 use crate::clock::Calendar;
 use crate::config::Config;
@@ -429,6 +430,11 @@ fn text(page: Page, forecast: &Forecast) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Whether a file lacks its end and may still become whole.
+fn is_settling(fate: &Fate) -> bool {
+    matches!(fate, Fate::Skip(reason) if is_incomplete(reason))
+}
+
 /// What is not sent, counted by what becomes of it.
 fn besides(plan: &Plan) -> String {
     let others = [
@@ -443,7 +449,13 @@ fn besides(plan: &Plan) -> String {
             "ended without a transcript",
             count(plan, |fate| matches!(fate, Fate::Ended(_))),
         ),
-        ("skipped", count(plan, |fate| matches!(fate, Fate::Skip(_)))),
+        ("settling", count(plan, is_settling)),
+        (
+            "skipped",
+            count(plan, |fate| {
+                matches!(fate, Fate::Skip(_)) && !is_settling(fate)
+            }),
+        ),
     ];
     let others: Vec<String> = others
         .iter()
@@ -469,7 +481,12 @@ fn line(page: Page, item: &Planned) -> String {
         .duration
         .map(|duration| duration.to_string())
         .unwrap_or_default();
-    let start = format!("{:<9}  {duration:>8}  ", action(&item.fate));
+    let word = if is_settling(&item.fate) {
+        "settling"
+    } else {
+        action(&item.fate)
+    };
+    let start = format!("{word:<9}  {duration:>8}  ");
     let path = |taken| page.path(&item.source, start.len() + taken);
     match &item.fate {
         Fate::Send { route, cost, .. } => {

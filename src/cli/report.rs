@@ -13,12 +13,13 @@ use super::consent::Price;
 use super::live::{Live, Paces};
 use super::output::{Output, clean, shown};
 use super::text::{LEAST, Page, Tone};
+use super::unsettled::is_incomplete;
 use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::pipeline::plan::Onlooker;
 use crate::pipeline::{Event, Reporter};
-use crate::queue::{Output as Written, Pause};
+use crate::queue::{Output as Written, Pause, PauseReason};
 
 /// The columns of the word that says what has happened.
 const WORD: usize = 10;
@@ -31,6 +32,8 @@ pub(super) struct Teller {
     state: Mutex<Told>,
     /// Whether a run has begun: what it would cost is agreed to.
     begun: AtomicBool,
+    /// Whether what is queued is told only then: it may be taken back before.
+    is_run: bool,
     /// The bars, where they are wanted.
     live: Option<Mutex<Live>>,
 }
@@ -46,6 +49,8 @@ pub(super) struct Told {
     pub(super) skipped_count: usize,
     /// The first error of standard output, which ends the telling.
     broken: bool,
+    /// Whether the service is being waited for, so that what is sent is a trial.
+    held: bool,
     /// The last progress.
     progress: Option<(JobId, f64)>,
 }
@@ -56,10 +61,32 @@ impl Teller {
             output,
             state: Mutex::default(),
             begun: AtomicBool::new(false),
+            is_run: false,
             live: output
                 .progress()
                 .then(|| Mutex::new(Live::new(output.ascii()))),
         }
+    }
+
+    /// The same for a run, whose recordings are queued before anybody has agreed to their price.
+    pub(super) fn of_run(output: Output) -> Self {
+        Self {
+            is_run: true,
+            live: output
+                .progress()
+                .then(|| Mutex::new(Live::hushed(output.ascii()))),
+            ..Self::new(output.without_progress())
+        }
+        .speaking(output)
+    }
+
+    fn speaking(self, output: Output) -> Self {
+        Self { output, ..self }
+    }
+
+    /// So many files are watched until they stay as they are.
+    pub(super) fn settling(&self, files: usize) {
+        self.with_live(|live| live.settling(files));
     }
 
     /// What there is to do is known: the bars show that.
@@ -124,19 +151,28 @@ impl Teller {
                 Ok(())
             }
             Event::Skipped { path, reason } => self.skipped(told, path, reason),
-            Event::Paused(pause) => self.paused(pause),
+            Event::Paused(pause) => {
+                told.held |= is_of_service(pause.reason);
+                self.paused(pause)
+            }
             Event::Resumed(reason) => {
+                told.held &= !is_of_service(*reason);
                 if self.output.json() {
                     let line = json!({"type": "progress", "resumed": reason.as_str()});
                     return self.output.line(&line);
                 }
-                self.say(&format!("resumed   {}", reason.as_str()))
+                let reason = reason.as_str().replace('_', " ");
+                self.say(&format!("resumed   {reason}"))
             }
         }
     }
 
     fn job(&self, told: &mut Told, job: &Job, outputs: &[Written]) -> io::Result<()> {
         let now = (job.stage.name(), job.stage.reason().is_some());
+        if self.is_run && !self.has_begun() && matches!(job.stage, Stage::Queued { .. }) {
+            self.with_live(|live| live.job(job));
+            return Ok(());
+        }
         let before = told.stages.insert(job.id, now);
         if self.output.json() {
             let fields = view::job(job, outputs);
@@ -153,7 +189,7 @@ impl Teller {
                 job.stage,
                 Stage::Submitting | Stage::Awaiting { overdue: None, .. }
             );
-        match line(self.page(), job, outputs) {
+        match line(self.page(), job, outputs, told.held) {
             Some(line) if before != Some(now) && !is_drawn => {
                 self.say(&line)?;
                 not_written(job, outputs).map_or(Ok(()), |line| self.say(&line))
@@ -217,8 +253,12 @@ impl Teller {
             }));
         }
         let page = self.page();
-        let text = page.about("skipped   ", path, &clean(&reason.text));
-        self.say(&page.painted(&text, "skipped", Tone::Care))
+        let word = match is_incomplete(reason) {
+            true => "settling",
+            false => "skipped",
+        };
+        let text = page.about(&format!("{word:<WORD$}"), path, &clean(&reason.text));
+        self.say(&page.painted(&text, word, Tone::Care))
     }
 
     fn paused(&self, pause: &Pause) -> io::Result<()> {
@@ -274,7 +314,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The line of a change, for the changes that a person wants to see.
+/// Whether a pause ends when the service takes something again.
+fn is_of_service(reason: PauseReason) -> bool {
+    match reason {
+        PauseReason::RateLimit | PauseReason::Offline => true,
+        PauseReason::Key
+        | PauseReason::Balance
+        | PauseReason::Budget
+        | PauseReason::Disk
+        | PauseReason::Operator => false,
+    }
+}
+
 /// What a done job lacks of the formats that were asked for.
 fn not_written(job: &Job, outputs: &[Written]) -> Option<String> {
     if !matches!(job.stage, Stage::Done { .. }) || job.piece.is_some() {
@@ -293,7 +344,8 @@ fn not_written(job: &Job, outputs: &[Written]) -> Option<String> {
     })
 }
 
-fn line(page: Page, job: &Job, outputs: &[Written]) -> Option<String> {
+/// The line of a change, for the changes that a person wants to see.
+fn line(page: Page, job: &Job, outputs: &[Written], is_trial: bool) -> Option<String> {
     let tone = Tone::of(job.stage.state());
     let named = |word: &str, rest: &str| {
         let start = format!("{word:<WORD$}");
@@ -311,6 +363,7 @@ fn line(page: Page, job: &Job, outputs: &[Written]) -> Option<String> {
         | Stage::Received { trouble: None, .. }
         | Stage::Committing => None,
         Stage::Split { pieces } => Some(named("cut", &format!(": {pieces} pieces"))),
+        Stage::Submitting if is_trial => Some(named("trying", &length(job))),
         Stage::Submitting => Some(named("started", &length(job))),
         Stage::Awaiting { overdue: None, .. } => Some(named("accepted", &length(job))),
         Stage::Queued {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::output::{clean, shown};
+use super::output::{clean, quoted, shown};
 use super::text::{Page, Sheet};
 use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
@@ -94,7 +94,14 @@ pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Fai
 /// The failure for what names no job.
 pub(super) fn unknown(named: &Path) -> Failure {
     let error = anyhow::anyhow!("there is no job for {}", shown(named));
-    Failure::new(exit::UNEXPECTED, error).hint("`stenod list` shows every job")
+    let failure = Failure::new(exit::UNEXPECTED, error).named("no_such_job");
+    match named.symlink_metadata() {
+        Ok(_) => failure.hint(format!(
+            "`stenod explain {}` says why, and what becomes of it",
+            quoted(named)
+        )),
+        Err(_) => failure.hint("`stenod list` shows every job"),
+    }
 }
 
 impl Everything {

@@ -16,6 +16,7 @@ pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(90);
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -27,6 +28,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 }
@@ -36,6 +38,7 @@ impl Signalled for Signals {
         tokio::select! {
             _ = self.interrupt.recv() => exit::INTERRUPTED,
             _ = self.terminate.recv() => exit::TERMINATED,
+            _ = self.quit.recv() => exit::QUIT,
         }
     }
 }
@@ -70,6 +73,9 @@ pub(super) async fn under_signals<T>(
         first = signals.next() => first,
     };
     stop.cancel();
+    if first == exit::QUIT {
+        return Worked::Abandoned(first);
+    }
     asked();
     tokio::select! {
         done = &mut work => Worked::Stopped(done, first),
@@ -115,6 +121,13 @@ mod tests {
         let (worked, waited) = stopped_by(&[exit::TERMINATED]).await;
         assert!(matches!(worked, Worked::Abandoned(exit::TERMINATED)));
         assert_eq!(waited, STOP_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_to_quit_is_obeyed_at_once() {
+        let (worked, waited) = stopped_by(&[exit::QUIT]).await;
+        assert!(matches!(worked, Worked::Abandoned(exit::QUIT)));
+        assert_eq!(waited, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

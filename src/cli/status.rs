@@ -1,30 +1,36 @@
 //! `stenod status`: one screen on what is going on, whether the daemon runs or not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::output::{clean, shown};
+use super::ahead::add_taken;
+use super::consent::WithService;
+use super::output::{clean, placed, quoted, shown};
 use super::text::{Page, Sheet};
+use super::view::way;
 use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
 use crate::discover::in_time;
 use crate::domain::job::State;
-use crate::domain::mend::mend;
+use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
 use crate::pipeline::EXISTING;
 use crate::queue::{
-    FolderRow, Instance, Leftover, Outgoing, Pause, Reader, Skipped, Spend, running_instance,
+    FolderRow, Instance, Leftover, Outgoing, Pause, QueueError, Reader, Skipped, Spend,
+    running_instance,
 };
 use crate::session;
 
 /// How long disks are looked at that may hang (2 s).
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
+/// The most jobs of a state that are looked at one by one.
+const MOST_LOOKED_AT: usize = 10_000;
 /// The columns of the names of what is told.
 const NAMES: usize = 9;
 
@@ -32,12 +38,16 @@ struct Status {
     instance: Option<Instance>,
     counts: HashMap<State, u64>,
     pauses: Vec<Pause>,
+    /// What a run has to name to take up what is queued, as words of a command.
+    queued_at: String,
     spend: Vec<Spend>,
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
     skipped: usize,
     /// Files that are left alone for being there before the first start.
     left_alone: usize,
+    /// What the service has taken and is not done with.
+    with_service: WithService,
     unsettled: Unsettled,
     leftovers: Vec<Leftover>,
     /// What waits to be told to others.
@@ -81,11 +91,13 @@ impl Status {
             instance,
             counts: HashMap::new(),
             pauses: Vec::new(),
+            queued_at: String::new(),
             spend: Vec::new(),
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
             skipped: 0,
             left_alone: 0,
+            with_service: WithService::default(),
             unsettled: Unsettled::default(),
             leftovers: Vec::new(),
             outgoing: Vec::new(),
@@ -94,6 +106,8 @@ impl Status {
             let now = session.clock.now();
             status.counts = reader.counts()?;
             status.pauses = reader.pauses()?;
+            status.queued_at = queued_at(&reader, config)?;
+            status.with_service = with_service(&reader)?;
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
             status.count_skipped(reader.skipped()?);
@@ -166,8 +180,9 @@ impl Status {
                 json!({"pid": instance.pid.parse::<u32>().ok(), "since": instance.since})
             }),
             "jobs": jobs,
-            "paused": self.pauses.first().map(pause),
-            "pauses": self.pauses.iter().map(pause).collect::<Vec<_>>(),
+            "paused": self.pauses.first().map(|pause| self.pause(pause)),
+            "pauses": self.pauses.iter().map(|pause| self.pause(pause)).collect::<Vec<_>>(),
+            "with_service": self.with_service.json(),
             "spent": self.spent(),
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),
@@ -177,6 +192,56 @@ impl Status {
             "bucket_leftovers": self.leftovers.iter().map(leftover).collect::<Vec<_>>(),
             "notices": self.outgoing.iter().map(outgoing).collect::<Vec<_>>(),
         })
+    }
+
+    fn pause(&self, pause: &Pause) -> Value {
+        json!({
+            "reason": pause.reason.as_str(), "since": rfc3339(pause.since),
+            "until": pause.until.map(rfc3339), "message": pause.text,
+            "fix": self.way_on(pause).map(|way| way.command),
+        })
+    }
+
+    /// The way on after a pause, for whoever has to run stenod again.
+    fn way_on(&self, pause: &Pause) -> Option<Mend> {
+        way(pause.reason.as_str(), None, &self.queued_at)
+    }
+
+    fn pause_lines(&self, pause: &Pause, sheet: &mut Sheet) {
+        let until = pause
+            .until
+            .map(|until| format!(" until {}", rfc3339(until)));
+        let text = format!(
+            "{} since {}{}: {}",
+            pause.reason.as_str().replace('_', " "),
+            rfc3339(pause.since),
+            until.unwrap_or_default(),
+            clean(&pause.text)
+        );
+        sheet.sentence("paused", &text);
+        if let Some(way) = self.way_on(pause) {
+            sheet.command("  fix:", &way);
+        }
+    }
+
+    /// What goes on when stenod runs again, where nobody is at work.
+    fn on_its_way(&self, sheet: &mut Sheet) {
+        let queued = self.count(State::Queued);
+        let queued = (queued > 0).then(|| format!("{queued} to be sent"));
+        let parts: Vec<String> = self.with_service.text().into_iter().chain(queued).collect();
+        if self.instance.is_some() || parts.is_empty() {
+            return;
+        }
+        sheet.sentence("kept", &parts.join("; "));
+        let way = Mend {
+            command: format!("stenod run {}", self.queued_at)
+                .trim_end()
+                .to_owned(),
+            note: "goes on; nothing that is paid is paid again".to_owned(),
+        };
+        if self.pauses.is_empty() {
+            sheet.command("  fix:", &way);
+        }
     }
 
     fn count(&self, state: State) -> u64 {
@@ -220,8 +285,9 @@ impl Status {
             counts.join(", ")
         };
         sheet.sentence("jobs", &counts);
+        self.on_its_way(&mut sheet);
         for pause in &self.pauses {
-            pause_lines(pause, &mut sheet);
+            self.pause_lines(pause, &mut sheet);
         }
         for spend in &self.spend {
             sheet.sentence("spent", &spend_line(spend));
@@ -235,8 +301,10 @@ impl Status {
         }
         let in_doubt = self.count(State::InDoubt);
         if in_doubt > 0 {
-            let text =
-                format!("{in_doubt} may have been paid for   fix: stenod list --state in_doubt");
+            let text = format!(
+                "{in_doubt} may have been paid for   fix: {}",
+                placed("stenod list --state in_doubt")
+            );
             sheet.whole("in doubt", &text);
         }
         unsettled::lines(&self.unsettled, &mut sheet);
@@ -279,23 +347,6 @@ fn is_gone(path: &Path) -> bool {
     matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-fn pause_lines(pause: &Pause, sheet: &mut Sheet) {
-    let until = pause
-        .until
-        .map(|until| format!(" until {}", rfc3339(until)));
-    let text = format!(
-        "{} since {}{}: {}",
-        pause.reason.as_str(),
-        rfc3339(pause.since),
-        until.unwrap_or_default(),
-        clean(&pause.text)
-    );
-    sheet.sentence("paused", &text);
-    if let Some(way) = mend(pause.reason.as_str(), None, "") {
-        sheet.command("  fix:", &way);
-    }
-}
-
 fn spend_line(spend: &Spend) -> String {
     let amount = |value| {
         Amount {
@@ -323,11 +374,13 @@ fn leftover(leftover: &Leftover) -> Value {
     })
 }
 
-fn pause(pause: &Pause) -> Value {
-    json!({
-        "reason": pause.reason.as_str(), "since": rfc3339(pause.since),
-        "until": pause.until.map(rfc3339), "message": pause.text,
-        "fix": mend(pause.reason.as_str(), None, "").map(|way| way.command),
+/// The command that tells of every job that failed for one reason, or tries them all again.
+fn by_reason(code: &str) -> String {
+    let is_retried =
+        mend(code, None, "").is_some_and(|way| way.command.starts_with("stenod retry"));
+    placed(&match is_retried {
+        true => format!("stenod retry --reason {code}"),
+        false => "stenod list --state failed".to_owned(),
     })
 }
 
@@ -358,14 +411,31 @@ fn outgoing_line(outgoing: &Outgoing) -> String {
     format!("{}: {}", outgoing.way.as_str(), parts.join("; "))
 }
 
-/// The command that tells of every job that failed for one reason, or tries them all again.
-fn by_reason(code: &str) -> String {
-    match mend(code, None, "") {
-        Some(way) if way.command.starts_with("stenod retry") => {
-            format!("stenod retry --reason {code}")
-        }
-        Some(_) | None => "stenod list --state failed".to_owned(),
+/// The folders that a run is to be given for what is on its way; none where it looks there by itself.
+fn queued_at(reader: &Reader<'_>, config: &Config) -> Result<String, QueueError> {
+    let mut roots = BTreeSet::new();
+    for state in [State::Queued, State::Active, State::Waiting] {
+        let jobs = reader.jobs(Some(state), MOST_LOOKED_AT)?;
+        roots.extend(jobs.into_iter().map(|job| job.root));
     }
+    let is_configured = |root: &PathBuf| {
+        let mut folders = config.folders.iter();
+        folders.any(|folder| root.starts_with(&folder.path))
+    };
+    if roots.iter().all(is_configured) {
+        return Ok(String::new());
+    }
+    let words: Vec<String> = roots.iter().map(|root| quoted(root)).collect();
+    Ok(words.join(" "))
+}
+
+/// What the service has taken and is not done with.
+fn with_service(reader: &Reader<'_>) -> Result<WithService, QueueError> {
+    let mut taken = WithService::default();
+    for job in reader.jobs(Some(State::Active), MOST_LOOKED_AT)? {
+        add_taken(&mut taken, reader, &job)?;
+    }
+    Ok(taken)
 }
 
 fn folder((folder, counts): &(FolderRow, HashMap<String, u64>)) -> Value {
@@ -383,7 +453,11 @@ fn trouble(folder: &FolderRow) -> Option<&str> {
 fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
     let total: u64 = counts.values().sum();
     let done = counts.get("done").copied().unwrap_or(0);
-    let mut line = format!("{done} of {total} done");
+    let mut line = match (total, folder.scanned_at) {
+        (0, None) => "not looked at so far".to_owned(),
+        (0, Some(_)) => "no recordings so far".to_owned(),
+        (total, _) => format!("{done} of {total} done"),
+    };
     if let Some(mode) = &folder.mode {
         let reason = folder.mode_reason.as_deref().unwrap_or_default();
         line.push_str(&format!(", watched by {mode} ({})", clean(reason)));

@@ -7,7 +7,7 @@ use std::path::Path;
 use unicode_linebreak::{BreakOpportunity, linebreaks};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::output::shown;
+use super::output::{placed, placed_in, shown};
 use crate::domain::job::State;
 use crate::domain::mend::Mend;
 
@@ -147,6 +147,7 @@ impl Page {
     /// Text after `start`, broken between words; further lines begin below its first word.
     pub(super) fn text(self, start: &str, text: &str) -> String {
         let margin = start.width();
+        let text = &placed_in(text);
         let Some(room) = self.beside(margin) else {
             return format!("{start}{text}");
         };
@@ -156,6 +157,7 @@ impl Page {
 
     /// A path and what there is to say of it: beside it where there is room, else below.
     pub(super) fn about(self, start: &str, path: &Path, text: &str) -> String {
+        let text = &placed_in(text);
         let beside = format!("{start}{}: {text}", shown(path));
         match self.columns {
             Some(columns) if beside.width() > columns => {
@@ -170,6 +172,8 @@ impl Page {
 
     /// A command to copy, and what to know about it: beside it where there is room, else below.
     pub(super) fn command(self, start: &str, command: &str, note: &str) -> String {
+        let (command, note) = (placed(command), placed_in(note));
+        let (command, note) = (command.as_str(), note.as_str());
         let beside = format!("{start}{command}   # {note}");
         if note.is_empty() {
             return format!("{start}{command}");

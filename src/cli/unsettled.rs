@@ -12,7 +12,8 @@ use super::{orders, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::control::{Answer, Order, Unsettled, UnsettledFile};
-use crate::domain::settle::{CUT_SHORT, PREALLOCATED};
+use crate::domain::job::Reason;
+use crate::domain::settle::{CUT_SHORT, GROWING, PREALLOCATED};
 use crate::queue::{Skipped, running_instance};
 
 /// How long whoever watches may take to answer; without an answer the table has to do.
@@ -86,7 +87,12 @@ pub(super) async fn watched_instead(config: &Config) -> Vec<PathBuf> {
 
 /// Whether a file was passed over for lack of its end, and not for good.
 pub(super) fn is_unsettled(skipped: &Skipped) -> bool {
-    skipped.reason.code == CUT_SHORT || skipped.reason.code == PREALLOCATED
+    is_incomplete(&skipped.reason)
+}
+
+/// Whether this says that a file may still become whole.
+pub(super) fn is_incomplete(reason: &Reason) -> bool {
+    [CUT_SHORT, PREALLOCATED, GROWING].contains(&reason.code.as_str())
 }
 
 /// The lines of `status`.

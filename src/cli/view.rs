@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{Output as Talk, clean};
+use super::output::{Output as Talk, clean, placed};
 use super::text::{LEAST, Page, Tone};
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, Stage};
-use crate::domain::mend::Mend;
-pub(super) use crate::domain::mend::way_out;
+use crate::domain::job::{Job, JobId, Stage};
+use crate::domain::mend::{self, Mend, mend};
 use crate::domain::money::PRICES_AS_OF;
 use crate::domain::notice;
 pub(super) use crate::domain::plain::lossy as path;
 use crate::domain::price::{Price, PriceSource};
 use crate::queue::{Allowance, Output};
 
+/// The columns of a cost as it usually is.
+const USUAL_MONEY: usize = 9;
 /// Before what is said of a job below its line.
 const BELOW: &str = "        ";
 
@@ -24,7 +25,9 @@ const BELOW: &str = "        ";
 pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
     let outputs: Vec<&std::path::Path> =
         outputs.iter().map(|output| output.path.as_path()).collect();
-    notice::job_document(job, &outputs)
+    let mut document = notice::job_document(job, &outputs);
+    document["fix"] = json!(way_out(job).map(|way| way.command));
+    document
 }
 
 /// What a minute costs with each model, and who says so.
@@ -54,6 +57,23 @@ pub(super) fn allowance(allowance: Allowance) -> Value {
     })
 }
 
+/// The way out of what keeps a job from its transcript, to be copied as it is.
+pub(super) fn way_out(job: &Job) -> Option<Mend> {
+    mend::way_out(job).map(at_its_place)
+}
+
+/// The way out of `code`, as [`mend`] has it, to be copied as it is.
+pub(super) fn way(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {
+    mend(code, id, source).map(at_its_place)
+}
+
+fn at_its_place(way: Mend) -> Mend {
+    Mend {
+        command: placed(&way.command),
+        ..way
+    }
+}
+
 /// The way out of what stopped a run, as talk.
 pub(super) fn fix(output: Talk, way: &Mend) -> String {
     let page = output.page_for_talk();
@@ -65,8 +85,15 @@ pub(super) fn next_attempt(stage: &Stage) -> Option<Timestamp> {
     stage.due().flatten()
 }
 
-/// A job on one line: state, length, cost, recording; below it the reason and the way out.
-pub(super) fn line(job: &Job, page: Page) -> String {
+/// The columns that the costs of these jobs take.
+pub(super) fn money(jobs: &[Job]) -> usize {
+    let costs = jobs.iter().filter_map(|job| job.cost.as_ref());
+    let longest = costs.map(|cost| cost.to_string().len()).max();
+    longest.unwrap_or(0).max(USUAL_MONEY)
+}
+
+/// A job on one line: state, length, cost in so many columns, recording; below it the reason and the way out.
+pub(super) fn line(job: &Job, page: Page, money: usize) -> String {
     let duration = job
         .duration
         .map(|duration| duration.to_string())
@@ -77,7 +104,7 @@ pub(super) fn line(job: &Job, page: Page) -> String {
         .map(ToString::to_string)
         .unwrap_or_default();
     let state = job.stage.state();
-    let start = format!("{:>6}  {state:<9}  {duration:>8}  {cost:>9}  ", job.id);
+    let start = format!("{:>6}  {state:<9}  {duration:>8}  {cost:>money$}  ", job.id);
     let painted = |start: &str| page.painted(start, state.as_str(), Tone::of(state));
     let is_narrow = page
         .width()

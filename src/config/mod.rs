@@ -37,7 +37,7 @@ pub use secret::{ApiKey, FileSecret, KeyOrigin, SecretError, key_in, read_secret
 pub use settings::{
     Bucket, Budget, CaptionLanguage, Captions, Choice, Folder, InDoubt, Large, Local, Notify,
     NotifyCommand, NotifyNtfy, NotifyWebhook, Origin, Overrides, Provider, Route, Service, Setting,
-    Transcribe, Watch, WatchMode,
+    Transcribe, Warning, Watch, WatchMode,
 };
 
 use document::Document;
@@ -96,7 +96,7 @@ pub struct Config {
     /// Who is told of what happens.
     pub notify: Notify,
     /// What works but should be mended, one sentence each.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The settings of paths outside of every folder.
     elsewhere: Folder,
     working_dir: PathBuf,

@@ -15,7 +15,7 @@ use super::layers::LayerName;
 use super::locate;
 use super::mistake::{Fault, Faults, Mistake, Place};
 use super::redact;
-use super::settings::{Origin, Setting};
+use super::settings::{Origin, Setting, Warning};
 use super::values::{self, Given};
 
 /// What reading leaves behind beside the values.
@@ -23,7 +23,7 @@ use super::values::{self, Given};
 pub(super) struct Notes {
     pub(super) mistakes: Vec<Mistake>,
     pub(super) settings: Vec<Setting>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Notes {
@@ -308,11 +308,13 @@ impl<'a> Reader<'a> {
             LayerName::Default => Origin::Default,
         };
         let key = self.path(key);
-        self.notes.setting(Setting {
-            key,
-            value: as_toml(&found.value),
-            origin,
-        });
+        let value = match &found.layer {
+            LayerName::Variable(_) => as_toml(&native(&key, &found.value)),
+            LayerName::File { .. } | LayerName::Flag(_) | LayerName::Default => {
+                as_toml(&found.value)
+            }
+        };
+        self.notes.setting(Setting { key, value, origin });
     }
 
     /// The line of the document at this path or around it, if there is one.
@@ -353,4 +355,31 @@ fn as_toml(value: &Value) -> String {
         Value::Char(_, character) => format!("{character:?}"),
         Value::Empty(..) | Value::Dict(..) => String::new(),
     }
+}
+
+/// The text of a variable as a value of the kind that its key has.
+fn native(key: &str, value: &Value) -> Value {
+    let known = keys::KEYS.iter().find(|known| known.path() == key);
+    let default = known.and_then(|known| known.default);
+    let default = default.and_then(|text| text.parse::<toml_edit::Value>().ok());
+    let (Some(default), Some(text)) = (default, value.as_str()) else {
+        return value.clone();
+    };
+    let text = text.trim();
+    let found = match default {
+        toml_edit::Value::Integer(_) => text.parse::<i64>().ok().map(Value::from),
+        toml_edit::Value::Boolean(_) => text.parse::<bool>().ok().map(Value::from),
+        toml_edit::Value::Array(_) => {
+            let words = text
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            Some(Value::from(words.map(Value::from).collect::<Vec<_>>()))
+        }
+        toml_edit::Value::String(_)
+        | toml_edit::Value::Float(_)
+        | toml_edit::Value::Datetime(_)
+        | toml_edit::Value::InlineTable(_) => None,
+    };
+    found.unwrap_or_else(|| value.clone())
 }

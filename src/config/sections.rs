@@ -12,7 +12,8 @@ use super::mistake::{Fault, Mistake, Place};
 use super::reader::Reader;
 use super::secret::{self, ApiKey, KeyOrigin};
 use super::settings::{
-    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Provider, Service, Transcribe, Watch,
+    Bucket, Budget, Folder, Large, Local, Origin, Overrides, Provider, Service, Transcribe,
+    Warning, Watch,
 };
 use super::values::{self, Given};
 use super::{
@@ -110,10 +111,13 @@ pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Optio
     });
     let in_doubt = table.read("in_doubt", values::choice);
     if let Some(url) = base_url.as_ref().filter(|url| is_open(url)) {
-        let warning = format!(
-            "service.base_url {url} is not https: the key and the recordings travel in the open"
-        );
-        table.notes.warnings.push(warning);
+        table.notes.warnings.push(Warning {
+            text: format!(
+                "service.base_url {url} is not https, and the key and the recordings travel in the open"
+            ),
+            mend: "set service.base_url to an address that begins with https://".to_owned(),
+            is_of_key: false,
+        });
     }
     let (key, key_trouble) = match key {
         Ok(key) => (key, None),
@@ -285,10 +289,15 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
     };
     let endpoint = endpoint?;
     if let Some(private) = endpoint.as_ref().filter(|url| urls::is_private_host(url)) {
-        table.notes.warnings.push(format!(
-            "bucket.endpoint {private} is on this machine or in a private network: \
-             a service elsewhere cannot fetch from it"
-        ));
+        table.notes.warnings.push(Warning {
+            text: format!(
+                "bucket.endpoint {private} is on this machine or in a private network, \
+                 and a service elsewhere cannot fetch from it"
+            ),
+            mend: "name one that can be reached from outside, or set large.route = \"pieces\""
+                .to_owned(),
+            is_of_key: false,
+        });
     }
     Some(Some(Bucket {
         url,
@@ -360,10 +369,14 @@ fn file_key(table: &mut Reader<'_>, path: &Path) -> KeyFound {
     })?;
     if found.is_exposed() {
         let shown = path.display();
-        table.notes.warnings.push(format!(
-            "the key file {shown} can be read by others (mode {:03o}): chmod 600 {shown}",
-            found.mode
-        ));
+        table.notes.warnings.push(Warning {
+            text: format!(
+                "the key file {shown} can be read by others (mode {:03o})",
+                found.mode
+            ),
+            mend: format!("chmod 600 {shown}"),
+            is_of_key: true,
+        });
     }
     let origin = KeyOrigin::File(path.to_owned());
     Ok(Some(ApiKey::new(found.secret, origin)))

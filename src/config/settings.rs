@@ -350,6 +350,23 @@ impl fmt::Display for Origin {
     }
 }
 
+/// What is right and yet not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What, as a sentence.
+    pub text: String,
+    /// How to mend it.
+    pub mend: String,
+    /// Whether it is about the file with the key.
+    pub is_of_key: bool,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.text, self.mend)
+    }
+}
+
 /// One value in force, as it was written, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {

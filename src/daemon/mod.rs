@@ -160,7 +160,8 @@ impl Watching<'_> {
         let renewed = session::renew(&own, &config, &Extras::default())
             .await
             .map_err(refusal_of_open)?;
-        let mut notes = config.warnings.clone();
+        let notes = config.warnings.iter().map(ToString::to_string);
+        let mut notes: Vec<String> = notes.collect();
         let state_dir = own.queue.state_dir();
         if config.state_dir != state_dir {
             notes.push(format!(

@@ -26,7 +26,7 @@ const SERVICE: &[Row] = &[
     (
         "bucket_offline",
         "stenod doctor",
-        "it goes on by itself as soon as the bucket is reached",
+        "it goes on as soon as the bucket is reached, by itself where stenod is running",
     ),
     (
         "bucket",
@@ -45,7 +45,7 @@ const SERVICE: &[Row] = &[
     ),
     (
         "balance_empty",
-        "stenod run",
+        "stenod run {source}",
         "top up the balance first; then this goes on where it stopped",
     ),
     (
@@ -61,12 +61,12 @@ const SERVICE: &[Row] = &[
     (
         "offline",
         "stenod doctor",
-        "it goes on by itself as soon as the service is reached",
+        "it goes on as soon as the service is reached, by itself where stenod is running",
     ),
     (
         "service_unreachable",
         "stenod doctor",
-        "it goes on by itself as soon as the service is reached",
+        "it goes on as soon as the service is reached, by itself where stenod is running",
     ),
     (
         "service_overloaded",
@@ -188,13 +188,13 @@ const SOURCE: &[Row] = &[
     ),
     (
         "source_unreadable",
-        "stenod retry {id}",
-        "give stenod's user the right to read it first: chmod or chown",
+        "sudo setfacl -m u:$(id -u):r {source}",
+        "lets you read it, and stenod if it runs as you; then `stenod retry {id}`",
     ),
     (
         "permission_denied",
-        "stenod run {source}",
-        "give stenod's user the right to read it first: chmod or chown",
+        "sudo setfacl -m u:$(id -u):rX {source}",
+        "lets you read it, and stenod if it runs as you; then `stenod run {source}`",
     ),
     (
         "unreadable",
@@ -456,7 +456,7 @@ const HERE: &[Row] = &[
     ),
     (
         "stopped",
-        "stenod run",
+        "stenod run {source}",
         "it was stopped on the way; this goes on with it",
     ),
 ];
@@ -469,13 +469,13 @@ const PAUSES: &[Row] = &[
     ),
     (
         "balance",
-        "stenod run",
+        "stenod run {source}",
         "top up the balance first; then this goes on where it stopped",
     ),
     (
         "budget",
-        "stenod usage",
-        "a higher [budget] or --max-cost lets it go on now, and so does the next day or month",
+        "stenod run {source}",
+        "when its time is over, or now with a higher limit in [budget]; a running stenod goes on by itself",
     ),
     (
         "rate_limit",
@@ -531,7 +531,7 @@ pub fn mend(code: &str, id: Option<JobId>, source: &str) -> Option<Mend> {
     let id = id.map_or_else(|| source.to_owned(), |id| id.to_string());
     let filled = |text: &str| text.replace("{id}", &id).replace("{source}", source);
     Some(Mend {
-        command: filled(command),
+        command: filled(command).trim_end().to_owned(),
         note: filled(note),
     })
 }

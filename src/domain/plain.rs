@@ -39,8 +39,13 @@ pub fn clean(text: &str) -> String {
     text.chars().flat_map(escaped).collect()
 }
 
+/// Whether a character turns the direction of what follows, so that a name reads as another one.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn escaped(c: char) -> impl Iterator<Item = char> {
-    let text = if c.is_control() {
+    let text = if c.is_control() || is_bidi_control(c) {
         c.escape_default().to_string()
     } else {
         c.to_string()
@@ -56,6 +61,7 @@ mod tests {
     fn a_name_cannot_steer_the_terminal() {
         assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(clean("grün"), "grün");
+        assert_eq!(clean("a\u{202e}3pm"), "a\\u{202e}3pm");
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub enum Unsettled {
 
 /// The code of [`Unsettled::Preallocated`], by which the table knows such a file.
 pub const PREALLOCATED: &str = "preallocated";
+/// The code of a file that changes while it is looked at.
+pub const GROWING: &str = "growing";
 /// The code of [`Unsettled::CutShort`], by which the table knows such a file.
 pub const CUT_SHORT: &str = "cut_short";
 
@@ -108,7 +110,7 @@ impl Unsettled {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Growing => "growing",
+            Self::Growing => GROWING,
             Self::Empty => "empty",
             Self::TooYoung => "too_young",
             Self::TemporaryName { .. } => "temporary_name",

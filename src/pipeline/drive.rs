@@ -18,13 +18,16 @@ use super::{MOST_OUTSTANDING, MOST_POLLS, MOST_PUBLISHING, Pipeline, PipelineErr
 use crate::domain::job::{Job, JobId, Provider, StageName};
 use crate::domain::step::{Action, next_action};
 use crate::domain::timing::{after, age};
-use crate::queue::{Claimed, Outlook, Pause, PauseReason, Terms};
+use crate::queue::{Claimed, Outlook, Pause, PauseReason, QueueError, Terms};
 use crate::supervise::Tasks;
 
 /// How long a run waits for a service that is out of reach.
 const RUN_PATIENCE_OFFLINE: Duration = Duration::from_secs(30);
 /// How long a run waits for a service that asks to come back later.
 const RUN_PATIENCE_RATE_LIMIT: Duration = Duration::from_secs(300);
+
+/// The most jobs in doubt that one turn looks at.
+const MOST_DOUBTS: usize = 100_000;
 
 /// How far a row's time may be ahead of the clock before the clock counts as set back.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
@@ -303,12 +306,11 @@ impl Driver {
             return Ok(());
         }
         let now = self.pipeline.now();
-        for job in self
+        let due = self
             .pipeline
             .queue
-            .due(StageName::InDoubt, MOST_OUTSTANDING, now)
-            .await?
-        {
+            .due(StageName::InDoubt, MOST_DOUBTS, now);
+        for job in self.of_this_run(due.await?).await? {
             if next_action(&job.stage, self.time_for(&job)) == Action::Repeat {
                 tracing::warn!(
                     job_id = job.id.0,
@@ -319,6 +321,24 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Those of the jobs that are this run's to send; all of them for a daemon.
+    async fn of_this_run(&self, jobs: Vec<Job>) -> Result<Vec<Job>, PipelineError> {
+        if !self.pipeline.pace.scoped {
+            return Ok(jobs);
+        }
+        let scope = self.pipeline.queue.read(move |reader| {
+            let is_own = |job: &Job| reader.is_in_scope(job.id);
+            let own = jobs.into_iter().map(|job| Ok((is_own(&job)?, job)));
+            let own: Result<Vec<(bool, Job)>, QueueError> = own.collect();
+            Ok(own?
+                .into_iter()
+                .filter(|(is_own, _)| *is_own)
+                .map(|(_, job)| job)
+                .collect())
+        });
+        Ok(scope.await?)
     }
 
     /// The time by which a job is judged: a row from the future was written before the clock was set

@@ -14,7 +14,7 @@ use super::Place;
 use super::intake::{consider_skip, existing, first_sight, unsettled_reason};
 use super::plan::{Fate, PlanTerms, Planned, is_looked_at_again, plan_file};
 use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
-use crate::domain::job::{ContentHash, Job, Reason};
+use crate::domain::job::{ContentHash, Job, Reason, Settings};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, SettleBook, Settling};
 use crate::queue::{Known, Output, QueueError, Reader};
 use crate::source;
@@ -62,6 +62,15 @@ pub enum Answer {
     },
     /// It has a job.
     Job(Box<Job>),
+    /// It has one by other settings than those of its place, by which this would become of it.
+    OtherSettings {
+        /// The latest one.
+        job: Box<Job>,
+        /// What would become of it.
+        planned: Box<Planned>,
+        /// The settings of its place.
+        settings: Settings,
+    },
     /// It has none yet; this would become of it.
     Planned(Box<Planned>),
 }
@@ -194,8 +203,8 @@ impl Question<'_> {
                 Fate::Skip(reason) if lacks_its_end(reason) => {
                     passed_over(reason.clone(), fingerprint, self.now)
                 }
+                Fate::Send { .. } => self.by_other_settings(place, path, planned)?,
                 Fate::Skip(_)
-                | Fate::Send { .. }
                 | Fate::Done
                 | Fate::Duplicate { .. }
                 | Fate::UnderWay
@@ -204,6 +213,31 @@ impl Question<'_> {
             }),
             None => self.absent(path),
         }
+    }
+
+    /// What would be sent, unless this very content has a job already, by other settings.
+    fn by_other_settings(
+        &self,
+        place: &Place,
+        path: &Path,
+        planned: Planned,
+    ) -> Result<Answer, QueueError> {
+        let planned = Box::new(planned);
+        let job = match self.reader {
+            Some(reader) => reader.job_at(path)?,
+            None => None,
+        };
+        let settings = place.settings_of(path);
+        let is_other =
+            |job: &Job| Some(job.hash) == planned.hash && job.settings != settings && !job.forced;
+        Ok(match job.filter(is_other) {
+            Some(job) => Answer::OtherSettings {
+                job: Box::new(job),
+                planned,
+                settings,
+            },
+            None => Answer::Planned(planned),
+        })
     }
 
     /// The job of this very recording with the settings of its place.

@@ -68,6 +68,8 @@ pub struct Planned {
     pub size: u64,
     /// Its measured length.
     pub duration: Option<AudioDuration>,
+    /// The hash of its content, if it is a recording.
+    pub hash: Option<ContentHash>,
     /// What would become of it.
     pub fate: Fate,
 }
@@ -310,6 +312,9 @@ impl Planner<'_> {
             None => self.fate(place, &path, hash, size, duration, format)?,
         };
         self.add(place, path, size, duration, fate);
+        if let Some(planned) = self.plan.items.last_mut() {
+            planned.hash = Some(hash);
+        }
         Ok(())
     }
 
@@ -499,6 +504,7 @@ impl Planner<'_> {
             model: place.settings.model.clone(),
             size,
             duration,
+            hash: None,
             fate,
         });
     }

@@ -74,6 +74,13 @@ pub(super) fn release(
     set_reserved(connection, id, 0, false)
 }
 
+/// The estimate that is set aside for a job, in dollars; nothing where it is none.
+pub(super) fn set_aside(connection: &Connection, id: JobId) -> Result<Decimal, QueueError> {
+    let is_open = is_open(connection, id)?;
+    let (reserved, _) = reserved(connection, id)?;
+    Ok(from_nanos(if is_open { 0 } else { reserved }))
+}
+
 /// What was charged for a job, and for the pieces of it, since `since`.
 pub(super) fn charges(
     connection: &Connection,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
+use rust_decimal::Decimal;
 
 use super::budget::{self, Allowance, Limits};
 use super::ledger::{self, Spend};
@@ -200,6 +201,17 @@ impl<'a> Reader<'a> {
         find_jobs(self.connection(), &sql, &[&state.map(State::as_str)])
     }
 
+    /// Whether a job is of this run's scope.
+    ///
+    /// # Errors
+    /// Any error of the table, also that this is not the connection of a run.
+    pub fn is_in_scope(&self, id: JobId) -> Result<bool, QueueError> {
+        let mut scope = self
+            .connection()
+            .prepare_cached("SELECT 1 FROM temp.scope WHERE id = ?1")?;
+        Ok(scope.exists([id.0])?)
+    }
+
     /// The job with this number, if there is one.
     ///
     /// # Errors
@@ -293,6 +305,15 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn charges(&self, id: JobId, since: Timestamp) -> Result<Vec<Amount>, QueueError> {
         ledger::charges(self.connection(), id, since)
+    }
+
+    /// The estimate that is set aside for a job whose cost is not known so far, in dollars; nothing where
+    /// nobody knows what it may cost.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn set_aside(&self, id: JobId) -> Result<Decimal, QueueError> {
+        ledger::set_aside(self.connection(), id)
     }
 
     /// The pieces of a recording that was cut, in their order.

@@ -168,6 +168,9 @@ pub fn prune(
     is_trial: bool,
     now: Timestamp,
 ) -> Result<Pruned, QueueError> {
+    if is_trial {
+        return foresee(state_dir, before);
+    }
     let _lock = Lock::take(state_dir, now)?;
     let path = state_dir.join(DATABASE);
     let mut connection = connection::connect(&path)?;
@@ -188,28 +191,55 @@ pub fn prune(
         ..Pruned::default()
     };
     let transaction = connection.transaction()?;
-    pruned.history = count(transaction.execute(
-        "DELETE FROM attempts WHERE at_ms < ?1
-         AND job IN (SELECT id FROM jobs WHERE state IN ('done', 'cancelled'))",
-        [millis(before)],
-    )?);
-    pruned.replies = count(transaction.execute(
-        "DELETE FROM replies WHERE at_ms < ?1 AND job IN (SELECT id FROM jobs WHERE state = 'done')
-         AND id NOT IN (SELECT json_extract(data, '$.reply') FROM jobs
-             WHERE json_extract(data, '$.reply') IS NOT NULL)",
-        [millis(before)],
-    )?);
-    if is_trial {
-        transaction.rollback()?;
-        pruned.after = pruned.before;
-        return Ok(pruned);
-    }
+    let history = format!("DELETE FROM {OLD_HISTORY}");
+    pruned.history = count(transaction.execute(&history, [millis(before)])?);
+    let replies = format!("DELETE FROM {OLD_REPLIES}");
+    pruned.replies = count(transaction.execute(&replies, [millis(before)])?);
     transaction.commit()?;
     connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
     for backup in &old {
         std::fs::remove_file(backup).map_err(failed)?;
     }
     pruned.after = size(&HashSet::new());
+    Ok(pruned)
+}
+
+/// Histories that nobody needs any more.
+const OLD_HISTORY: &str = "attempts WHERE at_ms < ?1
+    AND job IN (SELECT id FROM jobs WHERE state IN ('done', 'cancelled'))";
+/// Replies that nothing is made of any more.
+const OLD_REPLIES: &str = "replies WHERE at_ms < ?1
+    AND job IN (SELECT id FROM jobs WHERE state = 'done')
+    AND id NOT IN (SELECT json_extract(data, '$.reply') FROM jobs
+        WHERE json_extract(data, '$.reply') IS NOT NULL)";
+
+/// What would be forgotten, also while somebody holds the table.
+fn foresee(state_dir: &Path, before: Timestamp) -> Result<Pruned, QueueError> {
+    let folder = state_dir.join(BACKUPS);
+    let failed = |error| QueueError::StateDir {
+        path: state_dir.join(BACKUPS),
+        error,
+    };
+    let old = old_backups(&folder, before).map_err(failed)?;
+    let mut pruned = Pruned {
+        backups: u64::try_from(old.len()).unwrap_or(u64::MAX),
+        ..Pruned::default()
+    };
+    if let Some(reader) = Reader::open(state_dir)? {
+        let number = |what: &str| {
+            let sql = format!("SELECT count(*) FROM {what}");
+            let found = reader
+                .connection()
+                .query_row(&sql, [millis(before)], |row| row.get(0));
+            found.map(|rows: i64| u64::try_from(rows).unwrap_or(0))
+        };
+        pruned.history = number(OLD_HISTORY)?;
+        pruned.replies = number(OLD_REPLIES)?;
+    }
+    let table = state_dir.join(DATABASE);
+    let files = old.iter().chain([&table]).map(|path| path.metadata());
+    pruned.before = files.flatten().map(|metadata| metadata.len()).sum();
+    pruned.after = pruned.before;
     Ok(pruned)
 }
 

@@ -120,7 +120,10 @@ fn a_key_file_that_others_can_read_is_warned_about() {
     let shown = key.display();
     let expected =
         format!("the key file {shown} can be read by others (mode 644): chmod 600 {shown}");
-    assert_eq!(place.load().warnings, [expected]);
+    let warnings = place.load().warnings;
+    let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(said, [expected]);
+    assert!(warnings[0].is_of_key);
 }
 
 #[test]
@@ -195,18 +198,21 @@ fn debug_of_a_whole_configuration_shows_no_key() {
 
 #[test]
 fn what_travels_in_the_open_or_cannot_be_fetched_is_warned_about() {
-    let warnings = |text: &str| Place::with_file(text).load().warnings;
+    let warnings = |text: &str| -> Vec<String> {
+        let found = Place::with_file(text).load().warnings.into_iter();
+        found.map(|warning| warning.text).collect()
+    };
     assert_eq!(
         warnings("[service]\nbase_url = \"http://example.org\"\n"),
         [
-            "service.base_url http://example.org is not https: the key and the recordings travel in the open"
+            "service.base_url http://example.org is not https, and the key and the recordings travel in the open"
         ]
     );
     assert!(warnings("[service]\nbase_url = \"http://127.0.0.1:8080/\"\n").is_empty());
     assert_eq!(
         warnings("[bucket]\nurl = \"s3://b\"\nendpoint = \"http://minio:9000\"\n"),
         [
-            "bucket.endpoint http://minio:9000 is on this machine or in a private network: a service elsewhere cannot fetch from it"
+            "bucket.endpoint http://minio:9000 is on this machine or in a private network, and a service elsewhere cannot fetch from it"
         ]
     );
 }

@@ -46,14 +46,17 @@ fn names_and_rules_are_named() {
 }
 
 #[test]
-fn what_is_not_there_or_never_was_is_no_error() {
+fn what_is_gone_is_told_and_what_never_was_is_no_such_file() {
     let stage = stage();
-    answers(&explain(&stage, &stage.at("nothing.wav")), "missing", None);
-    answers(
-        &explain(&stage, Path::new("/nowhere/at/all.wav")),
-        "missing",
-        None,
-    );
+    for never in [stage.at("nothing.wav"), "/nowhere/at/all.wav".into()] {
+        let never = never.to_str().unwrap();
+        let found = stage.stenod(["explain", never, "--json"]).code(1).json();
+        answers(&found, "missing", Some("no_such_file"));
+        stage
+            .stenod(["explain", never])
+            .code(1)
+            .says("nothing at this path");
+    }
     let path = stage.put("a.wav", &wav(1, 0.5));
     stage.stenod(["run", "--yes"]).success();
     fs::remove_file(&path).unwrap();

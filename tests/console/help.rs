@@ -41,7 +41,23 @@ fn the_manual_and_the_completions_know_every_command() {
         run.contains("\\-\\-max\\-cost") && run.contains("Stop before"),
         "{run}"
     );
-    assert!(run.contains("Examples"), "{run}");
+    for section in ["EXAMPLES", "EXIT STATUS"] {
+        assert!(
+            run.contains(&format!(".SH \"{section}\"")),
+            "{section}\n{run}"
+        );
+    }
+    for section in ["FILES", "ENVIRONMENT", "NOTES"] {
+        assert!(
+            man.contains(&format!(".SH \"{section}\"")),
+            "{section}\n{man}"
+        );
+    }
+    assert!(!man.contains("EXTRA") && !run.contains("EXTRA"), "{run}");
+    let bash = stage.stenod(["completions", "bash"]).success().stdout;
+    for values in ["auto nanogpt openai local", "queued active waiting"] {
+        assert!(bash.contains(values), "{values}");
+    }
     stage.stenod(["man", "frobnicate"]).code(2);
     let help = stage.stenod(["help", "run"]).success().stdout;
     assert_eq!(help, stage.stenod(["run", "--help"]).success().stdout);

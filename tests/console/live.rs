@@ -36,8 +36,9 @@ fn settled(screen: &str) -> String {
     let lines = screen.lines().map(|line| {
         let line = match line.split_once(" left") {
             Some((before, after)) => {
-                let keep = before.rfind(", ").map_or(before.len(), |at| at + 2);
-                format!("{}TIME left{after}", &before[..keep])
+                // It is told where it is a second or more.
+                let keep = before.rfind(", ").unwrap_or(before.len());
+                format!("{}{after}", &before[..keep])
             }
             None => line.to_owned(),
         };

@@ -12,11 +12,14 @@ mod explain;
 mod help;
 mod init;
 mod live;
+mod manners;
 mod mends;
 mod page;
+mod resumed;
 mod screens;
 mod situations;
 mod usage;
+mod ways;
 mod wrong;
 
 use stenod_support::stage::Stage;

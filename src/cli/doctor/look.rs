@@ -1,14 +1,16 @@
 //! Looks at each thing that has to work, changing nothing.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::output::{clean, quoted, shown};
 use super::super::{Failure, Session, unsettled};
 use super::Check;
 use super::judge::{self, FileSystem};
-use crate::config::{self, ApiKey, Config, KeyOrigin, Mistake, Place, read_secret_file};
+use crate::config::{self, ApiKey, Config, KeyOrigin, Mistake, Place, Warning, read_secret_file};
 use crate::discover::{
     Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
 };
@@ -16,6 +18,7 @@ use crate::domain::job::Provider;
 use crate::domain::money;
 use crate::domain::near::nearest;
 use crate::domain::price::Price;
+use crate::pipeline;
 use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
 use crate::speech::{ClientError, Greeting, NoAnswer, Service};
@@ -27,12 +30,10 @@ pub(super) async fn at_everything(
     offline: bool,
 ) -> Result<Vec<Check>, Failure> {
     let mut checks = vec![configuration(config)];
-    checks.extend(
-        config
-            .warnings
-            .iter()
-            .map(|warning| Check::note("config", warning.as_str(), "stenod config show --origin")),
-    );
+    // A key that others can read is told by its own check.
+    let warnings = config.warnings.iter().filter(|warning| !warning.is_of_key);
+    let note = |warning: &Warning| Check::note("config", &warning.text, &warning.mend);
+    checks.extend(warnings.map(note));
     checks.extend(provider(config));
     checks.push(key(session, config));
     checks.extend(state(&config.state_dir));
@@ -149,9 +150,14 @@ fn another_key(session: &Session, config: &Config) -> String {
     }
 }
 
+/// Who runs this, and stenod with the same configuration.
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 fn state(state_dir: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
-    let me = rustix::process::geteuid().as_raw();
+    let me = me();
     let owner = state_dir.metadata().ok().map(|metadata| metadata.uid());
     checks.extend(owner.and_then(|owner| judge::state_owner(state_dir, owner, me)));
     if owner.is_some() && rustix::fs::access(state_dir, rustix::fs::Access::WRITE_OK).is_err() {
@@ -173,10 +179,14 @@ fn state(state_dir: &Path) -> Vec<Check> {
         Ok(None) => checks.push(Check::ok("instance", "not running")),
         Err(error) => {
             let text = format!("the lock of {} cannot be read: {error}", shown(state_dir));
-            let mend = format!(
-                "sudo chown -R {me} {}   # or run doctor as its owner",
-                quoted(state_dir)
-            );
+            let mend = if error.kind() == std::io::ErrorKind::NotADirectory {
+                "set state_dir to a folder, or to one that can be made".to_owned()
+            } else {
+                format!(
+                    "sudo chown -R {me} {}   # or run doctor as its owner",
+                    quoted(state_dir)
+                )
+            };
             checks.push(Check::problem("state", text, mend));
         }
     }
@@ -274,8 +284,9 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
     if let Ok(places) = roots {
         let looked = supervise::blocking(move || {
             let roots = places.roots.iter();
-            let unreadable: Vec<Check> = roots.filter_map(|root| unreadable(root)).collect();
-            (unreadable, watched(&places.roots))
+            let mut checks: Vec<Check> = roots.filter_map(|root| unreadable(root)).collect();
+            checks.extend(places.places.into_iter().flat_map(mistaken));
+            (checks, watched(&places.roots))
         });
         let (unreadable, (watched, folders, limit)) = looked.await?;
         checks.extend(unreadable);
@@ -304,6 +315,24 @@ fn watched(roots: &Roots) -> (Vec<RootMode>, usize, Option<WatchLimit>) {
     (modes, folders, Some(limit))
 }
 
+/// The mistakes in files that lie in a folder of recordings and say how those are transcribed.
+fn mistaken(place: pipeline::Place) -> Vec<Check> {
+    let place = Arc::new(place);
+    let (mut looked, mut texts) = (HashSet::new(), BTreeSet::new());
+    scan(&place.root, &Scope::Root, &mut |found| {
+        if let Found::Recording { path, local, .. } = found
+            && looked.insert(path.parent().map(Path::to_owned))
+            && let Err(mistaken) = place.below(&local)
+        {
+            texts.insert(mistaken.reason().text);
+        }
+        ControlFlow::Continue(())
+    });
+    let mend = "mend that file; recordings beside and below it wait until then";
+    let problem = |text| Check::problem("folder", text, mend);
+    texts.into_iter().map(problem).collect()
+}
+
 /// What in a folder that is there cannot be read.
 fn unreadable(root: &Root) -> Option<Check> {
     let (mut count, mut first) = (0, None);
@@ -319,8 +348,7 @@ fn unreadable(root: &Root) -> Option<Check> {
         ControlFlow::Continue(())
     });
     let (path, error) = first?;
-    let me = rustix::process::geteuid().as_raw();
-    Some(judge::unreadable(root.path(), count, &path, &error, me))
+    Some(judge::unreadable(root.path(), count, &path, &error, me()))
 }
 
 fn folder(folder: &config::Folder) -> Check {
@@ -344,10 +372,7 @@ fn folder(folder: &config::Folder) -> Check {
         let mend = if error.kind() == std::io::ErrorKind::NotFound {
             format!("mkdir -p {}   # or mount it", quoted(path))
         } else {
-            format!(
-                "sudo setfacl -R -m u:USER:rX {}   # USER is who runs stenod",
-                quoted(path)
-            )
+            format!("sudo setfacl -R -m u:{}:rX {}", me(), quoted(path))
         };
         return Check::problem("folder", text, mend);
     }
@@ -365,7 +390,8 @@ fn folder(folder: &config::Folder) -> Check {
     }
     if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let mend = format!(
-            "sudo setfacl -R -m u:USER:rwX {}   # or set output_dir",
+            "sudo setfacl -R -m u:{}:rwX {}   # or set output_dir",
+            me(),
             quoted(there)
         );
         return Check::problem(

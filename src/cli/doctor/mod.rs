@@ -10,7 +10,7 @@ mod notify;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::output::clean;
+use super::output::{clean, placed};
 use super::text::{Page, Tone};
 use super::{Failure, Session, exit};
 use crate::config::Config;
@@ -90,7 +90,8 @@ impl Check {
 
     fn json(&self) -> Value {
         json!({
-            "check": self.name, "result": self.grade.name(), "message": self.text, "fix": self.mend,
+            "check": self.name, "result": self.grade.name(), "message": self.text,
+            "fix": self.mend.as_deref().map(placed),
         })
     }
 

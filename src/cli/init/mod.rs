@@ -13,13 +13,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 use serde_json::json;
 
-use super::output::shown;
-use super::{Failure, Session, exit, view};
+use super::output::{clean, placed, placed_in, shown};
+use super::{Failure, Session, exit, orders, view};
 use crate::config::{Choice as _, Config, Provider};
+use crate::control::Order;
 use crate::domain::money::Amount;
 use crate::durable::{self, Existing};
+use crate::queue::running_instance;
 use crate::speech::Greeting;
 use questions::{Questions, Trial};
 
@@ -38,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// auto, nanogpt, openai or local
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = provider)]
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, value_parser = named())]
     provider: Provider,
     /// Ask nothing; the flags say it
     #[arg(short, long, visible_alias = "no-input")]
@@ -55,6 +58,10 @@ pub(super) struct Arguments {
     /// Write a systemd unit of your own for them
     #[arg(long)]
     user_service: bool,
+}
+
+fn named() -> impl TypedValueParser<Value = Provider> {
+    super::providers().try_map(|name| provider(&name))
 }
 
 fn provider(name: &str) -> Result<Provider, String> {
@@ -123,7 +130,50 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     if arguments.user_service || (written.config.is_some() && asks.service(session, &config)?) {
         written.unit = Some(service::write_unit(&session.environment, &target)?);
     }
-    tell(session, &config, &target, &written).await
+    let is_new = !written.added.is_empty() || written.key_file.is_some();
+    let heard = match is_new {
+        true => hear(session, &config).await?,
+        false => Heard::Nobody,
+    };
+    tell(session, &config, &target, &written, &heard).await
+}
+
+/// What whoever runs made of a change.
+enum Heard {
+    /// Nobody runs who had to be told.
+    Nobody,
+    /// The daemon has it, as the process of this number.
+    Taken(String),
+    /// It has it not, for this reason.
+    Refused(String),
+}
+
+impl Heard {
+    fn line(&self) -> Option<String> {
+        match self {
+            Self::Nobody => None,
+            Self::Taken(pid) => Some(format!(
+                "the running stenod (process {pid}) has read it and goes on with it"
+            )),
+            Self::Refused(why) => Some(format!(
+                "the running stenod has not taken it up: {}; `stenod reload` tells it again",
+                clean(why)
+            )),
+        }
+    }
+}
+
+/// Has a running daemon read its configuration again: that also ends the pause for a refused key.
+async fn hear(session: &Session, config: &Config) -> Result<Heard, Failure> {
+    let Some(instance) = running_instance(&config.state_dir)? else {
+        return Ok(Heard::Nobody);
+    };
+    tracing::debug!(pid = instance.pid, at = %session.clock.now(), "it is told of the change");
+    Ok(match orders::ask(config, &Order::Reload).await {
+        Ok(Ok(_)) => Heard::Taken(instance.pid),
+        Ok(Err(refusal)) => Heard::Refused(refusal.to_string()),
+        Err(error) => Heard::Refused(error.to_string()),
+    })
 }
 
 fn is_there_already(target: &Path) -> Failure {
@@ -162,7 +212,9 @@ async fn tell(
     config: &Config,
     target: &Path,
     written: &Written,
+    heard: &Heard,
 ) -> Result<u8, Failure> {
+    let is_watched = matches!(running_instance(&config.state_dir), Ok(Some(_)));
     let plan = match config.folders.is_empty() {
         true => None,
         false => Some(super::plan::summary(session, config).await?),
@@ -181,14 +233,16 @@ async fn tell(
             "systemd": written.drop_in.as_deref().map(view::path),
             "folders": config.folders.iter().map(|folder| view::path(&folder.path)).collect::<Vec<_>>(),
             "plan": plan.map(|(json, _)| json),
+            "reloaded": matches!(heard, Heard::Taken(_)),
         }))?;
         return Ok(exit::DONE);
     }
     let mut lines = written.lines(target);
+    lines.extend(heard.line().map(|line| placed_in(&line)));
     if let Some((_, text)) = plan {
         lines.push(session.output.page().text("there now: ", &text));
     }
-    lines.push(next_steps(session, config, written));
+    lines.push(next_steps(session, config, written, is_watched));
     session.output.data(&(lines.join("\n") + "\n"))?;
     Ok(exit::DONE)
 }
@@ -236,15 +290,31 @@ impl Written {
     }
 }
 
-fn next_steps(session: &Session, config: &Config, written: &Written) -> String {
+fn next_steps(session: &Session, config: &Config, written: &Written, is_watched: bool) -> String {
     let folder = if config.folders.is_empty() {
         " FOLDER"
     } else {
         ""
     };
-    let mut text = format!(
-        "\nnext:\n  stenod plan{folder}    each recording and its price; sends nothing\n  stenod run{folder}     transcribes what is there\n  stenod watch{folder}   transcribes what arrives, until stopped"
-    );
+    let watch = match is_watched {
+        true => ("status", "what the running stenod makes of it"),
+        false => ("watch", "transcribes what arrives, until stopped"),
+    };
+    let steps = [
+        ("plan", "each recording and its price; sends nothing"),
+        ("run", "transcribes what is there"),
+        watch,
+    ];
+    let steps = steps.map(|(name, what)| {
+        let folder = if name == "status" { "" } else { folder };
+        (placed(&format!("stenod {name}{folder}")), what)
+    });
+    let width = steps.iter().map(|(step, _)| step.len()).max().unwrap_or(0);
+    let steps = steps.map(|(step, what)| format!("\n  {step:<width$}   {what}"));
+    let mut text = format!("\nnext:{}", steps.concat());
+    if is_watched {
+        return text;
+    }
     if written.unit.is_some() {
         text.push_str("\nas a service of yours:\n  systemctl --user daemon-reload\n  systemctl --user enable --now stenod\n  loginctl enable-linger         also while you are not logged in");
     } else if service::has_user_manager(&session.environment) && !config.folders.is_empty() {

@@ -88,8 +88,26 @@ pub(super) fn folders(asks: &Questions, given: &[PathBuf]) -> Result<Vec<PathBuf
     }
 }
 
+/// A path as people paste it: in quotes, or with its blanks marked, as a shell wants it.
+fn unquoted(path: &str) -> String {
+    for quote in ['\'', '"'] {
+        let inside = path.strip_prefix(quote);
+        if let Some(inside) = inside.and_then(|rest| rest.strip_suffix(quote)) {
+            return inside.to_owned();
+        }
+    }
+    let mut plain = String::new();
+    let mut letters = path.chars();
+    while let Some(letter) = letters.next() {
+        let next = if letter == '\\' { letters.next() } else { None };
+        plain.push(next.unwrap_or(letter));
+    }
+    plain
+}
+
 /// `~/` as people write it at a prompt.
 fn at_home(path: &str) -> PathBuf {
+    let path = &unquoted(path);
     match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
@@ -240,5 +258,23 @@ async fn try_key(trial: &Trial<'_>, secret: &SecretString) -> Result<Option<Gree
             Ok(None)
         }
         Err(NoAnswer::Withheld(_) | NoAnswer::OtherForm | NoAnswer::Source(_)) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_be_pasted_as_a_shell_wants_it() {
+        for (pasted, path) in [
+            ("/a b/c", "/a b/c"),
+            ("'/a b/c'", "/a b/c"),
+            ("\"/a b/c\"", "/a b/c"),
+            ("/a\\ b/it\\'s", "/a b/it's"),
+            ("'", "'"),
+        ] {
+            assert_eq!(at_home(pasted), Path::new(path), "{pasted}");
+        }
     }
 }

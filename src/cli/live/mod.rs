@@ -3,12 +3,15 @@
 //!
 //! Only drawn, never asked: what is told at the end comes from the table.
 
+mod hush;
+mod overall;
 mod row;
 mod screen;
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,10 +20,11 @@ use rust_decimal::Decimal;
 use super::consent::Price;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Stage};
-use crate::domain::money::Amount;
-use crate::domain::pace::{Outlook, Work, outlook, words};
+use crate::domain::pace::{Outlook, Work, outlook};
 use crate::domain::route::Chosen;
 use crate::telemetry;
+use hush::Hush;
+use overall::Overall;
 use row::{Phase, Row};
 use screen::Screen;
 
@@ -42,6 +46,8 @@ pub(super) struct Live {
     /// Files that are read, before they have a job.
     reading: HashMap<PathBuf, Row>,
     price: Option<Price>,
+    /// What the overall bar says.
+    saying: Arc<Mutex<Overall>>,
     paces: Paces,
     /// Microseconds of audio that have ended.
     done: u64,
@@ -51,6 +57,11 @@ pub(super) struct Live {
     /// Seconds waited, and seconds of audio waited for, by what has ended.
     waited: (f64, f64),
     found: usize,
+    /// Files that are watched until they stay as they are.
+    settling: usize,
+    /// Whether nothing that is typed is to be shown beside the bars, and that it is not just now.
+    hushes: bool,
+    hush: Option<Hush>,
     /// Whether the bars are gone for good: whatever comes then is drawn no more.
     is_over: bool,
 }
@@ -60,6 +71,15 @@ impl Live {
     pub(super) fn new(is_ascii: bool) -> Self {
         let target = ProgressDrawTarget::term_like(Box::<Screen>::default());
         Self::on(target, is_ascii)
+    }
+
+    /// The same for what listens to signals by itself: what is typed is not shown.
+    pub(super) fn hushed(is_ascii: bool) -> Self {
+        Self {
+            hushes: true,
+            hush: Hush::begin(),
+            ..Self::new(is_ascii)
+        }
     }
 
     fn on(target: ProgressDrawTarget, is_ascii: bool) -> Self {
@@ -81,12 +101,16 @@ impl Live {
             rows: HashMap::new(),
             reading: HashMap::new(),
             price: None,
+            saying: Arc::default(),
             paces: Paces::new(),
             done: 0,
             in_pieces: HashMap::new(),
             spent: Decimal::ZERO,
             waited: (0.0, 0.0),
             found: 0,
+            settling: 0,
+            hushes: false,
+            hush: None,
             is_over: false,
         }
     }
@@ -104,6 +128,7 @@ impl Live {
         rows.for_each(|row| row.end(&self.bars));
         self.overall.finish_and_clear();
         self.bars.remove(&self.overall);
+        drop(self.hush.take());
     }
 
     /// Takes the bars away for good.
@@ -116,14 +141,16 @@ impl Live {
     pub(super) fn begin(&mut self, price: Price, paces: Paces) {
         self.price = Some(price);
         self.paces = paces;
-        if price.recordings == 0 {
+        if price.recordings + price.with_service.recordings == 0 {
             return;
         }
         self.overall = self
             .bars
-            .insert(0, ProgressBar::new(price.duration.micros()));
+            .insert(0, ProgressBar::new(price.audio().micros()));
+        self.hush = self.hushes.then(Hush::begin).flatten();
+        let looks = style("[{bar:16}] {saying}").progress_chars("=> ");
         self.overall
-            .set_style(style("[{bar:16}] {wide_msg}").progress_chars("=> "));
+            .set_style(looks.with_key("saying", overall::said(self.saying.clone())));
         self.overall.enable_steady_tick(TICK);
         self.draw();
     }
@@ -131,8 +158,24 @@ impl Live {
     /// One more recording was found.
     pub(super) fn found(&mut self) {
         self.found += 1;
-        self.overall
-            .set_message(format!("looking for recordings: {} found", self.found));
+        self.say_what_is_found();
+    }
+
+    /// So many files are watched until they stay as they are.
+    pub(super) fn settling(&mut self, files: usize) {
+        if files != self.settling && self.price.is_none() {
+            self.settling = files;
+            self.say_what_is_found();
+        }
+    }
+
+    fn say_what_is_found(&self) {
+        let waits = match self.settling {
+            0 => String::new(),
+            files => format!(", {files} new: waiting whether they stay as they are"),
+        };
+        let text = format!("looking for recordings: {} found{waits}", self.found);
+        self.overall.set_message(text);
     }
 
     /// So much of a file was read, to know what it is; all of it ends its line.
@@ -159,7 +202,12 @@ impl Live {
         }
         match &job.stage {
             Stage::Submitting => self.start(job),
-            Stage::Committing | Stage::Awaiting { overdue: None, .. } => self.wait(job.id),
+            Stage::Committing => self.wait(job.id),
+            Stage::Awaiting { overdue: None, .. } => {
+                // An earlier run may have sent it.
+                self.take_over(job);
+                self.wait(job.id);
+            }
             Stage::Received { trouble: None, .. } => {}
             Stage::Done { .. } => {
                 // What a recording in pieces costs is the sum of theirs.
@@ -239,6 +287,13 @@ impl Live {
         }
     }
 
+    fn take_over(&mut self, job: &Job) {
+        if self.has_room() && !self.rows.contains_key(&job.id) {
+            let row = Row::taken_over(job, &self.bars);
+            self.rows.insert(job.id, row);
+        }
+    }
+
     fn wait(&mut self, id: JobId) {
         let Some(row) = self.rows.get(&id) else {
             return;
@@ -285,6 +340,7 @@ impl Live {
             self.done += micros.saturating_sub(counted);
         }
         if let Some(row) = self.rows.get(&job.id)
+            && row.is_seen_whole()
             && let Some(waited) = row.waits()
         {
             self.waited.0 += waited.as_secs_f64();
@@ -304,7 +360,14 @@ impl Live {
         let Some(price) = self.price else { return };
         let position = self.position(price);
         self.overall.set_position(position);
-        self.overall.set_message(self.text(price, position));
+        let elapsed = self.overall.elapsed();
+        {
+            let saying = self.saying.lock();
+            let mut saying = saying.unwrap_or_else(PoisonError::into_inner);
+            saying.tell(price, position, self.spent, elapsed);
+        }
+        // Has it drawn, as often as a terminal bears.
+        self.overall.set_message(String::new());
     }
 
     /// Microseconds of audio that are done.
@@ -312,33 +375,7 @@ impl Live {
         let heard: f64 = self.rows.values().map(Row::heard).sum();
         let heard = Duration::try_from_secs_f64(heard).unwrap_or_default();
         let heard = u64::try_from(heard.as_micros()).unwrap_or(0);
-        self.done.saturating_add(heard).min(price.duration.micros())
-    }
-
-    /// What the overall bar says: minutes of audio, money, time.
-    fn text(&self, price: Price, position: u64) -> String {
-        let total = price.duration.micros();
-        let done = AudioDuration::from_micros(position);
-        let mut text = format!("{done} of {} of audio", price.duration);
-        if !price.is_free() {
-            let estimate = price
-                .cost
-                .map_or("?".to_owned(), |cost| Amount::usd(cost).to_string());
-            text.push_str(&format!(", {} of {estimate}", Amount::usd(self.spent)));
-        }
-        if position > 0 && position < total {
-            text.push_str(&format!(", {} left", words(self.left(position, total))));
-        }
-        text
-    }
-
-    fn left(&self, position: u64, total: u64) -> Duration {
-        let (position, total) = (
-            AudioDuration::from_micros(position).seconds(),
-            AudioDuration::from_micros(total).seconds(),
-        );
-        let left = self.overall.elapsed().as_secs_f64() * (total - position) / position;
-        Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)
+        self.done.saturating_add(heard).min(price.audio().micros())
     }
 }
 
@@ -351,10 +388,12 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use jiff::Timestamp;
 
+    use super::super::consent::WithService;
     use super::*;
     use crate::domain::audio::{AudioFormat, SPEECH_RATE};
     use crate::domain::cut::Stretch;
     use crate::domain::job::{ContentHash, Provider, Publication, ReplyId, Settings};
+    use crate::domain::money::Amount;
     use crate::domain::pieces::PieceOf;
     use crate::domain::route::{Cut, Route};
 
@@ -424,6 +463,7 @@ mod tests {
             cost: Some(Decimal::new(5, 2)),
             repeats: 0,
             allowance: None,
+            with_service: WithService::default(),
         };
         let mut live = Live::on(ProgressDrawTarget::hidden(), false);
         live.begin(price, Paces::from([("Whisper-Large-V3".to_owned(), 0.1)]));
@@ -431,10 +471,9 @@ mod tests {
     }
 
     fn says(live: &Live, price: Price) -> String {
-        let text = live.text(price, live.position(price));
-        // How long is left depends on the clock.
-        let end = text.find(" left").and_then(|_| text.rfind(", "));
-        text[..end.unwrap_or(text.len())].to_owned()
+        let mut overall = Overall::default();
+        overall.tell(price, live.position(price), live.spent, Duration::ZERO);
+        overall.text(usize::MAX, Duration::ZERO)
     }
 
     #[test]

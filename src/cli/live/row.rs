@@ -20,6 +20,8 @@ pub(super) struct Row {
     model: String,
     audio: AudioDuration,
     phase: Phase,
+    /// Whether this run saw it from its beginning on.
+    is_seen_whole: bool,
 }
 
 /// What is done with it right now.
@@ -59,9 +61,18 @@ impl Row {
             model: job.settings.model.clone(),
             audio: job.duration.unwrap_or_default(),
             phase,
+            is_seen_whole: true,
         };
         row.draw();
         row
+    }
+
+    /// The line of a job that an earlier run has sent.
+    pub(super) fn taken_over(job: &Job, bars: &MultiProgress) -> Self {
+        Self {
+            is_seen_whole: false,
+            ..Self::of(job, bars)
+        }
     }
 
     /// The line of a file that is being read.
@@ -73,6 +84,7 @@ impl Row {
             model: String::new(),
             audio: AudioDuration::default(),
             phase,
+            is_seen_whole: true,
         };
         row.draw();
         row
@@ -88,6 +100,11 @@ impl Row {
     /// Its length.
     pub(super) fn audio(&self) -> AudioDuration {
         self.audio
+    }
+
+    /// Whether how long it took tells how long the service takes.
+    pub(super) fn is_seen_whole(&self) -> bool {
+        self.is_seen_whole
     }
 
     /// With which model it is transcribed.

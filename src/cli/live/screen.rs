@@ -4,6 +4,7 @@
 //! there does not begin a new line, which would leave a bar behind.
 
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::TermLike;
@@ -45,11 +46,16 @@ impl Screen {
     }
 }
 
+/// The columns of a terminal that may be drawn on.
+pub(super) fn columns(terminal: impl AsFd) -> u16 {
+    let width = tcgetwinsize(terminal).map_or(0, |size| size.ws_col);
+    let width = if width == 0 { USUAL_WIDTH } else { width };
+    width.saturating_sub(ECHO).max(1)
+}
+
 impl TermLike for Screen {
     fn width(&self) -> u16 {
-        let width = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-        let width = if width == 0 { USUAL_WIDTH } else { width };
-        width.saturating_sub(ECHO).max(1)
+        columns(io::stderr())
     }
 
     fn height(&self) -> u16 {

@@ -126,7 +126,12 @@ impl Terminal {
     pub fn of_size(call: &Call, (lines, columns): (u16, u16), replaced: Replaced) -> Self {
         let (pty, other_side) = open().expect("a pseudo-terminal");
         pty.resize(Size::new(lines, columns)).expect("a size");
-        let command = Command::from(call.command()).env("TERM", "xterm-256color");
+        let mut command = call.command();
+        let names_one = command.get_envs().any(|(name, _)| name == "TERM");
+        if !names_one {
+            command.env("TERM", "xterm-256color");
+        }
+        let command = Command::from(command);
         let mut child = command
             .spawn(other_side)
             .unwrap_or_else(|error| panic!("{call:?}: {error}"));

@@ -1,0 +1,175 @@
+//! What lies ahead of a run, by the table: what is to be paid, and what an earlier run has paid already.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rust_decimal::Decimal;
+
+use super::Failure;
+use super::consent::{Price, WithService};
+use crate::clock::Calendar;
+use crate::domain::audio::AudioDuration;
+use crate::domain::job::{Job, Stage};
+use crate::domain::money::estimate;
+use crate::domain::price::{self, Catalogue};
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::queue::{QueueError, Reader};
+
+/// Dollars a minute by model, as far as anybody knows.
+pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
+
+/// The jobs that a run would send, and what the service has of it already.
+#[derive(Default)]
+struct Ahead {
+    jobs: Vec<Job>,
+    with_service: WithService,
+}
+
+impl Ahead {
+    /// Each recording counts once, copies of it and those of what is done are free; of what is cut only the
+    /// pieces count that have not been sent.
+    fn of(reader: &Reader<'_>) -> Result<Self, QueueError> {
+        let mut seen = HashSet::new();
+        let mut ahead = Self::default();
+        for job in reader.scoped_jobs(None)? {
+            let is_first = seen.insert((job.hash, job.settings.clone()));
+            if is_ahead(&job) && is_first && !is_reused(reader, &job)? {
+                ahead.jobs.push(job);
+            } else if matches!(job.stage, Stage::Split { .. }) {
+                ahead.add_pieces(reader, job)?;
+            } else {
+                add_taken(&mut ahead.with_service, reader, &job)?;
+            }
+        }
+        Ok(ahead)
+    }
+
+    fn add_pieces(&mut self, reader: &Reader<'_>, whole: Job) -> Result<(), QueueError> {
+        let mut taken = WithService::default();
+        let mut left = 0;
+        for piece in reader.pieces(whole.id)? {
+            add_taken(&mut taken, reader, &piece)?;
+            if is_ahead(&piece) {
+                left += piece.duration.unwrap_or_default().micros();
+            }
+        }
+        let with_service = &mut self.with_service;
+        if taken.recordings > 0 {
+            with_service.add(Some(taken.duration), taken.cost);
+        }
+        if left > 0 {
+            // The recording is one, whatever of it the service has.
+            with_service.recordings -= usize::from(taken.recordings > 0);
+            self.jobs.push(Job {
+                duration: Some(AudioDuration::from_micros(left)),
+                ..whole
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Adds a job to what the service has, if it has accepted it.
+pub(super) fn add_taken(
+    taken: &mut WithService,
+    reader: &Reader<'_>,
+    job: &Job,
+) -> Result<(), QueueError> {
+    if matches!(job.stage, Stage::Awaiting { .. }) {
+        let paid = job.cost.as_ref().map_or(Decimal::ZERO, |cost| cost.value);
+        taken.add(job.duration, paid + reader.set_aside(job.id)?);
+    }
+    Ok(())
+}
+
+/// What the service has of this run by now.
+pub(super) async fn with_service(pipeline: &Pipeline) -> Result<WithService, Failure> {
+    let ahead = pipeline.queue.read(Ahead::of).await;
+    Ok(ahead.map_err(PipelineError::from)?.with_service)
+}
+
+/// What lies ahead of a run, and a minute of each model that is paid.
+pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), Failure> {
+    let ahead = pipeline.queue.read(Ahead::of).await;
+    let Ahead { jobs, with_service } = ahead.map_err(PipelineError::from)?;
+    if jobs.iter().any(|job| job.settings.provider.is_paid()) {
+        pipeline.ask_prices().await;
+    }
+    let (catalogue, limits) = (pipeline.prices.catalogue(), pipeline.pace.limits);
+    let calendar = Calendar::around(pipeline.now());
+    let add_up = move |reader: &Reader<'_>| {
+        let (price, prices) = add_up(reader, &jobs, &catalogue, limits.per_file)?;
+        let price = Price {
+            allowance: reader.allowance(&limits, calendar)?,
+            with_service,
+            ..price
+        };
+        Ok::<_, QueueError>((price, prices))
+    };
+    Ok(pipeline
+        .queue
+        .read(add_up)
+        .await
+        .map_err(PipelineError::from)?)
+}
+
+/// What the jobs cost together that may be sent, and a minute of each model that is paid.
+fn add_up(
+    reader: &Reader<'_>,
+    jobs: &[Job],
+    catalogue: &Catalogue,
+    per_file: Option<Decimal>,
+) -> Result<(Price, Prices), QueueError> {
+    let mut prices = Prices::new();
+    let mut sum = Price {
+        cost: Some(Decimal::ZERO),
+        ..Price::default()
+    };
+    for job in jobs {
+        let cost = if job.settings.provider.is_paid() {
+            let price = match prices.get(&job.settings.model) {
+                Some(price) => *price,
+                None => reader.price(&job.settings, catalogue)?,
+            };
+            prices.insert(job.settings.model.clone(), price);
+            price
+                .zip(job.duration)
+                .map(|(price, duration)| estimate(duration, price.per_minute))
+        } else {
+            Some(Decimal::ZERO)
+        };
+        let is_over = cost.zip(per_file).is_some_and(|(cost, limit)| cost > limit);
+        if !is_over {
+            sum.add(
+                job.duration,
+                cost,
+                matches!(job.stage, Stage::InDoubt { .. }),
+            );
+        }
+    }
+    Ok((sum, prices))
+}
+
+/// Whether this run would send it: now, or after a wait.
+fn is_ahead(job: &Job) -> bool {
+    match &job.stage {
+        Stage::Queued { .. } => true,
+        Stage::InDoubt { retry_at, .. } => retry_at.is_some(),
+        Stage::Waiting { .. }
+        | Stage::Split { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Awaiting { .. }
+        | Stage::Received { .. }
+        | Stage::Done { .. }
+        | Stage::Failed { .. }
+        | Stage::Cancelled => false,
+    }
+}
+
+/// Whether it takes the transcript of another job of the same recording, which is there or paid for.
+fn is_reused(reader: &Reader<'_>, job: &Job) -> Result<bool, QueueError> {
+    let twins = reader.twins(job.hash, &job.settings)?;
+    let is_there = |twin: &Job| matches!(twin.stage, Stage::Done { .. }) || twin.stage.is_paying();
+    let waits = matches!(job.stage, Stage::Queued { .. }) && !job.forced;
+    Ok(waits && twins.iter().any(|twin| twin.id != job.id && is_there(twin)))
+}
