@@ -208,6 +208,11 @@ const SOURCE: &[Row] = &[
         "mount or make the folder, or mend its path in the configuration",
     ),
     (
+        "no_answer",
+        "stenod doctor",
+        "its disk does not answer: look at the mount; it is looked at again by itself",
+    ),
+    (
         "growing",
         "stenod explain {source}",
         "it is taken once it stays unchanged for the settle time",
