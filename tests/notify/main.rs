@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod commands;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
