@@ -55,7 +55,8 @@ fn a_folder_inside_that_is_closed_and_opened_again_is_told_once_and_taken_up() {
         let call = stage.call(["explain", path.to_str().unwrap(), "--json"]);
         let found = call.user(NOBODY).output().success().json();
         assert_eq!(found["code"], "permission_denied", "{found:#}");
-        assert!(says(&found["fix_note"], "right to read"), "{found:#}");
+        assert!(says(&found["fix"], "setfacl -m"), "{found:#}");
+        assert!(says(&found["fix_note"], "lets you read it"), "{found:#}");
     }
     let doctor = stage.call(["doctor", "--offline", "--json"]).user(NOBODY);
     let checks = doctor.output().json()["checks"].clone();
