@@ -24,6 +24,10 @@ fn set_durability(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
+/// How much of the table is kept in memory, in KiB (8 MiB); the rest is in the system's own cache, which others
+/// may have when they need it.
+const PAGES_KEPT_KIB: i32 = 8 * 1024;
+
 /// Opens the database with the settings that its promises rest on, at today's schema.
 pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     // Until it is known to be sound, nothing in its files is tidied up.
@@ -31,7 +35,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     let mut connection = Connection::open(path)?;
     damage::leave_as_it_is(&connection, keep)?;
     set_durability(&connection)?;
-    connection.pragma_update(None, "cache_size", -64 * 1024)?;
+    connection.pragma_update(None, "cache_size", -PAGES_KEPT_KIB)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
     // Without it SQLite plans a statement anew for every value that is bound to it.
