@@ -1,6 +1,6 @@
 //! `stenod status`: one screen on what is going on, whether the daemon runs or not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::ahead::add_taken;
 use super::consent::WithService;
-use super::output::{clean, placed, quoted, shown};
+use super::output::{clean, placed, shown};
 use super::text::{Page, Sheet};
 use super::view::way;
-use super::{Configured, Failure, Session, exit, unsettled, view};
+use super::{Configured, Failure, Session, exit, flags, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
@@ -29,6 +29,10 @@ use crate::session;
 
 /// How long disks are looked at that may hang (2 s).
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
+/// What the commands begin with that go on with something.
+const RUN: &str = "stenod run";
+/// The most jobs of a state whose settings are compared with those of their folders.
+const MOST_JUDGED: usize = 50;
 /// The most jobs of a state that are looked at one by one.
 const MOST_LOOKED_AT: usize = 10_000;
 /// The columns of the names of what is told.
@@ -38,8 +42,8 @@ struct Status {
     instance: Option<Instance>,
     counts: HashMap<State, u64>,
     pauses: Vec<Pause>,
-    /// What a run has to name to take up what is queued, as words of a command.
-    queued_at: String,
+    /// The commands that take up what is on its way.
+    ways: Vec<String>,
     spend: Vec<Spend>,
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
@@ -91,7 +95,7 @@ impl Status {
             instance,
             counts: HashMap::new(),
             pauses: Vec::new(),
-            queued_at: String::new(),
+            ways: Vec::new(),
             spend: Vec::new(),
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
@@ -106,7 +110,9 @@ impl Status {
             let now = session.clock.now();
             status.counts = reader.counts()?;
             status.pauses = reader.pauses()?;
-            status.queued_at = queued_at(&reader, config)?;
+            if status.instance.is_none() {
+                status.ways = ways(&reader, config)?;
+            }
             status.with_service = with_service(&reader)?;
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
@@ -204,7 +210,12 @@ impl Status {
 
     /// The way on after a pause, for whoever has to run stenod again.
     fn way_on(&self, pause: &Pause) -> Option<Mend> {
-        way(pause.reason.as_str(), None, &self.queued_at)
+        let words = self.ways.first().and_then(|way| way.strip_prefix(RUN));
+        way(
+            pause.reason.as_str(),
+            None,
+            words.unwrap_or_default().trim(),
+        )
     }
 
     fn pause_lines(&self, pause: &Pause, sheet: &mut Sheet) {
@@ -233,13 +244,11 @@ impl Status {
             return;
         }
         sheet.sentence("kept", &parts.join("; "));
-        let way = Mend {
-            command: format!("stenod run {}", self.queued_at)
-                .trim_end()
-                .to_owned(),
-            note: "goes on; nothing that is paid is paid again".to_owned(),
-        };
-        if self.pauses.is_empty() {
+        for command in self.ways.iter().filter(|_| self.pauses.is_empty()) {
+            let way = Mend {
+                command: command.clone(),
+                note: "goes on; nothing that is paid is paid again".to_owned(),
+            };
             sheet.command("  fix:", &way);
         }
     }
@@ -411,22 +420,14 @@ fn outgoing_line(outgoing: &Outgoing) -> String {
     format!("{}: {}", outgoing.way.as_str(), parts.join("; "))
 }
 
-/// The folders that a run is to be given for what is on its way; none where it looks there by itself.
-fn queued_at(reader: &Reader<'_>, config: &Config) -> Result<String, QueueError> {
-    let mut roots = BTreeSet::new();
-    for state in [State::Queued, State::Active, State::Waiting] {
-        let jobs = reader.jobs(Some(state), MOST_LOOKED_AT)?;
-        roots.extend(jobs.into_iter().map(|job| job.root));
+/// The commands that go on with what is on its way, with the settings that it has: by others it would be
+/// paid for again.
+fn ways(reader: &Reader<'_>, config: &Config) -> Result<Vec<String>, QueueError> {
+    let mut jobs = Vec::new();
+    for state in [State::Active, State::Queued, State::Waiting] {
+        jobs.extend(reader.jobs(Some(state), MOST_JUDGED)?);
     }
-    let is_configured = |root: &PathBuf| {
-        let mut folders = config.folders.iter();
-        folders.any(|folder| root.starts_with(&folder.path))
-    };
-    if roots.iter().all(is_configured) {
-        return Ok(String::new());
-    }
-    let words: Vec<String> = roots.iter().map(|root| quoted(root)).collect();
-    Ok(words.join(" "))
+    Ok(flags::commands(config, &jobs))
 }
 
 /// What the service has taken and is not done with.

@@ -134,10 +134,19 @@ fn a_run_to_which_nobody_agrees_tells_a_script_of_no_job_and_ends_with_a_summary
 }
 
 #[test]
-fn explain_tells_of_the_job_that_there_is_and_offers_no_second_payment() {
+fn explain_and_status_tell_of_the_job_that_there_is_and_offer_no_second_payment() {
     let (stage, _) = with_the_service(stage());
     let path = stage.at("first.wav");
     let path = path.to_str().unwrap();
+    let status = stage.stenod(["status"]).success().stdout;
+    let ways: Vec<&str> = status
+        .lines()
+        .filter(|line| line.contains("stenod run"))
+        .collect();
+    assert!(!ways.is_empty(), "{status}");
+    for way in ways {
+        assert!(way.contains("stenod run -m Elevenlabs-STT "), "{status}");
+    }
     let told = stage.json(&["explain", path]);
     assert_eq!(told["answer"], "active", "{told:#}");
     assert_eq!(told["job"], 1, "{told:#}");
