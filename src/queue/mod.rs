@@ -11,6 +11,7 @@ mod budget;
 mod claim;
 mod connection;
 mod damage;
+mod digest;
 mod error;
 mod folders;
 mod hands;
