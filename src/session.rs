@@ -3,18 +3,19 @@
 //! Everything that can be wrong before the first recording is looked at is found here, and says which
 //! exit code it is worth.
 
-use std::collections::HashMap;
+mod receivers;
+mod service;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Chance, SharedClock};
-use crate::config::{self, Config, Folder, KeyOrigin, Mistake, Origin, Transcribe};
+use crate::config::{self, Config, Folder, Mistake, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
@@ -22,24 +23,21 @@ use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
 use crate::domain::job::{Provider, Publication, Settings};
 use crate::domain::money;
-use crate::domain::notice::Way;
-use crate::domain::price::Catalogue;
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
 use crate::pipeline::{
     FolderFiles, Limiter, Meter, Metered, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place,
-    Receivers, Reporter, Spool,
+    Reporter, Spool,
 };
-use crate::queue::{Audience, Limits, Queue, QueueError};
-use crate::receivers::{
-    self, Command, CommandSettings, Network, Ntfy, NtfySettings, Receiver, Unreachable, Webhook,
-};
+use crate::queue::{Limits, Queue, QueueError};
+use crate::speech::ClientError;
 use crate::speech::Service;
 use crate::speech::local;
-use crate::speech::nanogpt::NanoGpt;
-use crate::speech::openai::OpenAi;
-use crate::speech::{ClientError, RereadKey};
+
+use receivers::audience;
+pub use receivers::{ntfy, receivers, webhook};
+pub use service::{catalogue, service};
 
 /// The model that a server of OpenAI's kind is asked for where none is named.
 const OPENAI_MODEL: &str = "whisper-1";
@@ -607,92 +605,6 @@ pub fn bucket(config: &Config) -> Result<Option<Bucket>, SetupError> {
     Ok(Some(Bucket::open(&settings, Box::new(waits))?))
 }
 
-/// Who is told by `config`; nobody is called yet.
-///
-/// # Errors
-/// [`SetupError::Receiver`] where one cannot be told anything.
-pub fn receivers(config: &Config, clock: SharedClock) -> Result<Receivers, SetupError> {
-    let notify = &config.notify;
-    let network = Network::new(notify.allow_private, clock);
-    let mut all = Vec::new();
-    if let Some(command) = &notify.command {
-        let settings = CommandSettings {
-            program: command.program.clone(),
-            arguments: command.arguments.clone(),
-            limit: command.timeout,
-        };
-        all.push(Receiver::Command(Command::new(settings)));
-    }
-    if let Some(webhook) = &notify.webhook {
-        all.push(Receiver::Webhook(self::webhook(webhook, &network)?));
-    }
-    if let Some(ntfy) = &notify.ntfy {
-        all.push(Receiver::Ntfy(self::ntfy(ntfy, &network)?));
-    }
-    Ok(Receivers::new(all, notify.digest_at))
-}
-
-/// The webhook of these settings.
-///
-/// # Errors
-/// [`SetupError::Receiver`] where its secret or its address is of no use.
-pub fn webhook(settings: &config::NotifyWebhook, network: &Network) -> Result<Webhook, SetupError> {
-    let key = "notify.webhook_secret_file";
-    let secret = secret_of(key, &settings.secret_file)?;
-    let secret = receivers::key_in(&secret).map_err(|error| SetupError::Receiver {
-        key,
-        why: format!("{} {error}", settings.secret_file.display()),
-    })?;
-    Webhook::new(settings.url.clone(), secret, network).map_err(unreachable("notify.webhook_url"))
-}
-
-/// The topic of these settings.
-///
-/// # Errors
-/// [`SetupError::Receiver`] where its token or its address is of no use.
-pub fn ntfy(settings: &config::NotifyNtfy, network: &Network) -> Result<Ntfy, SetupError> {
-    let token = match &settings.token_file {
-        Some(path) => Some(secret_of("notify.ntfy_token_file", path)?),
-        None => None,
-    };
-    let url = settings.url.clone();
-    Ntfy::new(NtfySettings { url, token }, network).map_err(unreachable("notify.ntfy_url"))
-}
-
-fn secret_of(key: &'static str, path: &Path) -> Result<SecretString, SetupError> {
-    let found = config::read_secret_file(path).map_err(|error| SetupError::Receiver {
-        key,
-        why: format!("{} {error}", path.display()),
-    })?;
-    Ok(found.secret)
-}
-
-fn unreachable(key: &'static str) -> impl Fn(Unreachable) -> SetupError {
-    move |error| SetupError::Receiver {
-        key,
-        why: format!("{:#}", anyhow::Error::new(error)),
-    }
-}
-
-/// Who is told of what by `config`.
-fn audience(config: &Config, extras: &Extras, now: jiff::Timestamp) -> Audience {
-    let notify = &config.notify;
-    let command = notify
-        .command
-        .as_ref()
-        .map(|command| (Way::Command, &command.events));
-    let webhook = notify
-        .webhook
-        .as_ref()
-        .map(|webhook| (Way::Webhook, &webhook.events));
-    let ntfy = notify.ntfy.as_ref().map(|ntfy| (Way::Ntfy, &ntfy.events));
-    let wants = [command, webhook, ntfy].into_iter().flatten();
-    Audience {
-        wants: wants.map(|(way, events)| (way, events.clone())).collect(),
-        limits: limits(config, extras.max_cost, now),
-    }
-}
-
 /// Why a pipeline was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -754,69 +666,4 @@ pub fn limits(config: &Config, max_cost: Option<Decimal>, now: jiff::Timestamp) 
         per_file: config.budget.per_file,
         per_run: max_cost.map(|limit| (limit, now)),
     }
-}
-
-/// The service's prices as it lists them now; an empty list where it does not answer soon.
-///
-/// # Errors
-/// [`SetupError`] where no client can be made.
-pub async fn catalogue(config: &Config, clock: SharedClock) -> Result<Catalogue, SetupError> {
-    Ok(match service(config, clock)? {
-        Some(service) => service.prices().await.unwrap_or_default(),
-        None => Catalogue::default(),
-    })
-}
-
-/// The service, if the configuration names one or there is a key for NanoGPT.
-///
-/// # Errors
-/// [`SetupError::Client`] where no HTTP client can be made for it.
-pub fn service(
-    config: &Config,
-    clock: SharedClock,
-) -> Result<Option<Arc<dyn Service>>, SetupError> {
-    let key = config.service.key.as_ref();
-    let base_url = &config.service.base_url;
-    match config.service.provider {
-        config::Provider::Local => Ok(None),
-        config::Provider::OpenAi => {
-            let reread: RereadKey = match key {
-                Some(key) => reread(key.origin().clone()),
-                None => Box::new(|| None),
-            };
-            let secret = key.map(config::ApiKey::secret);
-            let service = OpenAi::new(base_url, secret, reread, set_prices(config), clock)?;
-            Ok(Some(Arc::new(service)))
-        }
-        config::Provider::Auto | config::Provider::NanoGpt => {
-            let Some(key) = key else {
-                return Ok(None);
-            };
-            let reread = reread(key.origin().clone());
-            let service = NanoGpt::new(base_url, key.secret(), reread, clock)?;
-            Ok(Some(Arc::new(service)))
-        }
-    }
-}
-
-/// The configured price, for every model that is asked for.
-fn set_prices(config: &Config) -> HashMap<String, Decimal> {
-    let Some(price) = config.service.price_per_minute else {
-        return HashMap::new();
-    };
-    let folders = config.folders.iter().map(|folder| &folder.transcribe);
-    std::iter::once(&config.transcribe)
-        .chain(folders)
-        .map(|transcribe| (openai_model(config, transcribe), price))
-        .collect()
-}
-
-/// Finds the key once more in the file that it came from; a variable cannot change while stenod runs.
-fn reread(origin: KeyOrigin) -> RereadKey {
-    Box::new(move || match &origin {
-        KeyOrigin::File(path) | KeyOrigin::Credential(path) => config::read_secret_file(path)
-            .ok()
-            .map(|found| found.secret),
-        KeyOrigin::Environment(_) => None,
-    })
 }
