@@ -16,6 +16,7 @@ pub mod domain;
 pub mod durable;
 #[cfg(test)]
 mod faults;
+pub mod https;
 pub mod media;
 pub mod notes;
 pub mod outputs;

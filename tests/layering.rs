@@ -10,10 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that everything but `domain` may know: clocks, files, tasks, logs.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "clock",
     "durable",
     "faults",
+    "https",
     "source",
     "supervise",
     "telemetry",
@@ -53,7 +54,7 @@ const OWNED: [(&str, &[&str]); 12] = [
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("rusqlite", &["queue"]),
-    ("reqwest", &["speech", "delivery", "receivers"]),
+    ("reqwest", &["speech", "delivery", "receivers", "https"]),
     ("object_store", &["delivery"]),
     ("notify", &["discover"]),
     ("figment", &["config"]),

@@ -1,6 +1,5 @@
 //! One request with a notice, and what its answer means.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::Told;
 use super::address::{self, Lookup, Resolver};
 use crate::clock::SharedClock;
 use crate::domain::timing::retry_after;
+use crate::https::{self, install_tls};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -195,27 +195,12 @@ fn shown(url: &Url) -> String {
     )
 }
 
-fn install_tls() {
-    use rustls::crypto::{CryptoProvider, ring};
-    if CryptoProvider::get_default().is_none() {
-        // Whoever was quicker installed the same.
-        drop(ring::default_provider().install_default());
-    }
-}
-
-/// The innermost cause, without the address.
+/// Why nobody answered.
 fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("it did not answer within {} s", TELL_LIMIT.as_secs());
     }
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
+    https::cause(error)
 }
 
 #[cfg(test)]

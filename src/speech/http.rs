@@ -3,7 +3,6 @@
 //! The key goes to the configured host and nowhere else: no redirect is followed, nothing is sent twice
 //! by the client itself, and no connection is used twice. A service says which header carries its key.
 
-use std::error::Error as _;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::clock::SharedClock;
 use crate::domain::audio::AudioDuration;
 use crate::domain::timing::retry_after;
 use crate::domain::verdict::Phase;
+use crate::https::{cause, install_tls};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -338,15 +338,6 @@ impl Call {
     }
 }
 
-/// Names the cryptography that TLS uses, once for the whole program.
-fn install_tls() {
-    use rustls::crypto::{CryptoProvider, ring};
-    if CryptoProvider::get_default().is_none() {
-        // Whoever was quicker installed the same.
-        drop(ring::default_provider().install_default());
-    }
-}
-
 /// The body with a mark wherever `secret` stands in it.
 fn without(body: Vec<u8>, secret: &[u8]) -> Vec<u8> {
     let mut clean = Vec::new();
@@ -397,18 +388,6 @@ fn broken(error: reqwest::Error, watch: &Watch) -> NoAnswer {
         phase,
         text: cause(error),
     }
-}
-
-/// The innermost cause, which says most, without the address, which may hold secrets.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! is a connection that takes no byte for too long. No redirect is followed, nothing is repeated here,
 //! and every failure is a [`BucketError`] without an address in it.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use reqwest::{Body, Client, Method, Response, Url};
 use tokio::sync::watch;
 
 use super::failure::{BucketError, Said, element, plain};
+use crate::https::{cause, install_tls};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -132,15 +132,6 @@ pub(super) fn client(is_loopback: bool) -> Result<Client, reqwest::Error> {
         builder.no_proxy().build()
     } else {
         builder.build()
-    }
-}
-
-/// Names the cryptography that TLS uses, once for the whole program.
-fn install_tls() {
-    use rustls::crypto::{CryptoProvider, ring};
-    if CryptoProvider::get_default().is_none() {
-        // Whoever was quicker installed the same.
-        drop(ring::default_provider().install_default());
     }
 }
 
@@ -321,13 +312,7 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::
 /// The failure behind an error of the client: its innermost cause, without the address.
 fn no_answer(error: reqwest::Error) -> BucketError {
     let is_connect = error.is_connect();
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
+    let text = cause(error);
     if is_connect {
         BucketError::Unreachable(text)
     } else {
@@ -337,6 +322,8 @@ fn no_answer(error: reqwest::Error) -> BucketError {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use object_store::client::HttpRequestBody;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
