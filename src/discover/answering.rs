@@ -1,7 +1,8 @@
 //! Whether a disk answers at all: a network drive that hangs blocks whoever asks it, for hours.
 //!
 //! Each question is asked by a thread of its own, so that nobody else is blocked by it. As long as one is
-//! open no other is asked, and the answer is no.
+//! open no other is asked, and the answer is no; an answer is believed for a second, in which a storm of
+//! files would ask thousands of times.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,53 +11,69 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// How long an answer is waited for (10 s): a disk that was asleep needs some seconds to turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer is believed (1 s).
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// Asks one disk, at a path of it.
 #[derive(Debug)]
 pub(super) struct Answering {
     path: PathBuf,
     question: fn(&Path),
-    /// The question that was not answered yet.
-    open: Mutex<Option<Receiver<()>>>,
+    /// How long an answer is waited for.
+    patience: Duration,
+    asked: Mutex<Asked>,
+}
+
+/// What came of the questions so far.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The one that was not answered yet.
+    open: Option<Receiver<()>>,
+    answered: Option<Instant>,
 }
 
 impl Answering {
     pub(super) fn new(path: &Path) -> Self {
-        Self::asked(path, ask)
+        Self::asked(path, ask, PATIENCE)
     }
 
-    fn asked(path: &Path, question: fn(&Path)) -> Self {
+    pub(super) fn asked(path: &Path, question: fn(&Path), patience: Duration) -> Self {
         Self {
             path: path.to_owned(),
             question,
-            open: Mutex::default(),
+            patience,
+            asked: Mutex::default(),
         }
     }
 
     /// Whether the disk answers, be it that nothing is there; blocks for as long as it takes, 10 s at the
     /// most.
     pub(super) fn answers(&self) -> bool {
-        self.answers_within(PATIENCE)
-    }
-
-    fn answers_within(&self, patience: Duration) -> bool {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, patience) = match open.take() {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.answered.is_some_and(|at| at.elapsed() < BELIEVED) {
+            return true;
+        }
+        let (answer, patience) = match asked.open.take() {
             Some(answer) => (answer, Duration::ZERO),
             None => {
                 let (path, question) = (self.path.clone(), self.question);
-                let Some(answer) = asked(move || question(&path)) else {
+                let Some(answer) = ask_apart(move || question(&path)) else {
                     return true;
                 };
-                (answer, patience)
+                (answer, self.patience)
             }
         };
         match answer.recv_timeout(patience) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                asked.answered = Some(Instant::now());
+                true
+            }
             Err(RecvTimeoutError::Timeout) => {
-                *open = Some(answer);
+                asked.open = Some(answer);
                 false
             }
         }
@@ -75,11 +92,13 @@ pub fn in_time<T: Send + 'static>(
     patience: Duration,
     look: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    asked(look)?.recv_timeout(patience).ok()
+    ask_apart(look)?.recv_timeout(patience).ok()
 }
 
 /// Asks in a thread of its own; nothing where the system gives none.
-fn asked<T: Send + 'static>(question: impl FnOnce() -> T + Send + 'static) -> Option<Receiver<T>> {
+fn ask_apart<T: Send + 'static>(
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Option<Receiver<T>> {
     let (sender, answer) = sync_channel(1);
     let asking = thread::Builder::new().name("ask-disk".to_owned());
     // Whoever asked may have gone.
@@ -108,13 +127,15 @@ mod tests {
 
     #[test]
     fn a_disk_that_hangs_is_asked_once_and_answers_when_it_goes_on() {
-        let disk = Answering::asked(Path::new("/mnt"), behind_the_gate);
+        let moment = Duration::from_millis(1);
+        let mut disk = Answering::asked(Path::new("/mnt"), behind_the_gate, moment);
         let gate = GATE.lock().unwrap();
-        assert!(!disk.answers_within(Duration::from_millis(1)));
+        assert!(!disk.answers());
         // Not even waited for, while the first question is open.
+        disk.patience = Duration::MAX;
         assert!(!disk.answers());
         drop(gate);
-        let answer = disk.open.lock().unwrap().take().unwrap();
+        let answer = disk.asked.lock().unwrap().open.take().unwrap();
         answer.recv().unwrap();
         assert!(disk.answers());
     }

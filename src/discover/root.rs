@@ -241,6 +241,13 @@ impl Root {
         self
     }
 
+    /// The same root, on a disk that answers when `question` does.
+    #[cfg(test)]
+    pub(super) fn on_a_disk(mut self, question: fn(&Path)) -> Self {
+        self.answering = Answering::asked(&self.path, question, Duration::from_millis(1));
+        self
+    }
+
     pub(super) fn rules_from(&self) -> &Path {
         &self.rules_from
     }

@@ -126,7 +126,7 @@ impl Lookout {
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Post, Means<'_>)) {
         let taken: usize = self.posts.iter().map(|post| post.watched.len()).sum();
         if let Some(post) = self.posts.get_mut(index) {
-            // Nobody else is to wait for a disk that hangs; what it is missed by then, a check brings back.
+            // Nobody else is to wait for a disk that hangs; once it answers, a check watches and scans it anew.
             if !post.root.answers() {
                 post.falls_silent();
                 return;
@@ -183,5 +183,57 @@ impl Hinted {
                     Scope::Folder(_) => false,
                 }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::discover::RootRules;
+    use crate::discover::watch::mode::Presence;
+
+    static GATE: Mutex<()> = Mutex::new(());
+
+    fn behind_the_gate(_: &Path) {
+        drop(GATE.lock());
+    }
+
+    #[test]
+    fn a_disk_that_hangs_keeps_no_other_waiting_and_is_scanned_anew_when_it_answers() {
+        let (hanging, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = |path: &Path| Root::new(path, RootRules::default(), |_| true).unwrap();
+        let roots = vec![
+            root(hanging.path()).on_a_disk(behind_the_gate),
+            root(other.path()),
+        ];
+        let roots = Roots::new(roots).unwrap();
+        let eyes = Arc::new(Eyes::that_count());
+        let mut lookout = Lookout::new(&roots, eyes, 100, Closed::default());
+        let scanned = |outcome: &Outcome| -> Vec<PathBuf> {
+            let hints = outcome.hints.iter();
+            hints.map(|hint| hint.root.path().to_owned()).collect()
+        };
+
+        let gate = GATE.lock().unwrap();
+        let outcome = lookout.run(Errand::Everything(Cause::Start));
+        assert_eq!(scanned(&outcome), [other.path()]);
+        assert!(
+            outcome
+                .polled
+                .iter()
+                .all(|(root, _)| root.path() == other.path())
+        );
+        assert_eq!(lookout.modes()[0].presence, Presence::Silent);
+        drop(gate);
+        let outcome = loop {
+            let outcome = lookout.run(Errand::Check);
+            if lookout.modes()[0].presence != Presence::Silent {
+                break outcome;
+            }
+        };
+        assert_eq!(scanned(&outcome), [hanging.path()]);
+        assert_eq!(lookout.modes()[0].presence, Presence::Present);
     }
 }
