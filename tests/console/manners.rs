@@ -4,21 +4,14 @@ use std::fs;
 
 use serde_json::json;
 use stenod_support::audio::{cut_wav, wav};
-use stenod_support::service::{Endpoint, Gate, Rule};
 use stenod_support::stage::{LINES, Terminal};
 
 use super::screens::still;
-use super::stage;
+use super::{before_the_price, stage};
 
 #[test]
 fn what_is_typed_beside_the_bars_is_not_shown_and_an_answer_is() {
-    let stage = still();
-    stage.disagree();
-    stage.put("first.wav", &wav(1, 30.0));
-    let gate = Gate::closed();
-    stage
-        .service
-        .script(Rule::on(Endpoint::Models).behind(&gate));
+    let (stage, gate) = before_the_price();
     let mut terminal = stage.on_terminal(["run"]);
     terminal.until_hidden();
     gate.open();

@@ -6,7 +6,7 @@ use stenod_support::service::{Endpoint, Gate, Reply, Rule};
 use stenod_support::stage::{Ended, Outcome, Stage, Terminal};
 
 use super::screens::{is_as_before, still};
-use super::stage;
+use super::{before_the_price, stage};
 
 /// Flags of a model whose answers are fetched.
 const LATER: [&str; 3] = ["run", "-m", "Elevenlabs-STT"];
@@ -96,13 +96,7 @@ fn into_a_pipe_paid_work_that_is_taken_up_is_told_in_lines() {
 
 #[test]
 fn a_yes_that_was_typed_before_the_price_was_shown_answers_nothing() {
-    let stage = still();
-    stage.disagree();
-    stage.put("first.wav", &wav(1, 30.0));
-    let gate = Gate::closed();
-    stage
-        .service
-        .script(Rule::on(Endpoint::Models).behind(&gate));
+    let (stage, gate) = before_the_price();
     let mut terminal = stage.on_terminal(["run"]);
     stage.service.wait("the price being asked for", |log| {
         log.at(Endpoint::Models).any(|exchange| exchange.held)
