@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::Place;
 use super::adopt;
 use super::intake::{
-    EXISTING, Examined, consider_skip, examine, existing, first_sight, unsettled_reason,
+    EXISTING, Examined, consider_skip, examine, existing, first_sight, no_answer, unsettled_reason,
 };
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
@@ -299,6 +299,10 @@ impl Planner<'_> {
             Examined::Preallocated => {
                 let reason = unsettled_reason(&Unsettled::Preallocated);
                 self.add(place, path, size, None, Fate::Skip(reason));
+                return Ok(());
+            }
+            Examined::Silent => {
+                self.add(place, path, size, None, Fate::Skip(no_answer()));
                 return Ok(());
             }
             Examined::Changed => {

@@ -41,6 +41,8 @@ pub enum Examined {
     },
     /// It holds zeros that somebody may still write over: wait until it changes, or has not for long.
     Preallocated,
+    /// Its disk stopped answering while it was read.
+    Silent,
     /// It changed while it was read: look again later.
     Changed,
 }

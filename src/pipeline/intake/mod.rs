@@ -35,6 +35,7 @@ pub use existing::EXISTING;
 pub(super) use existing::{existing, first_sight};
 pub use reasons::consider_skip;
 pub(super) use reasons::{io_code, unsettled_reason};
+pub(super) use scan::no_answer;
 
 /// How long a run waits for files that are still being written.
 const RUN_PATIENCE_GROWING: Duration = Duration::from_secs(60);
@@ -87,6 +88,8 @@ pub struct Intake {
     unreadable: unreadable::Unreadable,
     /// What lay in each root when all of it was seen.
     seen_whole: HashMap<PathBuf, String>,
+    /// Roots with something that could not be looked at, because their disks did not answer.
+    unheard: HashSet<PathBuf>,
     /// Where the watcher finds what could not be read, while somebody watches.
     closed: Option<Closed>,
     below: Below,
@@ -113,6 +116,7 @@ impl Intake {
             paused: paused::Paused::default(),
             unreadable: unreadable::Unreadable::default(),
             seen_whole: HashMap::new(),
+            unheard: HashSet::new(),
             closed: None,
             below: Below::default(),
             hints: None,

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::scan::{SILENT, silence};
-use super::{EXISTING, Examined, Intake, IntakeOptions, consider_skip, existing, unsettled_reason};
+use super::scan::silence;
+use super::{
+    EXISTING, Examined, Intake, IntakeOptions, consider_skip, existing, no_answer, unsettled_reason,
+};
 use crate::discover::{Found, LocalRules};
 use crate::domain::existing::FirstSight;
 use crate::domain::job::Reason;
@@ -158,10 +160,7 @@ impl Intake {
                         biased;
                         examined = pipeline.examine_in_turn(path, fingerprint) => examined,
                         silent = silence(sighting.place.root.clone()) => {
-                            silent.map(|()| Examined::Skipped {
-                                reason: Reason::new("no_answer", SILENT),
-                                lasting: false,
-                            }).map_err(PipelineError::from)
+                            silent.map(|()| Examined::Silent).map_err(PipelineError::from)
                         }
                     };
                     (sighting, examined)
@@ -293,6 +292,11 @@ impl Intake {
             }
             Examined::Preallocated => {
                 Some(self.lacking(sighting, unsettled_reason(&Unsettled::Preallocated)))
+            }
+            Examined::Silent => {
+                self.fell_silent(&sighting.place);
+                self.skipped(sighting.path, no_answer());
+                None
             }
             Examined::Changed => {
                 let (path, settle) = (&sighting.path, sighting.place.settle);

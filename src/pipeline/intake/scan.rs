@@ -21,6 +21,13 @@ const FOUND_AHEAD: usize = 256;
 const SIGNS_EVERY: Duration = Duration::from_secs(10);
 /// What is wrong with a folder whose disk hangs.
 pub(super) const SILENT: &str = "it does not answer: a disk or a network drive hangs";
+/// The code of that.
+const NO_ANSWER: &str = "no_answer";
+
+/// Why nothing is known of what lies on a disk that hangs.
+pub(in crate::pipeline) fn no_answer() -> Reason {
+    Reason::new(NO_ANSWER, SILENT)
+}
 
 /// Comes back when the disk of `root` does not answer.
 pub(super) async fn silence(root: Arc<Root>) -> Result<(), TaskPanicked> {
@@ -146,8 +153,7 @@ impl Intake {
     }
 
     async fn is_silent(&mut self, place: &Place) -> Result<(), PipelineError> {
-        self.is_in_trouble(place, Reason::new("no_answer", SILENT))
-            .await
+        self.is_in_trouble(place, no_answer()).await
     }
 
     async fn is_in_trouble(&mut self, place: &Place, reason: Reason) -> Result<(), PipelineError> {
@@ -156,6 +162,25 @@ impl Intake {
         if was.as_ref() != Some(&reason) {
             tracing::warn!(folder = %path.display(), "{}", reason.text);
             self.remember_folder(path, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the disk of a place did not answer when something on it was looked at.
+    pub(super) fn fell_silent(&mut self, place: &Place) {
+        self.unheard.insert(place.root.path().to_owned());
+    }
+
+    /// Scans the places whose disks did not answer, as soon as they do: what was to be looked at meanwhile is
+    /// not known any more.
+    pub(super) async fn look_at_silent(&mut self) -> Result<(), PipelineError> {
+        for place in self.places.clone() {
+            let path = place.root.path();
+            let trouble = self.troubles.get(path);
+            let is_silent = trouble.is_some_and(|reason| reason.code == NO_ANSWER);
+            if self.unheard.remove(path) || is_silent {
+                self.scan(&place, Scope::Root).await?;
+            }
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ const LOOKS_AT_ONCE: usize = 256;
 impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
         self.look_at_due().await?;
+        self.look_at_silent().await?;
         if self.book().rescan_wanted() {
             for place in self.places.clone() {
                 self.scan(&place, Scope::Root).await?;
@@ -53,7 +54,12 @@ impl Intake {
         });
         let mut portion = Portion::new(None);
         for (place, path, seen) in looks.await? {
-            let Some(Sight::File { fingerprint, local }) = seen else {
+            let Some(seen) = seen else {
+                self.book().forget(&path);
+                self.fell_silent(&place);
+                continue;
+            };
+            let Sight::File { fingerprint, local } = seen else {
                 // Gone, or left out by now.
                 self.book().forget(&path);
                 continue;
