@@ -4,10 +4,11 @@
 //! segments stay the same words in the same order, each with its times; the reply itself is not touched.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::transcript::{Segment, Span, Transcript, Word, is_spaceless, letter_count};
+use super::transcript::{Segment, Span, Transcript, Word, is_spaceless};
 
 /// The most entries of one file.
 pub const MOST_ENTRIES: usize = 10_000;
@@ -108,18 +109,25 @@ impl Glossary {
             return Vec::new();
         }
         let rules = self.rules();
-        let mut passage = Passage::of(&transcript.text);
-        if transcript.segments_hold_text() {
-            passage.seams = seams(&transcript.text, &transcript.segments);
-        }
+        let whole = Passage::of(&transcript.text);
+        let segments = transcript.segments.iter();
+        let parts: Vec<Passage<'_>> = segments.map(|one| Passage::of(&one.text)).collect();
+        let (matches, in_parts) = if transcript.segments_hold_text() {
+            matches_of_both(&whole, &parts, &rules)
+        } else {
+            let in_parts = parts.iter().map(|part| part.matches(&rules, &[]));
+            (whole.matches(&rules, &[]), in_parts.collect())
+        };
+        let wrong = whole.wrong(&matches);
+        let wrong_in_parts = parts.iter().zip(&in_parts);
+        let wrong_in_parts: Vec<_> = wrong_in_parts.map(|(part, all)| part.wrong(all)).collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let found = passage.matches(&rules);
-        for one in &found {
+        for one in &wrong {
             *counts.entry(one.rule.wrong).or_default() += 1;
         }
-        transcript.text = replaced(&transcript.text, &found);
-        for segment in &mut transcript.segments {
-            correct_segment(segment, &rules);
+        transcript.text = replaced(&transcript.text, &wrong);
+        for (segment, wrong) in transcript.segments.iter_mut().zip(wrong_in_parts) {
+            correct_segment(segment, &wrong);
         }
         let applied = counts.into_iter().filter_map(|(wrong, count)| {
             Some(Applied {
@@ -170,6 +178,13 @@ struct Rule<'a> {
     exact: bool,
 }
 
+/// Letters and digits of a text, counted from its first, that are what an entry calls wrong.
+#[derive(Clone)]
+struct Match<'a> {
+    letters: Range<usize>,
+    rule: &'a Rule<'a>,
+}
+
 /// A wrong word in a text, in bytes, and what is to stand there.
 struct Found<'a> {
     start: usize,
@@ -198,55 +213,53 @@ impl Rule<'_> {
     }
 }
 
-/// A text, and where one segment ends in it and the next begins.
+/// A text, and where each of its letters and digits stands in it, in bytes.
 struct Passage<'t> {
     text: &'t str,
-    /// The end of the last letter of a segment and the begin of the first of the next, in bytes.
-    seams: Vec<(usize, usize)>,
+    letters: Vec<Range<usize>>,
 }
 
 impl<'t> Passage<'t> {
     fn of(text: &'t str) -> Self {
+        let letters = text
+            .char_indices()
+            .filter(|(_, character)| character.is_alphanumeric())
+            .map(|(at, character)| at..at + character.len_utf8());
         Self {
             text,
-            seams: Vec::new(),
+            letters: letters.collect(),
         }
     }
 
-    /// Every wrong word, in order, none over another.
-    fn matches<'a>(&self, rules: &'a [Rule<'a>]) -> Vec<Found<'a>> {
-        let mut found: Vec<Found<'a>> = Vec::new();
+    /// Every place that an entry means, in order, none over another and none across a seam: the first
+    /// letter of a segment.
+    fn matches<'a>(&self, rules: &'a [Rule<'a>], seams: &[usize]) -> Vec<Match<'a>> {
+        let mut matches: Vec<Match<'a>> = Vec::new();
         let mut from = 0;
-        for (start, _) in self.text.char_indices() {
-            if start < from || !self.is_edge(start) {
+        for (number, letter) in self.letters.iter().enumerate() {
+            if number < from || !self.is_edge(letter.start, number, seams) {
                 continue;
             }
             let longest = rules.iter().find_map(|rule| {
-                let end = rule.end_at(self.text, start)?;
-                let is_whole = self.is_edge(end) && !self.crosses_seam(start, end);
-                is_whole.then_some((rule, end))
+                let end = rule.end_at(self.text, letter.start)?;
+                let next = self.letters.partition_point(|letter| letter.start < end);
+                let behind = seams.partition_point(|seam| *seam <= number);
+                let crosses = seams.get(behind).is_some_and(|seam| *seam < next);
+                (!crosses && self.is_edge(end, next, seams)).then_some((rule, next))
             });
-            let Some((rule, end)) = longest else {
-                continue;
-            };
-            let there = self.text.get(start..end).unwrap_or_default();
-            let right = as_found(rule.right, there);
-            // What is right already is left alone and not counted.
-            if there != right {
-                found.push(Found {
-                    start,
-                    end,
+            if let Some((rule, next)) = longest {
+                matches.push(Match {
+                    letters: number..next,
                     rule,
-                    right,
                 });
+                from = next;
             }
-            from = end;
         }
-        found
+        matches
     }
 
-    /// Whether no word goes on across this place.
-    fn is_edge(&self, at: usize) -> bool {
+    /// Whether no word goes on across this byte, behind which the letter of this number is the next.
+    fn is_edge(&self, at: usize, next: usize, seams: &[usize]) -> bool {
         let (Some(before), Some(after)) = (self.text.get(..at), self.text.get(at..)) else {
             return false;
         };
@@ -254,32 +267,66 @@ impl<'t> Passage<'t> {
             return true;
         };
         let inside = last.is_alphanumeric() && first.is_alphanumeric();
-        !inside || is_spaceless(last) || is_spaceless(first) || self.seams.contains(&(at, at))
+        !inside || is_spaceless(last) || is_spaceless(first) || seams.binary_search(&next).is_ok()
     }
 
-    /// Whether a wrong word would begin in one segment and end in another, where it is not found.
-    fn crosses_seam(&self, start: usize, end: usize) -> bool {
-        let next = self.seams.partition_point(|(last, _)| *last <= start);
-        self.seams.get(next).is_some_and(|(_, first)| *first < end)
+    /// What is wrong at these places; what is right already is left alone and not counted.
+    fn wrong<'a>(&self, matches: &[Match<'a>]) -> Vec<Found<'a>> {
+        let found = matches.iter().filter_map(|one| {
+            let start = self.letters.get(one.letters.start)?.start;
+            let end = self.letters.get(one.letters.end.checked_sub(1)?)?.end;
+            let there = self.text.get(start..end)?;
+            let right = as_found(one.rule.right, there);
+            (there != right).then_some(Found {
+                start,
+                end,
+                rule: one.rule,
+                right,
+            })
+        });
+        found.collect()
     }
 }
 
-/// Where each segment but the last ends in a text that holds the same letters.
-fn seams(text: &str, segments: &[Segment]) -> Vec<(usize, usize)> {
-    let mut letters = text
-        .char_indices()
-        .filter(|(_, character)| character.is_alphanumeric())
-        .map(|(at, character)| (at, at + character.len_utf8()))
-        .peekable();
-    let mut seams = Vec::with_capacity(segments.len());
-    for segment in segments {
-        let count = letter_count(&segment.text);
-        let last = letters.by_ref().take(count).last();
-        if let (Some((_, end)), Some((first, _))) = (last, letters.peek()) {
-            seams.push((end, *first));
+/// The matches of a text and of each of its segments, which hold the same letters in perhaps other
+/// capitals: what is found in either is put right in both, so that they stay the same words.
+fn matches_of_both<'a>(
+    whole: &Passage<'_>,
+    parts: &[Passage<'_>],
+    rules: &'a [Rule<'a>],
+) -> (Vec<Match<'a>>, Vec<Vec<Match<'a>>>) {
+    let starts = parts.iter().scan(0, |next, part| {
+        let start = *next;
+        *next += part.letters.len();
+        Some(start)
+    });
+    let starts: Vec<usize> = starts.collect();
+    let mut matches = whole.matches(rules, &starts);
+    let mut others = Vec::new();
+    for (part, start) in parts.iter().zip(&starts) {
+        for one in part.matches(rules, &[]) {
+            let letters = one.letters.start + start..one.letters.end + start;
+            let behind = matches.partition_point(|known| known.letters.end <= letters.start);
+            let known = matches.get(behind);
+            if known.is_none_or(|known| known.letters.start >= letters.end) {
+                others.push(Match { letters, ..one });
+            }
         }
     }
-    seams
+    matches.append(&mut others);
+    matches.sort_by_key(|one| one.letters.start);
+    let in_part = |(part, start): (&Passage<'_>, &usize)| {
+        let first = matches.partition_point(|one| one.letters.start < *start);
+        let inside = matches.iter().skip(first);
+        let inside = inside.take_while(|one| one.letters.end <= start + part.letters.len());
+        let moved = inside.map(|one| Match {
+            letters: one.letters.start - start..one.letters.end - start,
+            rule: one.rule,
+        });
+        moved.collect()
+    };
+    let in_parts = parts.iter().zip(&starts).map(in_part).collect();
+    (matches, in_parts)
 }
 
 /// The right word with the capitals of the one that was found, unless it has its own.
@@ -312,13 +359,12 @@ fn replaced(text: &str, found: &[Found<'_>]) -> String {
     whole
 }
 
-fn correct_segment(segment: &mut Segment, rules: &[Rule<'_>]) {
-    let found = Passage::of(&segment.text).matches(rules);
+fn correct_segment(segment: &mut Segment, found: &[Found<'_>]) {
     if found.is_empty() {
         return;
     }
-    segment.words = corrected_words(segment, &found);
-    segment.text = replaced(&segment.text, &found);
+    segment.words = corrected_words(segment, found);
+    segment.text = replaced(&segment.text, found);
 }
 
 /// The words of a segment as its corrected text has them: those that a wrong word touches give their
@@ -366,7 +412,7 @@ fn next_after<'a, 'b>(
 }
 
 /// Where each word stands in the segment's text, in bytes.
-fn ranges(segment: &Segment) -> Vec<std::ops::Range<usize>> {
+fn ranges(segment: &Segment) -> Vec<Range<usize>> {
     let mut from = 0;
     let range = |word: &Word| {
         let rest = segment.text.get(from..).unwrap_or_default();
@@ -382,8 +428,8 @@ fn ranges(segment: &Segment) -> Vec<std::ops::Range<usize>> {
 /// What stands in the place of some words, one word or several, with the time of all of them.
 fn pieces(
     segment: &Segment,
-    at: std::ops::Range<usize>,
-    ranges: &[std::ops::Range<usize>],
+    at: Range<usize>,
+    ranges: &[Range<usize>],
     touched: &[&Found<'_>],
 ) -> Vec<Word> {
     let old = segment.words.get(at.clone()).unwrap_or_default();

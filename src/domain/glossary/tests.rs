@@ -187,6 +187,27 @@ fn what_cannot_be_found_or_written_is_no_entry() {
     assert_eq!(add(&"x".repeat(201), "y"), Err(BadEntry::Long));
 }
 
+#[test]
+fn what_only_the_text_or_only_a_segment_spells_as_an_entry_does_is_put_right_in_both() {
+    let segment = |text: &str, start: f64| HeardSegment {
+        start: Some(start),
+        end: Some(start + 1.0),
+        text: text.to_owned(),
+        ..HeardSegment::default()
+    };
+    let heard = Heard {
+        text: "ask Kube now. and kube go".to_owned(),
+        segments: vec![segment("ask kube now.", 0.0), segment("And Kube go", 2.0)],
+        ..Heard::default()
+    };
+    let mut transcript = Transcript::from_heard(heard, None);
+    let applied = glossary(&[("Kube", "Cube")]).correct(&mut transcript);
+    assert_eq!(transcript.text, "ask Cube now. and Cube go");
+    let said = transcript.segments.iter().map(|one| one.text.as_str());
+    assert_eq!(said.collect::<Vec<_>>(), ["ask Cube now.", "And Cube go"]);
+    assert_eq!(applied[0].count, 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

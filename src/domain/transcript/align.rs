@@ -70,13 +70,6 @@ pub(super) fn letters(text: &str) -> impl Iterator<Item = char> + '_ {
         .flat_map(char::to_lowercase)
 }
 
-/// How many letters and digits a text has.
-pub(crate) fn letter_count(text: &str) -> usize {
-    text.chars()
-        .filter(|character| character.is_alphanumeric())
-        .count()
-}
-
 /// Whether a text has letters or digits.
 pub(super) fn has_letters(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)

@@ -28,7 +28,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-pub(crate) use align::letter_count;
 pub use heard::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
 pub(crate) use script::{is_spaceless, needs_dictionary};
 pub use sentences::{append, ends_clause, ends_sentence, sentences};
