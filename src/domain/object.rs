@@ -68,7 +68,7 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// A part that the storage has, and what its bytes hash to.
+/// A part that the storage has, and the value of its branch in the tree of hashes of the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// What the storage calls it.

@@ -1,17 +1,22 @@
 //! A file read once from its start, in parts, hashed as it is read, and never past its known length.
+//!
+//! BLAKE3 is a tree in which each part is a branch, so that every byte is hashed once: for its part, and
+//! the whole is put together from the parts (section 2.1 of the BLAKE3 paper).
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
+use blake3::hazmat::{ChainingValue, HasherExt as _, Mode};
+use blake3::hazmat::{merge_subtrees_non_root, merge_subtrees_root};
 use bytes::Bytes;
 
 use super::super::direct::{Stamp, Unchanged, blocking};
 use crate::domain::job::ContentHash;
 use crate::source;
 
-/// How much is read at once where nothing is sent, in bytes.
-const BLOCK: u64 = 1 << 20;
+/// How many bytes a part has, but for the last: a power of two, as a branch of the tree has them.
+pub const PART_SIZE: u64 = 8 << 20;
 
 /// What is to be put into the bucket: a file as it was when it was hashed.
 #[derive(Debug, Clone)]
@@ -29,7 +34,9 @@ pub(super) struct Reading {
     file: File,
     opened: Stamp,
     left: u64,
-    whole: blake3::Hasher,
+    parts: Vec<ChainingValue>,
+    /// What all of it hashes to, as long as there is no second part.
+    only: blake3::Hash,
 }
 
 impl Content {
@@ -43,7 +50,8 @@ impl Content {
                 file,
                 opened,
                 left,
-                whole: blake3::Hasher::new(),
+                parts: Vec::new(),
+                only: blake3::hash(&[]),
             })
         })
         .await
@@ -52,7 +60,7 @@ impl Content {
     /// What was read, proven to be what was hashed; none where it is not, or the file is another by now.
     pub(super) async fn proven_by(&self, reading: &Reading) -> io::Result<Option<Unchanged>> {
         let is_whole = reading.left == 0;
-        let is_the_same = reading.whole.finalize().as_bytes() == &self.hash.0;
+        let is_the_same = reading.whole().as_bytes() == &self.hash.0;
         if !is_whole || !is_the_same {
             return Ok(None);
         }
@@ -67,24 +75,92 @@ impl Content {
     pub async fn prove(&self) -> io::Result<Option<Unchanged>> {
         let mut reading = self.open().await?;
         while reading.left > 0 {
-            (_, _, reading) = reading.next_part(BLOCK).await?;
+            (_, _, reading) = reading.next_part().await?;
         }
         self.proven_by(&reading).await
     }
 }
 
 impl Reading {
-    /// The next `size` bytes, or what is left, and what they hash to.
-    pub(super) async fn next_part(mut self, size: u64) -> io::Result<(Bytes, ContentHash, Self)> {
+    /// The next part, and the value of its branch.
+    pub(super) async fn next_part(mut self) -> io::Result<(Bytes, ContentHash, Self)> {
         blocking(move || {
-            let size = usize::try_from(size.min(self.left)).unwrap_or(usize::MAX);
-            let mut part = vec![0; size];
-            self.file.read_exact(&mut part)?;
-            self.whole.update(&part);
-            self.left -= size as u64;
-            let hash = ContentHash(*blake3::hash(&part).as_bytes());
-            Ok((Bytes::from(part), hash, self))
+            let size = PART_SIZE.min(self.left);
+            let mut part = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            (&self.file).take(size).read_to_end(&mut part)?;
+            if part.len() as u64 != size {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if part.is_empty() {
+                // Nothing is no branch.
+                return Ok((Bytes::new(), ContentHash(*self.only.as_bytes()), self));
+            }
+            self.left -= size;
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset(self.parts.len() as u64 * PART_SIZE);
+            hasher.update(&part);
+            let branch = hasher.finalize_non_root();
+            if self.parts.is_empty() {
+                self.only = hasher.finalize();
+            }
+            self.parts.push(branch);
+            Ok((Bytes::from(part), ContentHash(branch), self))
         })
         .await
+    }
+
+    /// What all parts together hash to.
+    fn whole(&self) -> blake3::Hash {
+        match halves(&self.parts) {
+            Some((left, right)) => merge_subtrees_root(&left, &right, Mode::Hash),
+            None => self.only,
+        }
+    }
+}
+
+/// The values of the two branches that this many parts are divided into; none for less than two.
+fn halves(parts: &[ChainingValue]) -> Option<(ChainingValue, ChainingValue)> {
+    let (left, right) = parts.split_at_checked(parts.len().next_power_of_two() / 2)?;
+    Some((branch(left)?, branch(right)?))
+}
+
+fn branch(parts: &[ChainingValue]) -> Option<ChainingValue> {
+    match parts {
+        [] => None,
+        [only] => Some(*only),
+        _ => {
+            let (left, right) = halves(parts)?;
+            Some(merge_subtrees_non_root(&left, &right, Mode::Hash))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_together_hash_to_what_the_whole_file_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("talk.wav");
+        let part = usize::try_from(PART_SIZE).unwrap();
+        for size in [
+            0,
+            1,
+            part,
+            part + 1,
+            2 * part,
+            3 * part + 1024,
+            5 * part - 1,
+        ] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            let content = Content {
+                path: path.clone(),
+                size: size as u64,
+                hash: ContentHash(*blake3::hash(&bytes).as_bytes()),
+            };
+            assert!(content.prove().await.unwrap().is_some(), "{size}");
+        }
     }
 }

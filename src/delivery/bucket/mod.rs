@@ -24,10 +24,10 @@ use object_store::signer::SignedUrlOptions;
 use reqwest::{Method, Url};
 use secrecy::SecretString;
 
-pub use content::Content;
+pub use content::{Content, PART_SIZE};
 pub use failure::{BucketError, Fate, Said};
 pub use store::{OpenError, Secret, Settings, Variables};
-pub use upload::{Journal, PART_SIZE, UploadError};
+pub use upload::{Journal, UploadError};
 pub use wire::Tell;
 
 use crate::domain::object::{Installation, ObjectName, Remains, Version};

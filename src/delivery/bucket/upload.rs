@@ -15,15 +15,13 @@ use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::super::direct::Unchanged;
-use super::content::{Content, Reading};
+use super::content::{Content, PART_SIZE, Reading};
 use super::failure::BucketError;
 use super::wire::{METER, Meter, Progress, Tell};
 use super::{Bucket, persist};
 use crate::domain::job::ContentHash;
 use crate::domain::object::{ObjectName, Part, Upload, Version};
 
-/// The size of every part but the last, in bytes.
-pub const PART_SIZE: u64 = 8 << 20;
 /// How many parts are on their way at once: with [`PART_SIZE`], what an upload keeps in memory.
 const PARTS_IN_FLIGHT: usize = 2;
 
@@ -171,10 +169,7 @@ impl<J: Journal> Transfer<'_, J> {
             {
                 done.push(part?);
             }
-            let (bytes, hash, rest) = reading
-                .next_part(PART_SIZE)
-                .await
-                .map_err(UploadError::Source)?;
+            let (bytes, hash, rest) = reading.next_part().await.map_err(UploadError::Source)?;
             reading = rest;
             if let Some(there) = part_there(upload, number, hash) {
                 self.progress.add(bytes.len() as u64);
