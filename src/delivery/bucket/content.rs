@@ -37,6 +37,8 @@ pub(super) struct Reading {
     parts: Vec<ChainingValue>,
     /// What all of it hashes to, as long as there is no second part.
     only: blake3::Hash,
+    /// Memory of parts that were sent, for those to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Content {
@@ -52,6 +54,7 @@ impl Content {
                 left,
                 parts: Vec::new(),
                 only: blake3::hash(&[]),
+                spare: Vec::new(),
             })
         })
         .await
@@ -75,7 +78,9 @@ impl Content {
     pub async fn prove(&self) -> io::Result<Option<Unchanged>> {
         let mut reading = self.open().await?;
         while reading.left > 0 {
-            (_, _, reading) = reading.next_part().await?;
+            let (part, _, rest) = reading.next_part().await?;
+            reading = rest;
+            reading.reuse(part);
         }
         self.proven_by(&reading).await
     }
@@ -86,7 +91,9 @@ impl Reading {
     pub(super) async fn next_part(mut self) -> io::Result<(Bytes, ContentHash, Self)> {
         blocking(move || {
             let size = PART_SIZE.min(self.left);
-            let mut part = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            let mut part = self.spare.pop().unwrap_or_default();
+            part.clear();
+            part.reserve_exact(usize::try_from(size).unwrap_or_default());
             (&self.file).take(size).read_to_end(&mut part)?;
             if part.len() as u64 != size {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -107,6 +114,13 @@ impl Reading {
             Ok((Bytes::from(part), ContentHash(branch), self))
         })
         .await
+    }
+
+    /// Takes the memory of a part back that nobody reads any more.
+    pub(super) fn reuse(&mut self, part: Bytes) {
+        if part.is_unique() {
+            self.spare.push(part.into());
+        }
     }
 
     /// What all parts together hash to.

@@ -167,19 +167,22 @@ impl<J: Journal> Transfer<'_, J> {
             if under_way.len() >= PARTS_IN_FLIGHT
                 && let Some(part) = under_way.next().await
             {
-                done.push(part?);
+                let (part, bytes) = part?;
+                done.push(part);
+                reading.reuse(bytes);
             }
             let (bytes, hash, rest) = reading.next_part().await.map_err(UploadError::Source)?;
             reading = rest;
             if let Some(there) = part_there(upload, number, hash) {
                 self.progress.add(bytes.len() as u64);
                 done.push((number, there.id.clone()));
+                reading.reuse(bytes);
             } else {
                 under_way.push(self.send_part(&upload.id, number, bytes, hash));
             }
         }
         while let Some(part) = under_way.next().await {
-            done.push(part?);
+            done.push(part?.0);
         }
         drop(under_way);
         done.sort_unstable_by_key(|(number, _)| *number);
@@ -190,13 +193,14 @@ impl<J: Journal> Transfer<'_, J> {
         Ok((parts, reading))
     }
 
+    /// Sends one part; gives its number, what the storage calls it, and its bytes back.
     async fn send_part(
         &self,
         id: &str,
         number: u32,
         bytes: Bytes,
         hash: ContentHash,
-    ) -> Result<(u32, String), UploadError<J::Error>> {
+    ) -> Result<((u32, String), Bytes), UploadError<J::Error>> {
         let id = id.to_owned();
         let index = usize::try_from(number).unwrap_or(usize::MAX);
         let sent = persist(&self.bucket.waits, || {
@@ -226,7 +230,7 @@ impl<J: Journal> Transfer<'_, J> {
         };
         let kept = self.journal.part_done(number, &part).await;
         kept.map_err(UploadError::NotRecorded)?;
-        Ok((number, part.id))
+        Ok(((number, part.id), bytes))
     }
 
     /// Makes one object of the parts. An upload that is gone may have been completed by a request whose
