@@ -97,3 +97,8 @@ watch-storm:
 # The Debian package, in target/debian
 deb:
     bash packaging/deb/build
+
+# The package's whole life and the container's entry point on a clean Debian 12; as root
+try-packages: deb
+    bash packaging/deb/try target/debian/*.deb
+    bash packaging/container/try target/release/stenod
