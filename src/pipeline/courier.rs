@@ -135,33 +135,53 @@ async fn another(latest: &mut watch::Receiver<Arc<Pipeline>>) {
     }
 }
 
-/// Makes the digest of the day when its time has come, and gives up what waits for too long.
+/// Looks after the outbox as long as others tell what is in it.
 async fn keep_house(
     mut latest: watch::Receiver<Arc<Pipeline>>,
     finish: CancellationToken,
 ) -> Result<(), PipelineError> {
-    let (mut swept, mut summed): (Option<Instant>, _) = (None, None);
+    let mut house = House::default();
     while !finish.is_cancelled() {
         let pipeline = latest.borrow_and_update().clone();
-        let moment = last_time(pipeline.receivers.digest_at, pipeline.now());
-        if summed != Some(moment) {
-            let made = pipeline.make_digest(moment).await;
-            pipeline.or_full(made).await?;
-            summed = Some(moment);
-        }
-        if swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
-            let kept = pipeline.sweep_outbox().await;
-            pipeline.or_full(kept).await?;
-            swept = Some(Instant::now());
-        }
+        house.look(&pipeline).await?;
         tokio::select! {
             () = sleep(SLOW_TICK) => {}
-            // Others may want one now.
-            () = another(&mut latest) => summed = None,
+            // Others may want a digest now.
+            () = another(&mut latest) => house.summed = None,
             () = finish.cancelled() => {}
         }
     }
     Ok(())
+}
+
+/// What was done in the house, and when.
+#[derive(Default)]
+struct House {
+    /// The last look for what waits for too long.
+    swept: Option<Instant>,
+    /// The time of day of the last digest that was thought of.
+    summed: Option<Timestamp>,
+}
+
+impl House {
+    /// Makes the digest of the day when its time has come, and gives up what waits for too long.
+    async fn look(&mut self, pipeline: &Pipeline) -> Result<(), PipelineError> {
+        let moment = last_time(pipeline.receivers.digest_at, pipeline.now());
+        if self.summed != Some(moment) {
+            let made = pipeline.make_digest(moment).await;
+            pipeline.or_full(made).await?;
+            self.summed = Some(moment);
+        }
+        if self
+            .swept
+            .is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY)
+        {
+            let kept = pipeline.sweep_outbox().await;
+            pipeline.or_full(kept).await?;
+            self.swept = Some(Instant::now());
+        }
+        Ok(())
+    }
 }
 
 impl Pipeline {
@@ -356,11 +376,11 @@ mod tests {
     use secrecy::SecretString;
     use stenod_support::hook::{Act, Hook};
 
-    use super::super::operator::tests::pipeline;
+    use super::super::operator::tests::{candidate, pipeline};
     use super::*;
     use crate::clock::Clock;
     use crate::domain::notice::{Event, PATIENCE};
-    use crate::queue::{Audience, Limits, PauseReason};
+    use crate::queue::{Audience, Enqueued, Limits, PauseReason};
     use crate::receivers::{Network, Ntfy, NtfySettings, Webhook, key_in};
 
     /// A clock that a test turns.
@@ -598,6 +618,36 @@ mod tests {
         let told = told(&scene.webhook);
         assert!(told[PATIENCE as usize].contains("goes on"), "{told:?}");
         assert!(age(began, scene.clock.now()) < Duration::from_secs(12 * 3600));
+    }
+
+    #[tokio::test]
+    async fn the_digest_comes_once_a_day_at_its_time() {
+        let scene = Scene::new().await;
+        let mut house = House::default();
+        house.look(&scene.pipeline).await.unwrap();
+        let queue = &scene.pipeline.queue;
+        let now = scene.pipeline.now();
+        let added = queue.enqueue(candidate(), None, false, now).await.unwrap();
+        assert!(matches!(added, Enqueued::New(_)));
+        let text = "spent".to_owned();
+        queue
+            .pause(PauseReason::Budget, None, text, now)
+            .await
+            .unwrap();
+        scene.tell(Way::Ntfy).await;
+        // The first midnight is at most a day away, and each look an hour after the other.
+        let mut digests = Vec::new();
+        for hour in 1..=49 {
+            scene.clock.turn(Duration::from_secs(3600));
+            house.look(&scene.pipeline).await.unwrap();
+            let due = scene.pipeline.queue.all_post(Way::Ntfy).await.unwrap();
+            if due.iter().any(|notice| notice.event == Event::Digest) {
+                digests.push(hour);
+            }
+            scene.tell(Way::Ntfy).await;
+        }
+        assert_eq!(digests.len(), 2, "{digests:?}");
+        assert_eq!(digests[1] - digests[0], 24);
     }
 
     #[tokio::test]

@@ -327,9 +327,9 @@ pub(super) mod tests {
         }
     }
 
-    /// A recording in two pieces, one of which is being sent: the whole and that piece.
-    async fn in_pieces(queue: &Queue) -> (JobId, JobId) {
-        let candidate = Candidate {
+    /// A recording of a minute.
+    pub(in crate::pipeline) fn candidate() -> Candidate {
+        Candidate {
             source: "/in/a.wav".into(),
             root: "/in".into(),
             hash: ContentHash([1; 32]),
@@ -347,8 +347,15 @@ pub(super) mod tests {
             output_dir: None,
             route: None,
             stage: Stage::queued(),
-        };
-        let added = queue.enqueue(candidate, None, false, now()).await.unwrap();
+        }
+    }
+
+    /// A recording in two pieces, one of which is being sent: the whole and that piece.
+    async fn in_pieces(queue: &Queue) -> (JobId, JobId) {
+        let added = queue
+            .enqueue(candidate(), None, false, now())
+            .await
+            .unwrap();
         assert!(matches!(added, Enqueued::New(_)));
         let whole = claim(queue).await.id;
         let piece = |start, end| NewPiece {
