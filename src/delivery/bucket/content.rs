@@ -152,6 +152,7 @@ fn branch(parts: &[ChainingValue]) -> Option<ChainingValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::{Existing, write};
 
     #[tokio::test]
     async fn parts_together_hash_to_what_the_whole_file_does() {
@@ -167,8 +168,8 @@ mod tests {
             3 * part + 1024,
             5 * part - 1,
         ] {
-            let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-            std::fs::write(&path, &bytes).unwrap();
+            let bytes: Vec<u8> = (0_u8..251).cycle().take(size).collect();
+            write(&path, &bytes, Existing::Replace).unwrap();
             let content = Content {
                 path: path.clone(),
                 size: size as u64,
