@@ -46,6 +46,14 @@ impl<T: Send + 'static> Tasks<T> {
             None => std::future::pending().await,
         }
     }
+
+    /// The result of a task that has ended already, if there is one.
+    ///
+    /// # Errors
+    /// [`TaskPanicked`] where the task panicked.
+    pub fn ended(&mut self) -> Result<Option<T>, TaskPanicked> {
+        self.set.try_join_next().transpose().map_err(TaskPanicked)
+    }
 }
 
 /// A task ended by a panic or was taken away.

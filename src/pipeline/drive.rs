@@ -132,17 +132,21 @@ impl Driver {
             if let Err(error) = self.start_what_is_due().await {
                 pipeline.unless_full(error).await?;
             }
-            let outlook = pipeline
-                .queue
-                .outlook(self.terms(&Provider::ALL), turn)
-                .await?;
-            if let Some(ended) = self.ended(&outlook).await? {
-                return Ok(ended);
-            }
-            let wait = self.wait(&outlook, turn);
+            // With work in hand nothing ends, and a backlog need not be added up at every turn.
+            let next_due = if self.tasks.is_empty() {
+                let outlook = pipeline.queue.outlook(self.terms(&Provider::ALL), turn);
+                let outlook = outlook.await?;
+                if let Some(ended) = self.ended(&outlook).await? {
+                    return Ok(ended);
+                }
+                outlook.next_due
+            } else {
+                pipeline.queue.next_due(turn).await?
+            };
+            let wait = self.wait(next_due, turn);
             tokio::select! {
                 biased;
-                finished = self.tasks.next() => self.take_in(finished?)?,
+                finished = self.tasks.next() => self.take_in_all(finished?)?,
                 () = bell => {}
                 () = tokio::time::sleep(wait) => {}
                 () = pipeline.stop.cancelled() => {}
@@ -212,6 +216,15 @@ impl Driver {
             }
         }
         ended
+    }
+
+    /// Takes in what has ended by now together: a turn costs more than a task does.
+    fn take_in_all(&mut self, first: Finished) -> Result<(), PipelineError> {
+        self.take_in(first)?;
+        while let Some(finished) = self.tasks.ended()? {
+            self.take_in(finished)?;
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
@@ -632,10 +645,10 @@ impl Driver {
 
     /// How long nothing needs to be looked at: until the next job is due or a pause ends after `turn`, when
     /// the table was last looked at.
-    fn wait(&self, outlook: &Outlook, turn: Timestamp) -> Duration {
+    fn wait(&self, next_due: Option<Timestamp>, turn: Timestamp) -> Duration {
         let pauses = self.pipeline.pauses.all();
         let pause_ends = pauses.iter().filter_map(|pause| pause.until);
-        let times = outlook.next_due.into_iter().chain(pause_ends);
+        let times = next_due.into_iter().chain(pause_ends);
         until_next(times, turn, self.pipeline.now())
     }
 }

@@ -195,6 +195,16 @@ impl Queue {
             .await
     }
 
+    /// When a job that has not ended is due next after `now`, whoever works on it.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, QueueError> {
+        self.writer
+            .read(move |connection| read::next_due(connection, now))
+            .await
+    }
+
     /// How many jobs have a ticket that has not ended.
     ///
     /// # Errors

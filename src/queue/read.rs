@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use rust_decimal::Decimal;
 
 use super::budget::{self, Allowance, Limits};
@@ -22,6 +22,16 @@ use crate::domain::job::{ContentHash, Job, JobId, ReplyId, Settings, StageName, 
 use crate::domain::money::Amount;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
+
+/// Stages in which a job may be due.
+const MOVING: [StageName; 6] = [
+    StageName::Queued,
+    StageName::Submitting,
+    StageName::Committing,
+    StageName::Awaiting,
+    StageName::Received,
+    StageName::InDoubt,
+];
 
 /// What happened to a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -594,6 +604,29 @@ pub(super) fn count(connection: &Connection, stage: StageName) -> Result<usize, 
         .prepare_cached("SELECT count(*) FROM jobs WHERE stage = ?1")?
         .query_row([stage.as_str()], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// When a job that has not ended is due next after `now`, whoever works on it: one look into an index for each
+/// stage, where [`outlook`] goes through all such jobs.
+pub(super) fn next_due(
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due_ms FROM jobs INDEXED BY jobs_stage WHERE stage = ?1 AND due_ms > ?2
+         ORDER BY due_ms LIMIT 1",
+    )?;
+    let mut next: Option<i64> = None;
+    for stage in MOVING {
+        let due: Option<i64> = statement
+            .query_row(params![stage.as_str(), millis(now)], |row| row.get(0))
+            .optional()?;
+        next = match (next, due) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(next.map(time))
 }
 
 /// What will still move by itself without being overdue or in trouble, and when something is due next

@@ -226,6 +226,21 @@ async fn a_scoped_run_claims_only_what_it_named() {
 }
 
 #[tokio::test]
+async fn the_next_due_time_is_the_earliest_that_is_still_to_come() {
+    let table = table();
+    for (number, due) in [(1, 50), (2, 30), (3, 90)] {
+        table.add(&format!("/in/{number}.mp3"), number).await;
+        let id = table.claim_job().await.id;
+        let waits = table.queue.requeue(id, Some(at(due)), None, at(2));
+        waits.await.unwrap();
+    }
+    let next = |now| table.queue.next_due(at(now));
+    assert_eq!(next(2).await.unwrap(), Some(at(30)));
+    assert_eq!(next(30).await.unwrap(), Some(at(50)));
+    assert_eq!(next(90).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_pause_keeps_its_start_and_counts_its_tries() {
     let table = table();
     let pause = |until, now| {
