@@ -58,10 +58,14 @@ impl Queue {
     ) -> Result<Vec<Kin>, QueueError> {
         self.writer
             .read(move |connection| {
+                // One look at the file and its locks for all, not one for every query.
+                let snapshot = connection.unchecked_transaction()?;
                 let kin = recordings.iter().map(|(source, hash, settings)| {
-                    arrivals::kin(connection, source, *hash, settings)
+                    arrivals::kin(&snapshot, source, *hash, settings)
                 });
-                kin.collect()
+                let kin = kin.collect::<Result<_, _>>()?;
+                snapshot.finish()?;
+                Ok(kin)
             })
             .await
     }
