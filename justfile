@@ -45,6 +45,25 @@ measure FOLDER THREADS='1' *MODEL:
 measure-render *COUNTS:
     bash benches/compare/render.sh {{COUNTS}}
 
+# All that docs/performance.md tells, measured anew beside the tools that are there; takes hours. Less of it:
+# the scripts by themselves, each says how when asked with --help
+bench:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --bin stenod --example bench
+    for script in scan arrival small claim status idle size; do
+        printf '\n== %s\n' "$script"
+        python3 "benches/compare/$script.py"
+    done
+    printf '\n== polls\n'
+    cargo test --lib ten_thousand_tickets -- --nocapture
+    printf '\n== upload\n'
+    python3 benches/compare/upload.py
+    printf '\n== shrink\n'
+    python3 benches/compare/shrink.py
+    printf '\n== render\n'
+    bash benches/compare/render.sh
+
 # Set our captions beside those of a greedy writer, on the same words of the example recordings
 captions *TRANSCRIPTS:
     bash benches/compare/captions.sh {{TRANSCRIPTS}}
