@@ -50,7 +50,7 @@ async fn store(queue: &Queue, root: &Path, number: usize, now: Timestamp) -> any
         )
         .await?;
     let terms = Terms {
-        providers: vec![Provider::NanoGpt],
+        providers: vec![Provider::named("nanogpt")],
         ..Terms::default()
     };
     let Claimed::Submit(job) = queue.claim(terms, now).await? else {
@@ -80,7 +80,7 @@ fn recording(root: &Path, source: PathBuf, number: usize) -> Candidate {
         duration: Some(AudioDuration::from_micros(240_000_000)),
         format: AudioFormat::Mp3,
         settings: Settings {
-            provider: Provider::NanoGpt,
+            provider: Provider::named("nanogpt"),
             model: "Elevenlabs-STT".into(),
             language: "auto".into(),
             diarize: true,

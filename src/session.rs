@@ -5,7 +5,10 @@
 
 mod receivers;
 mod service;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,32 +25,29 @@ use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
 use crate::domain::job::{Provider, Publication, Settings};
-use crate::domain::money;
 use crate::domain::route::{Preference, RouteTerms};
 use crate::domain::step::DoubtPolicy;
 use crate::domain::timing::backoff;
 use crate::pipeline::{
     FolderFiles, Limiter, Meter, Metered, Mistaken, Pace, Pauses, Pipeline, PipelineError, Place,
-    Reporter, Spool,
+    Prices, Reporter, Spool,
 };
 use crate::queue::{Limits, Queue, QueueError};
 use crate::speech::ClientError;
 use crate::speech::Service;
 use crate::speech::local;
+use crate::speech::services::{self, Description};
 
 use receivers::audience;
 pub use receivers::{ntfy, receivers, webhook};
-pub use service::{catalogue, service};
-
-/// The model that a server of OpenAI's kind is asked for where none is named.
-const OPENAI_MODEL: &str = "whisper-1";
+pub use service::{catalogue, known_prices, service};
 
 /// Why nothing can be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The service is named and there is no key for it.
-    #[error("no key for NanoGPT was found")]
-    NoKey,
+    #[error("no key for {} was found", .0.title)]
+    NoKey(&'static Description),
     /// A key is named and cannot be had.
     #[error("{0}")]
     KeyTrouble(Box<Mistake>),
@@ -58,7 +58,10 @@ pub enum SetupError {
         model: String,
     },
     /// There is neither a key nor a recogniser in this program.
-    #[error("no key for NanoGPT was found, and this stenod was built without the recogniser")]
+    #[error(
+        "no key for {} was found, and this stenod was built without the recogniser",
+        services::USUAL.title
+    )]
     NothingRecognises,
     /// The model cannot transcribe.
     #[error("`{model}` clones voices and is paid by the run: it transcribes nothing")]
@@ -112,33 +115,44 @@ pub enum SetupError {
 
 impl SetupError {
     /// How to mend it, in one sentence.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoKey | Self::NothingRecognises => Some(
-                "put the key into a file and name it as service.api_key_file, or set NANOGPT_API_KEY",
-            ),
-            Self::ModelNeedsKey { .. } => Some(
-                "set NANOGPT_API_KEY or service.api_key_file, or leave the model out for the built-in recogniser",
-            ),
-            Self::EnglishOnly { .. } => Some(
-                "ask for `en` or `auto`, name a multilingual Whisper checkpoint as local.model_dir, or use the service",
-            ),
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        let plain = match self {
+            Self::NoKey(service) => return Some(key_wanted_for(service).into()),
+            Self::NothingRecognises => return Some(key_wanted_for(services::USUAL).into()),
+            Self::ModelNeedsKey { .. } => {
+                let variable = services::USUAL.key_variable;
+                let text = format!(
+                    "set {variable} or service.api_key_file, or leave the model out for the built-in recogniser"
+                );
+                return Some(text.into());
+            }
+            Self::EnglishOnly { .. } => {
+                "ask for `en` or `auto`, name a multilingual Whisper checkpoint as local.model_dir, or use the service"
+            }
             Self::NothingToLookAt => {
-                Some("name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration")
+                "name a folder: `stenod run FOLDER`, or add [[folders]] to the configuration"
             }
             Self::BucketSecret { .. } => {
-                Some("put the secret alone into that file, readable for the user that runs stenod")
+                "put the secret alone into that file, readable for the user that runs stenod"
             }
-            Self::Bucket(error) => Some(error.hint()),
-            Self::Client(_) => Some("on Debian: apt install ca-certificates"),
-            Self::Receiver { .. } => Some("mend it, or take that key out of [notify]"),
+            Self::Bucket(error) => error.hint(),
+            Self::Client(_) => "on Debian: apt install ca-certificates",
+            Self::Receiver { .. } => "mend it, or take that key out of [notify]",
             Self::KeyTrouble(_)
             | Self::NoTranscription { .. }
             | Self::NoSuchPath(_)
             | Self::Root(_)
-            | Self::Queue(_) => None,
-        }
+            | Self::Queue(_) => return None,
+        };
+        Some(plain.into())
     }
+}
+
+fn key_wanted_for(service: &Description) -> String {
+    format!(
+        "put the key into a file and name it as service.api_key_file, or set {}",
+        service.key_variable
+    )
 }
 
 /// Where recordings are looked for, and what is made of them.
@@ -172,36 +186,31 @@ pub fn meant(config: &Config) -> Result<Provider, SetupError> {
     let service = &config.service;
     let is_key_named = service.key.is_some() || service.key_trouble.is_some();
     match service.provider {
-        config::Provider::NanoGpt => Ok(Provider::NanoGpt),
-        config::Provider::OpenAi => Ok(Provider::OpenAi),
-        config::Provider::Auto if is_key_named => Ok(Provider::NanoGpt),
+        config::Provider::Service(service) => Ok(service.provider),
+        config::Provider::Auto if is_key_named => Ok(services::USUAL.provider),
         config::Provider::Auto | config::Provider::Local if !local::is_built_in() => {
             Err(SetupError::NothingRecognises)
         }
-        config::Provider::Auto if is_model_asked_for(config) => Ok(Provider::NanoGpt),
-        config::Provider::Auto | config::Provider::Local => Ok(Provider::Local),
+        config::Provider::Auto if is_model_asked_for(config) => Ok(services::USUAL.provider),
+        config::Provider::Auto | config::Provider::Local => Ok(Provider::LOCAL),
     }
 }
 
 /// What is missing for `provider`, if that is its key.
 pub fn key_wanted(config: &Config, provider: Provider) -> Option<SetupError> {
     let service = &config.service;
-    if !provider.is_paid() {
-        return None;
-    }
+    let wanted = services::of(provider)?;
     if let Some(trouble) = &service.key_trouble {
         return Some(SetupError::KeyTrouble(trouble.clone()));
     }
-    if service.key.is_some() || provider == Provider::OpenAi {
+    if service.key.is_some() || !wanted.needs_key {
         return None;
     }
     Some(match service.provider {
         config::Provider::Auto => SetupError::ModelNeedsKey {
             model: config.transcribe.model.clone(),
         },
-        config::Provider::NanoGpt | config::Provider::OpenAi | config::Provider::Local => {
-            SetupError::NoKey
-        }
+        config::Provider::Service(_) | config::Provider::Local => SetupError::NoKey(wanted),
     })
 }
 
@@ -326,7 +335,7 @@ fn place(
 
 /// Whether a name may ask for a language: what knows English alone is asked for nothing else.
 fn names_ask(config: &Config, transcribe: &Transcribe, provider: Provider) -> bool {
-    let built_in = provider == Provider::Local && config.local.model_dir.is_none();
+    let built_in = provider.is_local() && config.local.model_dir.is_none();
     transcribe.language == "auto" && !built_in
 }
 
@@ -336,12 +345,12 @@ fn settings(
     transcribe: &Transcribe,
     provider: Provider,
 ) -> Result<Settings, SetupError> {
-    if provider.is_paid() && money::is_not_transcription(&transcribe.model) {
+    if provider.is_paid() && config.service.server().never_transcribes(&transcribe.model) {
         return Err(SetupError::NoTranscription {
             model: transcribe.model.clone(),
         });
     }
-    let built_in = provider == Provider::Local && config.local.model_dir.is_none();
+    let built_in = provider.is_local() && config.local.model_dir.is_none();
     if built_in && !["auto", "en", "eng"].contains(&transcribe.language.as_str()) {
         return Err(SetupError::EnglishOnly {
             language: transcribe.language.clone(),
@@ -350,10 +359,10 @@ fn settings(
     let paid = provider.is_paid();
     Ok(Settings {
         provider,
-        model: match provider {
-            Provider::NanoGpt => transcribe.model.clone(),
-            Provider::OpenAi => openai_model(config, transcribe),
-            Provider::Local => local::model_name(config.local.model_dir.as_deref()),
+        model: if paid {
+            service_model(config, transcribe)
+        } else {
+            local::model_name(config.local.model_dir.as_deref())
         },
         language: transcribe.language.clone(),
         // What the recogniser cannot do does not change its result.
@@ -394,11 +403,11 @@ impl FolderFiles for Files {
     }
 }
 
-/// The model that a server of OpenAI's kind is asked for: NanoGPT's default means nothing to it.
-fn openai_model(config: &Config, transcribe: &Transcribe) -> String {
+/// The model that the service is asked for: where none is named, the one that its server has.
+fn service_model(config: &Config, transcribe: &Transcribe) -> String {
     let is_default = matches!(config.origin_of("transcribe.model"), Some(Origin::Default));
-    if is_default && config.service.is_openai() && transcribe.model == config.transcribe.model {
-        OPENAI_MODEL.to_owned()
+    if is_default && transcribe.model == config.transcribe.model {
+        config.service.server().model.to_owned()
     } else {
         transcribe.model.clone()
     }
@@ -481,7 +490,7 @@ pub async fn open(
         limiter: Arc::new(Limiter::new(config.service.requests_per_second)),
         pace: pace(config, extras, doubt, now),
         pauses: Arc::new(Pauses::default()),
-        prices: Arc::default(),
+        prices: Arc::new(Prices::beginning_with(known_prices(config))),
         in_flight: Arc::default(),
         pen: Arc::default(),
         quarantine: Arc::default(),
@@ -517,7 +526,7 @@ pub async fn renew(
         limiter: Arc::new(Limiter::new(config.service.requests_per_second)),
         bucket: bucket(config)?.map(Arc::new),
         // Another service has other prices.
-        prices: Arc::default(),
+        prices: Arc::new(Prices::beginning_with(known_prices(config))),
         pace: pace(config, extras, doubt, now),
         receivers: Arc::new(receivers(config, pipeline.clock.clone())?),
         ..pipeline.clone()
@@ -627,6 +636,8 @@ pub fn route_terms(config: &Config) -> RouteTerms {
         link_limit: config.large.link_limit,
         shrink: config.large.shrink,
         has_bucket: config.bucket.is_some(),
+        takes_links: config.service.provider.service().takes_links,
+        formats: config.service.provider.service().formats,
         preference: match config.large.route {
             config::Route::Auto => Preference::Auto,
             config::Route::Bucket => Preference::Bucket,

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stenod::speech::services::SERVICES;
+
 /// Modules that everything but `domain` may know: clocks, files, tasks, logs.
 const ROOTS: [&str; 7] = [
     "clock",
@@ -67,6 +69,9 @@ const OWNED: [(&str, &[&str]); 12] = [
 
 /// Plain values of those crates, which everybody may name: no client, no connection.
 const VALUES: [&[&str]; 1] = [&["reqwest", "Url"]];
+
+/// Data of an adapter that the configuration may ask for as well: what each service is like.
+const DESCRIPTIONS: &[&str] = &["crate", "speech", "services"];
 
 /// What the pure core must not touch: its inputs are arguments, its outputs are values.
 const IMPURE: [&[&str]; 9] = [
@@ -131,6 +136,7 @@ fn on_the_map(module: &str) -> bool {
 fn crossing(from: &str, path: &[String]) -> Option<String> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     match parts.as_slice() {
+        described if from == "config" && described.starts_with(DESCRIPTIONS) => None,
         ["crate", to, ..] => (!may_know(from, to))
             .then(|| format!("`{from}` must not know `{to}` ({})", parts.join("::"))),
         _ if from == "domain" && impure(&parts) => Some(format!(
@@ -379,7 +385,7 @@ fn end_of_item(tokens: &[(usize, String)], mut at: usize) -> usize {
     at
 }
 
-/// Names, `::` and single marks with their lines; comments, strings and numbers left out.
+/// Names, `::`, single marks and strings, from their quote on, with their lines; comments and numbers left out.
 fn tokens(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let (mut rest, mut line) = (text, 1);
@@ -387,7 +393,11 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
         let length = match first {
             _ if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             _ if rest.starts_with("/*") => block_comment(rest),
-            '"' => 1 + quoted(&rest[1..]),
+            '"' => {
+                let length = 1 + quoted(&rest[1..]);
+                found.push((line, rest[..length].to_owned()));
+                length
+            }
             '\'' => character(rest),
             _ if raw_string(rest).is_some() => raw_string(rest).unwrap_or(1),
             _ if first.is_alphanumeric() || first == '_' => {
@@ -552,6 +562,7 @@ fn what_is_allowed_passes() {
         ),
         ("discover", "#[cfg(test)]\nuse crate::queue::Queue;"),
         ("config", "use reqwest::Url;"),
+        ("config", "use crate::speech::services::SERVICES;"),
     ] {
         assert_eq!(planted(module, text), [""; 0], "{module}: {text}");
     }
@@ -595,6 +606,60 @@ fn each_outside_thing_has_one_place() {
 fn code_after_a_test_module_is_still_read() {
     let text = "#[cfg(test)]\nmod tests { fn a() {} }\nuse crate::queue::Queue;";
     assert_eq!(planted("media", text).len(), 1);
+}
+
+#[test]
+fn a_service_is_named_in_its_own_file_and_in_the_list_alone() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut strangers = Vec::new();
+    for file in rust_files(&source) {
+        let text = fs::read_to_string(&file).unwrap();
+        let here = file.strip_prefix(&source).unwrap().to_str().unwrap();
+        for service in SERVICES {
+            let name = service.provider.name();
+            let is_own = here.starts_with(&format!("speech/{name}"));
+            let is_listed = ["speech/mod.rs", "speech/services.rs"].contains(&here);
+            let lines = lines_naming(name, &text);
+            if is_listed {
+                assert!(
+                    lines.len() <= 2,
+                    "{here} names {name} in the lines {lines:?}"
+                );
+            } else if !is_own {
+                strangers.extend(lines.iter().map(|line| format!("{here}:{line}: {name}")));
+            }
+        }
+    }
+    assert!(strangers.is_empty(), "\n{}\n", strangers.join("\n"));
+}
+
+/// The lines whose code names a service, in whatever case and with whatever else in the same word.
+fn lines_naming(service: &str, text: &str) -> Vec<usize> {
+    let is_named = |token: &str| token.replace('_', "").to_lowercase().contains(service);
+    let tokens = without_tests(&tokens(text)).into_iter();
+    tokens
+        .filter(|(_, token)| is_named(token))
+        .map(|(line, _)| line)
+        .collect()
+}
+
+#[test]
+fn a_named_service_is_found_however_it_is_written() {
+    for text in [
+        "match it { Provider::OpenAi => 1 }",
+        "fn is_open_ai() {}",
+        "const OPENAI_MODEL: &str = \"a\";",
+        "const VARIABLE: &str = \"OPENAI_API_KEY\";",
+        "use crate::speech::openai;",
+    ] {
+        assert_eq!(lines_naming("openai", text), [1], "{text}");
+    }
+    for text in [
+        "// OpenAi",
+        "#[cfg(test)]\nmod tests { use crate::speech::openai; }",
+    ] {
+        assert_eq!(lines_naming("openai", text), [0; 0], "{text}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use clap::{Arg, Args, Command};
 use clap_complete::Shell;
 
 use super::{Failure, Session, exit};
+use crate::speech::services::{Description, SERVICES};
 
 /// Words that a shell completes, of which any other is passed on to be judged where its mistake can be
 /// explained.
@@ -57,10 +58,22 @@ const FILES: &str = "
   speakers.toml, glossary.toml    names and words in a folder of recordings";
 
 const ENVIRONMENT: &str = "
-  NANOGPT_API_KEY                 the key for the service
   STENOD_CONFIG                   the configuration to read
   STENOD_SERVICE__JOBS and so on  override single keys: STENOD_, the table, __ and the key
   NO_COLOR                        no colours";
+
+/// The variables that hold keys, a line each.
+fn keys() -> String {
+    let lines = SERVICES.iter().map(|service| {
+        let Description {
+            key_variable,
+            title,
+            ..
+        } = service;
+        format!("\n  {key_variable:<30}  the key for {title}")
+    });
+    lines.collect()
+}
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionArguments {
@@ -114,7 +127,7 @@ fn sections(command: &Command, is_program: bool) -> String {
     text.push_str(&section("EXIT STATUS", EXIT_STATUS));
     if is_program {
         text.push_str(&section("FILES", FILES));
-        text.push_str(&section("ENVIRONMENT", ENVIRONMENT));
+        text.push_str(&section("ENVIRONMENT", &(keys() + ENVIRONMENT)));
     }
     text
 }

@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::domain::job::{Job, JobId, Reason, Settings, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
-use crate::domain::price::Catalogue;
 use crate::pipeline::Place;
 use crate::pipeline::explain::{Answer, Question};
 use crate::pipeline::plan::{Fate, PlanTerms, Planned};
@@ -96,7 +95,7 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
             force: false,
             limit: None,
             per_file: None,
-            catalogue: Catalogue::default(),
+            catalogue: session::known_prices(&config),
             now: session.clock.now(),
         }
     };

@@ -221,7 +221,7 @@ impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         let hint = error.hint();
         let code = match &error {
-            SetupError::NoKey
+            SetupError::NoKey(_)
             | SetupError::KeyTrouble(_)
             | SetupError::ModelNeedsKey { .. }
             | SetupError::NothingRecognises => exit::KEY,

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn each_difference_is_a_flag_or_is_said() {
         let settings = |model: &str, diarize| Settings {
-            provider: Provider::NanoGpt,
+            provider: Provider::named("nanogpt"),
             model: model.to_owned(),
             language: "auto".to_owned(),
             diarize,
@@ -135,7 +135,7 @@ mod tests {
         let flags = |job: &Settings| Flags::to(job, &settings("Wizper", false));
         let other = Settings {
             language: "de".to_owned(),
-            provider: Provider::Local,
+            provider: Provider::LOCAL,
             ..settings("a b", true)
         };
         assert_eq!(

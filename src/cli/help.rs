@@ -100,7 +100,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "init",
         "\
   stenod init                      asks for folders and a key
-  stenod init ~/Podcasts --key-file ~/nanogpt.key --yes
+  stenod init ~/Podcasts --key-file ~/service.key --yes
   stenod init ~/Podcasts --provider local --yes      no key, no cost
   stenod init --key-file -         another key; nothing else changes
   stenod init ~/Inbox              one more folder

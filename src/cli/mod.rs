@@ -45,9 +45,10 @@ use rust_decimal::Decimal;
 pub use failure::{Failure, report};
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{self, Config, Environment, Overrides};
+use crate::config::{self, Choice as _, Config, Environment, Overrides};
 use crate::domain::job::State;
 use crate::queue::running_instance;
+use crate::speech::services;
 use crate::telemetry::{self, Looks, Verbosity};
 use output::{Output, word};
 
@@ -79,11 +80,17 @@ pub mod exit {
     pub const TERMINATED: u8 = 143;
 }
 
-const KEYS: &str = "\
+/// What stands below the list of commands.
+fn below_help() -> String {
+    format!(
+        "\
 Also: `stenod db check|backup|prune`, `stenod completions SHELL`, `stenod man`, `stenod help COMMAND`.
 
 Without a key the built-in recogniser does the work (English). For the service, put a key into \
-NANOGPT_API_KEY or name its file as service.api_key_file; `stenod config example` shows every setting.";
+{} or name its file as service.api_key_file; `stenod config example` shows every setting.",
+        services::USUAL.key_variable
+    )
+}
 
 const SPEAKERS_FILE: &str = "\
 A file speakers.toml in a folder names the speakers of all recordings in it and below it:
@@ -91,7 +98,7 @@ A file speakers.toml in a folder names the speakers of all recordings in it and 
 
 /// Turns folders of recordings into transcripts.
 #[derive(Debug, Parser)]
-#[command(name = "stenod", version, after_long_help = KEYS, max_term_width = 100)]
+#[command(name = "stenod", version, after_long_help = below_help(), max_term_width = 100)]
 pub struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -304,8 +311,7 @@ struct TranscribeArguments {
     /// With a model that can, such as Elevenlabs-STT.
     #[arg(long)]
     diarize: bool,
-    /// Who recognises: auto, nanogpt, openai or local
-    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = providers())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, help = format!("Who recognises: {}", provider_names(" or ")), value_parser = providers())]
     provider: Option<String>,
     /// Only files that match; may be repeated
     #[arg(long, value_name = "GLOB", hide_short_help = true)]
@@ -431,8 +437,18 @@ fn parse_money(text: &str) -> Result<Decimal, String> {
 
 /// Who may recognise, as `--provider` names them.
 fn providers() -> completions::Names {
-    let all = <config::Provider as config::Choice>::ALL.iter().copied();
-    completions::Names::of(all.map(config::Choice::name).collect())
+    let all = config::Provider::all().into_iter();
+    completions::Names::of(all.map(config::Provider::name).collect())
+}
+
+/// Every provider by name, with `last` before the last one.
+fn provider_names(last: &str) -> String {
+    let all = config::Provider::all().into_iter();
+    let names: Vec<&str> = all.map(config::Provider::name).collect();
+    match names.split_last() {
+        Some((end, others)) => format!("{}{last}{end}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// A state by its name, all of which a shell can complete.

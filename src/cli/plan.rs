@@ -23,6 +23,7 @@ use crate::domain::route::{Chosen, Route};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
 use crate::queue::{Allowance, Limits, QueueError, Reader, untouched};
 use crate::session::{self, Places};
+use crate::speech::services;
 use crate::supervise;
 
 pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> Result<u8, Failure> {
@@ -267,7 +268,7 @@ fn by_root(plan: &Plan) -> BTreeMap<&PathBuf, Vec<&Planned>> {
 }
 
 /// What is to be sent by route, who recognises and model.
-fn by_way(plan: &Plan) -> BTreeMap<(&'static str, &'static str, &str), Sum> {
+fn by_way(plan: &Plan) -> BTreeMap<(&'static str, &str, &str), Sum> {
     let mut ways = BTreeMap::new();
     for item in &plan.items {
         if let Fate::Send { route, .. } = &item.fate {
@@ -409,7 +410,10 @@ fn text(page: Page, forecast: &Forecast) -> String {
         lines.push(page.text("by:      ", &(way + &sum)));
     }
     for (model, price) in &plan.prices {
-        lines.push(page.text("price:   ", &price::sentence(model, *price)));
+        lines.push(page.text(
+            "price:   ",
+            &price::sentence(model, *price, services::models()),
+        ));
     }
     if sum.recordings > 0 {
         lines.push(page.text("takes:   ", &takes(forecast.time)));

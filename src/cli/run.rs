@@ -25,6 +25,7 @@ use crate::domain::price;
 use crate::pipeline::{Ended, Event, IntakeOptions, Pipeline, PipelineError, Reporter as _};
 use crate::queue::{Pause, PauseReason, QueueError, Reader};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
+use crate::speech::services;
 
 /// How a run ended.
 struct RunEnd {
@@ -338,7 +339,10 @@ pub(super) fn show_plan(
         price.text()
     ))?;
     for (model, each) in prices {
-        teller.say(&format!("price: {}", price::sentence(model, *each)))?;
+        teller.say(&format!(
+            "price: {}",
+            price::sentence(model, *each, services::models())
+        ))?;
     }
     price
         .cautions()
@@ -373,13 +377,19 @@ async fn take_back(pipeline: &Pipeline) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Why the built-in recogniser does the work, and what is to be done for the service.
+pub(super) fn no_key_found() -> String {
+    format!(
+        "no key found: the built-in recogniser does the work (for the service, set {} or service.api_key_file)",
+        services::USUAL.key_variable
+    )
+}
+
 fn say_who_recognises(session: &Session, config: &Config, provider: Provider) -> io::Result<()> {
-    if provider != Provider::Local || config.service.provider != config::Provider::Auto {
+    if !provider.is_local() || config.service.provider != config::Provider::Auto {
         return Ok(());
     }
-    session.output.say(
-        "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)",
-    )?;
+    session.output.say(&no_key_found())?;
     if config.transcribe.diarize {
         session
             .output

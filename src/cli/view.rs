@@ -10,7 +10,6 @@ use super::text::{LEAST, Page, Tone};
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::mend::{self, Mend, mend};
-use crate::domain::money::PRICES_AS_OF;
 use crate::domain::notice;
 pub(super) use crate::domain::plain::lossy as path;
 use crate::domain::price::{Price, PriceSource};
@@ -34,13 +33,16 @@ pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
 pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
     let price = |(model, price): (&String, &Option<Price>)| {
         let source = price.map_or("unknown", |price| price.source.as_str());
-        let is_built_in = price.is_some_and(|price| price.source == PriceSource::BuiltIn);
+        let as_of = price.and_then(|price| match price.source {
+            PriceSource::BuiltIn(table) => Some(table.as_of),
+            PriceSource::Catalogue | PriceSource::Configured | PriceSource::Learnt => None,
+        });
         json!({
             "model": model,
             "per_minute": price.map(|price| price.per_minute.normalize().to_string()),
             "currency": "USD",
             "source": source,
-            "as_of": is_built_in.then_some(PRICES_AS_OF),
+            "as_of": as_of,
         })
     };
     prices.iter().map(price).collect()

@@ -1,6 +1,6 @@
 //! `stenod watch`: the daemon.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,11 +14,12 @@ use super::{Failure, Session, WatchArguments, exit};
 use crate::config::{self, Config, Environment};
 use crate::daemon;
 use crate::desk::{Crier, Origins};
-use crate::domain::job::{Job, JobId, Provider, Stage};
+use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::price;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::Output;
 use crate::session::{self, Extras, Places};
+use crate::speech::services;
 use crate::systemd::{Manager, Variables};
 use crate::web;
 
@@ -60,10 +61,8 @@ pub(super) async fn execute(
         .places
         .first()
         .map(|place| place.settings.model.clone());
-    if provider == Provider::Local && config.service.provider == config::Provider::Auto {
-        tracing::info!(
-            "no key found: the built-in recogniser does the work (for the service, set NANOGPT_API_KEY or service.api_key_file)"
-        );
+    if provider.is_local() && config.service.provider == config::Provider::Auto {
+        tracing::info!("{}", super::run::no_key_found());
     }
     let web = listen(&config).await?;
     tracing::info!(
@@ -128,10 +127,12 @@ async fn listen(config: &Config) -> Result<Option<web::Server>, Failure> {
 /// Says of models that look like slips of the pen what was probably meant.
 fn warn_of_models(places: &Places) {
     let settings = places.places.iter().map(|place| &place.settings);
-    let of_nanogpt = settings.filter(|settings| settings.provider == Provider::NanoGpt);
-    let models = of_nanogpt.map(|settings| &settings.model);
-    for model in models.collect::<BTreeSet<_>>() {
-        if let Some(meant) = price::meant(model) {
+    let tables = settings.filter_map(|settings| {
+        let service = services::of(settings.provider)?;
+        Some((&settings.model, service.prices?))
+    });
+    for (model, table) in tables.collect::<BTreeMap<_, _>>() {
+        if let Some(meant) = price::meant(model, table.models()) {
             tracing::warn!(
                 model,
                 "no list of prices names this model; did you mean {meant}?"

@@ -14,6 +14,7 @@ use super::redact;
 use super::settings::Overrides;
 use crate::domain::near::nearest;
 use crate::domain::notice::VARIABLES;
+use crate::speech::services;
 
 /// Variables that begin with `STENOD_` and are no keys: the file's path, and the log filter. Beside them are
 /// those that a command of `[notify]` finds, which may call stenod.
@@ -250,9 +251,12 @@ fn unknown_variable(name: &str) -> Fault {
     if redact::is_secret_name(name) && !keys::is_slip(name, known()) {
         return fault.mend(if name.starts_with("STENOD_BUCKET") {
             "put the secret alone into a file that STENOD_BUCKET__SECRET_ACCESS_KEY_FILE names"
+                .to_owned()
         } else {
-            "the key goes into NANOGPT_API_KEY, or alone into a file that \
-             STENOD_SERVICE__API_KEY_FILE names"
+            let variable = services::USUAL.key_variable;
+            format!(
+                "the key goes into {variable}, or alone into a file that STENOD_SERVICE__API_KEY_FILE names"
+            )
         });
     }
     // The common beginning would make everything near.

@@ -279,7 +279,7 @@ impl Config {
         let budget = sections::budget(Reader::new(&stack, "budget", inputs, notes));
         let large = sections::large(
             Reader::new(&stack, "large", inputs, notes),
-            service.as_ref().is_some_and(Service::is_openai),
+            service.as_ref().map(Service::server),
         );
         let bucket = sections::bucket(Reader::new(&stack, "bucket", inputs, notes));
         let notify = telling::notify(Reader::new(&stack, "notify", inputs, notes));

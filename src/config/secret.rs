@@ -12,15 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::Environment;
 use super::mistake::reason;
+use crate::speech::services::{Description, SERVICES};
 
 /// Bytes that a key file may hold, white space included.
 const MAX_SECRET_FILE_BYTES: usize = 4096;
-
-/// The variable that holds NanoGPT's key itself.
-pub(super) const NANOGPT_VARIABLE: &str = "NANOGPT_API_KEY";
-
-/// The variable that holds the key of a server of OpenAI's kind.
-pub(super) const OPENAI_VARIABLE: &str = "OPENAI_API_KEY";
 
 /// The variable that names systemd's folder of credentials.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
@@ -58,7 +53,7 @@ pub enum SecretError {
     /// Longer than a key can be.
     #[error("is too large to be a key: more than {MAX_SECRET_FILE_BYTES} bytes")]
     TooLarge,
-    /// A line such as `NANOGPT_API_KEY=…`.
+    /// A line such as `API_KEY=…`.
     #[error("holds a variable assignment, not the key alone")]
     Assignment,
     /// White space inside.
@@ -182,12 +177,8 @@ pub fn key_in(text: &str) -> Result<SecretString, SecretError> {
     if text.is_empty() {
         return Err(SecretError::Empty);
     }
-    let is_assignment = |variable| text.starts_with(variable);
-    if text.starts_with("export ")
-        || [NANOGPT_VARIABLE, OPENAI_VARIABLE]
-            .into_iter()
-            .any(is_assignment)
-    {
+    let is_assigned = |service: &&Description| text.starts_with(service.key_variable);
+    if text.starts_with("export ") || SERVICES.iter().any(is_assigned) {
         return Err(SecretError::Assignment);
     }
     if text.contains(char::is_whitespace) {
@@ -274,7 +265,7 @@ mod tests {
     fn debug_never_shows_a_key() {
         let key = ApiKey::new(
             SecretString::from("hunter2".to_owned()),
-            KeyOrigin::Environment(NANOGPT_VARIABLE),
+            KeyOrigin::Environment("NANOGPT_API_KEY"),
         );
         let copy = key.clone();
         assert!(!format!("{key:?} {copy:?}").contains("hunter2"));

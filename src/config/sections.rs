@@ -20,6 +20,7 @@ use super::{
     Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_LINK_LIMIT_BYTES,
     MAX_PIECE, MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
 };
+use crate::speech::services::{self, Description};
 
 /// The shortest first wait before a poll, and the longest.
 const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
@@ -42,9 +43,6 @@ const RESCAN_EVERY: RangeInclusive<Duration> =
 
 /// The shortest life of a link.
 const MIN_LINK_LIFETIME: Duration = Duration::from_mins(1);
-
-/// What OpenAI takes in one request, in bytes ("25 MB" in its reference): the limit where none is set.
-const OPENAI_DIRECT_LIMIT_BYTES: u64 = 25_000_000;
 
 /// The smallest direct limit in bytes.
 const MIN_DIRECT_LIMIT_BYTES: u64 = 1024;
@@ -94,12 +92,21 @@ pub(super) fn listen(mut root: Reader<'_>) -> Option<Option<SocketAddr>> {
 /// `[service]` with the key.
 pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Option<Service> {
     let provider = table.read("provider", values::choice);
+    let written_url = table.is_written("base_url");
     let base_url = table.read("base_url", urls::web_url);
-    let variables = key_variables(provider, base_url.as_deref());
+    let described = provider.map_or(services::USUAL, Provider::service);
+    let base_url = match described.address {
+        Some(address) if !written_url => {
+            table.show("base_url", address);
+            base_url.map(|_| address.to_owned())
+        }
+        Some(_) | None => base_url,
+    };
+    let variables = key_variables(described, base_url.as_deref());
     let key_file = secret_path(&mut table, "api_key_file");
     let key = match &key_file {
         Some(Some(path)) => file_key(&mut table, path),
-        Some(None) | None => key_elsewhere(environment, variables),
+        Some(None) | None => key_elsewhere(environment, &variables),
     };
     let price_per_minute = table.optional("price_per_minute", quantities::price);
     let jobs = table.read("jobs", |given| count(given, MAX_JOBS));
@@ -235,8 +242,8 @@ pub(super) fn budget(mut table: Reader<'_>) -> Option<Budget> {
     })
 }
 
-/// `[large]`; `is_openai` says that the service is a server of OpenAI's kind, with its own limit.
-pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
+/// `[large]`, where nothing else is said with the limit of the `server` that is asked.
+pub(super) fn large(mut table: Reader<'_>, server: Option<&Description>) -> Option<Large> {
     let is_unset = !table.is_written("direct_limit");
     let limits = MIN_DIRECT_LIMIT_BYTES..=MAX_DIRECT_LIMIT_BYTES;
     let direct_limit = table.read("direct_limit", |given| quantities::size(given, limits));
@@ -246,9 +253,12 @@ pub(super) fn large(mut table: Reader<'_>, is_openai: bool) -> Option<Large> {
     let route = table.read("route", values::choice);
     let piece = table.read("piece_minutes", |given| quantities::minutes(given, PIECE));
     Some(Large {
-        direct_limit: match direct_limit? {
-            _ if is_unset && is_openai => OPENAI_DIRECT_LIMIT_BYTES,
-            limit => limit,
+        direct_limit: match (direct_limit?, server) {
+            (limit, Some(server)) if is_unset && limit != server.direct_limit => {
+                table.show("direct_limit", &server.direct_limit.to_string());
+                server.direct_limit
+            }
+            (limit, _) => limit,
         },
         link_limit: link_limit?,
         shrink: shrink?,
@@ -309,19 +319,16 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
     }))
 }
 
-/// The variables that the key is looked for in, in this order: NanoGPT's key goes to NanoGPT, to a service
-/// that stands in for it, and to machines of one's own, never to another company.
-fn key_variables(provider: Option<Provider>, base_url: Option<&str>) -> &'static [&'static str] {
-    match (provider, base_url) {
-        (Some(Provider::OpenAi), Some(url)) if urls::is_nanogpt(url) => &[secret::NANOGPT_VARIABLE],
-        (Some(Provider::OpenAi), Some(url)) if urls::is_private_host(url) => {
-            &[secret::OPENAI_VARIABLE, secret::NANOGPT_VARIABLE]
-        }
-        (Some(Provider::OpenAi), _) => &[secret::OPENAI_VARIABLE],
-        (Some(Provider::Auto | Provider::NanoGpt | Provider::Local) | None, _) => {
-            &[secret::NANOGPT_VARIABLE]
-        }
+/// The variables that the key is looked for in, in this order: that of the service whose server is asked, and
+/// on machines of one's own, where a server may stand in for it, that of the usual service. No key goes to
+/// another company.
+fn key_variables(service: &'static Description, base_url: Option<&str>) -> Vec<&'static str> {
+    let server = base_url.and_then(urls::server).unwrap_or(service);
+    let mut variables = vec![server.key_variable];
+    if server != services::USUAL && base_url.is_some_and(urls::is_private_host) {
+        variables.push(services::USUAL.key_variable);
     }
+    variables
 }
 
 /// A key, none, or why that cannot be had which is named.

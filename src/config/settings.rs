@@ -13,11 +13,12 @@ use super::mistake::Mistake;
 use super::secret::ApiKey;
 use crate::domain::format::Format;
 use crate::domain::notice::Event;
+use crate::speech::services::{self, Description, SERVICES};
 
 /// A setting that is one of a few names.
 pub trait Choice: Copy + 'static {
     /// Every choice, in the order in which users see them.
-    const ALL: &'static [Self];
+    fn all() -> Vec<Self>;
 
     /// The name that users write.
     fn name(self) -> &'static str;
@@ -30,7 +31,9 @@ macro_rules! choices {
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl Choice for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn all() -> Vec<Self> {
+                vec![$(Self::$variant),+]
+            }
 
             fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -45,18 +48,50 @@ macro_rules! choices {
     };
 }
 
-choices! {
-    /// Who transcribes. `Auto` means NanoGPT when a key is found, else the built-in recogniser;
-    /// NanoGPT by name without a key is refused (exit code 4).
-    Provider {
-        /// NanoGPT with a key, else local.
-        Auto = "auto",
-        /// NanoGPT.
-        NanoGpt = "nanogpt",
-        /// Any service with OpenAI's transcription endpoint under `base_url`.
-        OpenAi = "openai",
-        /// The built-in recogniser.
-        Local = "local",
+/// Who transcribes. `Auto` means the usual service when a key is found, else the built-in recogniser;
+/// a service by name without the key that it needs is refused (exit code 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// The usual service with a key, else local.
+    Auto,
+    /// This service.
+    Service(&'static Description),
+    /// The built-in recogniser.
+    Local,
+}
+
+impl Provider {
+    /// The service that is meant, and where none is, the usual one.
+    pub fn service(self) -> &'static Description {
+        match self {
+            Self::Service(service) => service,
+            Self::Auto | Self::Local => services::USUAL,
+        }
+    }
+}
+
+impl Choice for Provider {
+    fn all() -> Vec<Self> {
+        let services = SERVICES.iter().copied().map(Self::Service);
+        [Self::Auto]
+            .into_iter()
+            .chain(services)
+            .chain([Self::Local])
+            .collect()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Service(service) => service.provider.name(),
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
     }
 }
 
@@ -142,9 +177,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether it is a server of OpenAI's kind elsewhere than at NanoGPT.
-    pub fn is_openai(&self) -> bool {
-        self.provider == Provider::OpenAi && !super::urls::is_nanogpt(&self.base_url)
+    /// The service whose own server is asked, which need not be the one that is spoken to: what it takes
+    /// and which models it has are its own, in whatever form it is asked.
+    pub fn server(&self) -> &'static Description {
+        super::urls::server(&self.base_url).unwrap_or_else(|| self.provider.service())
     }
 }
 

@@ -7,12 +7,10 @@ use reqwest::Url;
 use super::mistake::Fault;
 use super::redact;
 use super::values::{Given, echo, text};
+use crate::speech::services::{Description, SERVICES};
 
 /// Ends of names that no public name server answers for.
 const PRIVATE_ZONES: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".lan"];
-
-/// NanoGPT's host, to which alone its key goes.
-const NANOGPT_HOST: &str = "nano-gpt.com";
 
 /// An absolute http or https URL without user, password, query and fragment; no slash at its end.
 pub(super) fn web_url(given: Given<'_>) -> Result<String, Fault> {
@@ -60,13 +58,13 @@ fn plain_url(written: &str) -> Result<Url, Fault> {
     Ok(url)
 }
 
-/// Whether a URL leads to NanoGPT.
-pub(super) fn is_nanogpt(url: &str) -> bool {
-    let parsed = Url::parse(url).ok();
-    parsed.is_some_and(|url| {
-        url.host_str()
-            .is_some_and(|host| host == NANOGPT_HOST || host.ends_with(&format!(".{NANOGPT_HOST}")))
-    })
+/// The service to whose own host a URL leads.
+pub(super) fn server(url: &str) -> Option<&'static Description> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    let is_of = |own: &str| host == own || host.ends_with(&format!(".{own}"));
+    let mut services = SERVICES.iter().copied();
+    services.find(|service| service.host.is_some_and(is_of))
 }
 
 /// Whether a URL's host is this machine or stands in a private network, out of a cloud

@@ -142,10 +142,11 @@ pub(super) fn whole(given: Given<'_>, range: RangeInclusive<u32>) -> Result<u32,
 
 /// One of a few names.
 pub(super) fn choice<T: Choice>(given: Given<'_>) -> Result<T, Fault> {
-    let names: Vec<_> = T::ALL.iter().map(|choice| choice.name()).collect();
+    let names: Vec<_> = T::all().into_iter().map(T::name).collect();
     let text = text(given).map_err(|fault| fault.allowed(either(&names)))?;
-    let chosen = T::ALL.iter().find(|choice| choice.name() == text.trim());
-    chosen.copied().ok_or_else(|| {
+    let mut all = T::all().into_iter();
+    let chosen = all.find(|choice| choice.name() == text.trim());
+    chosen.ok_or_else(|| {
         let nearest = nearest(&text.to_lowercase(), names.iter().copied());
         Fault::new(format!("unknown value {}", echo(&text)))
             .allowed(either(&names))
@@ -252,7 +253,7 @@ mod tests {
         assert_eq!(fault.nearest.as_deref(), Some("nanogpt"));
         assert_eq!(
             fault.allowed.as_deref(),
-            Some(r#""auto", "nanogpt", "openai", "local""#)
+            Some(r#""auto", "nanogpt", "openai", "plain", "local""#)
         );
     }
 

@@ -159,7 +159,7 @@ pub(super) fn misconfigured(errors: &ConfigErrors) -> Refusal {
 
 pub(super) fn not_set_up(error: SetupError) -> Refusal {
     let kind = match &error {
-        SetupError::NoKey
+        SetupError::NoKey(_)
         | SetupError::KeyTrouble(_)
         | SetupError::ModelNeedsKey { .. }
         | SetupError::NothingRecognises => RefusalKind::Key,

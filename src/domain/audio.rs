@@ -111,15 +111,6 @@ impl AudioFormat {
         }
     }
 
-    /// True for the five formats that the service promises to take as they are.
-    #[must_use]
-    pub fn accepted_directly(self) -> bool {
-        matches!(
-            self,
-            Self::Mp3 | Self::Wav | Self::M4a | Self::Ogg | Self::Aac
-        )
-    }
-
     /// The name for people, as in "an Apple Lossless file".
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -249,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_promised_formats_go_as_they_are() {
+    fn what_goes_as_it_is_is_named_as_services_know_it() {
         use AudioFormat::{Aac, M4a, Mp3, Ogg, Wav};
         for (format, mime, extension) in [
             (Mp3, "audio/mpeg", "mp3"),
@@ -258,16 +249,7 @@ mod tests {
             (Ogg, "audio/ogg", "ogg"),
             (Aac, "audio/aac", "aac"),
         ] {
-            assert!(format.accepted_directly());
             assert_eq!((format.mime(), format.extension()), (mime, extension));
-        }
-        for format in [
-            AudioFormat::Flac,
-            AudioFormat::WebM,
-            AudioFormat::Alac,
-            AudioFormat::Mp4,
-        ] {
-            assert!(!format.accepted_directly(), "{format}");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
 use super::money::Amount;
 use super::pieces::PieceOf;
+pub use super::provider::Provider;
 use super::route::{Chosen, Shape};
 
 /// The number of a job, as `list` shows it.
@@ -47,40 +48,6 @@ impl fmt::Display for ContentHash {
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
-    }
-}
-
-/// Who recognises the speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// NanoGPT's speech-to-text service.
-    NanoGpt,
-    /// A server of OpenAI's transcription endpoint.
-    OpenAi,
-    /// The recogniser inside the program.
-    Local,
-}
-
-impl Provider {
-    /// Everybody.
-    pub const ALL: [Self; 3] = [Self::NanoGpt, Self::OpenAi, Self::Local];
-
-    /// The name in the configuration and in every output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NanoGpt => "nanogpt",
-            Self::OpenAi => "openai",
-            Self::Local => "local",
-        }
-    }
-
-    /// Whether a submit to it costs money.
-    pub fn is_paid(self) -> bool {
-        match self {
-            Self::NanoGpt | Self::OpenAi => true,
-            Self::Local => false,
-        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod pace;
 pub mod pieces;
 pub mod plain;
 pub mod price;
+pub mod provider;
 pub mod render;
 pub mod route;
 pub mod settle;

@@ -93,43 +93,6 @@ pub fn over_file_budget(estimate: Decimal, limit: Decimal) -> String {
     )
 }
 
-/// When the built-in price table was read off the service's public list.
-pub const PRICES_AS_OF: &str = "2026-08";
-/// The same for a person.
-pub const PRICES_AS_OF_IN_WORDS: &str = "August 2026";
-
-/// US dollars a minute by model, as of [`PRICES_AS_OF`]; the service's own catalogue comes first.
-const PRICES: &[(&str, (i64, u32))] = &[
-    ("Whisper-Large-V3", (5, 4)),
-    ("Wizper", (1, 2)),
-    ("Elevenlabs-STT", (3, 2)),
-    ("gpt-4o-mini-transcribe", (3, 3)),
-    ("openai-whisper-with-video", (6, 2)),
-];
-
-/// Models in the same catalogue that clone voices and are paid by the run: never a transcription.
-const NOT_TRANSCRIPTION: &[&str] = &["qwen-voice-clone", "minimax-voice-clone"];
-
-/// US dollars a minute for `model` from the built-in table, or `None` where it is not in it.
-pub fn listed_price(model: &str) -> Option<Decimal> {
-    PRICES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(model))
-        .map(|(_, (digits, scale))| Decimal::new(*digits, *scale))
-}
-
-/// The models of the built-in table.
-pub fn listed_models() -> impl Iterator<Item = &'static str> {
-    PRICES.iter().map(|(name, _)| *name)
-}
-
-/// Whether `model` can be paid for but never transcribes.
-pub fn is_not_transcription(model: &str) -> bool {
-    NOT_TRANSCRIPTION
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(model))
-}
-
 /// What `duration` costs at `price` dollars a minute, rounded up to a millionth of a dollar.
 pub fn estimate(duration: AudioDuration, price: Decimal) -> Decimal {
     let micros = Decimal::from(duration.micros());
@@ -145,20 +108,9 @@ mod tests {
 
     #[test]
     fn an_hour_of_the_default_model_costs_three_cents() {
-        let price = listed_price("whisper-large-v3").unwrap();
+        let price = "0.0005".parse().unwrap();
         let hour = AudioDuration::from_micros(3_600_000_000);
         assert_eq!(estimate(hour, price).to_string(), "0.03");
-    }
-
-    #[test]
-    fn a_price_that_is_not_listed_is_unknown_and_not_zero() {
-        assert_eq!(listed_price("made-up"), None);
-    }
-
-    #[test]
-    fn voice_cloning_is_no_transcription() {
-        assert!(is_not_transcription("Qwen-Voice-Clone"));
-        assert!(!is_not_transcription("Wizper"));
     }
 
     #[test]

@@ -1,24 +1,60 @@
 //! What a minute costs with a model, and who says so.
 //!
-//! The service's own catalogue comes first, then the built-in table with its date, then what was last
-//! charged. A price that nobody knows stays unknown, and is never taken for zero.
+//! The service's own catalogue comes first, then the program's table of that service with its date, then
+//! what was last charged. A price that nobody knows stays unknown, and is never taken for zero.
 
 use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 
-use super::job::Provider;
-use super::money::{self, Amount};
+use super::money::Amount;
 use super::near::nearest;
 
-/// The service's own list of prices, as it was last given.
+/// The prices of a service as this program knows them by itself, read off its public list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PriceTable {
+    /// When: `2026-08`.
+    pub as_of: &'static str,
+    /// The same for a person.
+    pub as_of_in_words: &'static str,
+    /// US dollars a minute by model, as digits and how many of them stand after the point.
+    pub per_minute: &'static [(&'static str, (i64, u32))],
+}
+
+impl PriceTable {
+    /// The models in it.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.per_minute.iter().map(|(name, _)| *name)
+    }
+
+    /// US dollars a minute for `model`, whose letter case does not matter.
+    pub fn price(&self, model: &str) -> Option<Decimal> {
+        let mut listed = self.per_minute.iter();
+        let (_, (digits, scale)) = listed.find(|(name, _)| name.eq_ignore_ascii_case(model))?;
+        Some(Decimal::new(*digits, *scale))
+    }
+}
+
+/// What is known of a service's prices: its own list, as it was last given, and the program's table of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     prices: HashMap<String, Decimal>,
     is_configured: bool,
+    table: Option<&'static PriceTable>,
 }
 
 impl Catalogue {
+    /// What is known of a service before it has given a list.
+    pub fn built_in(table: Option<&'static PriceTable>) -> Self {
+        Self::default().beside(table)
+    }
+
+    /// The same list with the program's table of that service beside it.
+    #[must_use]
+    pub fn beside(self, table: Option<&'static PriceTable>) -> Self {
+        Self { table, ..self }
+    }
+
     /// The prices of a service that has no such list, as a person wrote them down.
     pub fn configured(prices: impl IntoIterator<Item = (String, Decimal)>) -> Self {
         Self {
@@ -27,20 +63,25 @@ impl Catalogue {
         }
     }
 
-    /// The models that it names, in small letters.
+    /// The models of the table, and those that the list names, in small letters.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        self.prices.keys().map(String::as_str)
+        let table = self.table.into_iter().flat_map(PriceTable::models);
+        table.chain(self.prices.keys().map(String::as_str))
     }
 
     /// US dollars a minute for `model`, whose letter case does not matter.
     fn price(&self, model: &str) -> Option<Price> {
-        let per_minute = self.prices.get(&model.to_ascii_lowercase()).copied()?;
-        let source = if self.is_configured {
+        let by = |source| move |per_minute| Price { per_minute, source };
+        let listed = self.prices.get(&model.to_ascii_lowercase()).copied();
+        let listed = listed.map(by(if self.is_configured {
             PriceSource::Configured
         } else {
             PriceSource::Catalogue
-        };
-        Some(Price { per_minute, source })
+        }));
+        listed.or_else(|| {
+            let table = self.table?;
+            table.price(model).map(by(PriceSource::BuiltIn(table)))
+        })
     }
 }
 
@@ -51,7 +92,7 @@ impl FromIterator<(String, Decimal)> for Catalogue {
             prices: prices
                 .map(|(model, price)| (model.to_ascii_lowercase(), price))
                 .collect(),
-            is_configured: false,
+            ..Self::default()
         }
     }
 }
@@ -63,8 +104,8 @@ pub enum PriceSource {
     Catalogue,
     /// The configuration.
     Configured,
-    /// The table in this program, as of [`money::PRICES_AS_OF`].
-    BuiltIn,
+    /// The table in this program.
+    BuiltIn(&'static PriceTable),
     /// The last charge.
     Learnt,
 }
@@ -75,7 +116,7 @@ impl PriceSource {
         match self {
             Self::Catalogue => "catalogue",
             Self::Configured => "configured",
-            Self::BuiltIn => "built_in",
+            Self::BuiltIn(_) => "built_in",
             Self::Learnt => "learnt",
         }
     }
@@ -91,38 +132,30 @@ pub struct Price {
 }
 
 impl Price {
-    /// The price of `model` by the catalogue, else by the built-in table, which is NanoGPT's, else by the
-    /// last charge.
-    pub fn of(
-        provider: Provider,
-        model: &str,
-        catalogue: &Catalogue,
-        learnt: Option<Decimal>,
-    ) -> Option<Self> {
-        let by = |source| move |per_minute| Self { per_minute, source };
-        let listed = match provider {
-            Provider::NanoGpt => money::listed_price(model),
-            Provider::OpenAi | Provider::Local => None,
-        };
-        catalogue
-            .price(model)
-            .or(listed.map(by(PriceSource::BuiltIn)))
-            .or(learnt.map(by(PriceSource::Learnt)))
+    /// The price of `model` by what is known of the service, else by the last charge.
+    pub fn of(model: &str, catalogue: &Catalogue, learnt: Option<Decimal>) -> Option<Self> {
+        let learnt = learnt.map(|per_minute| Self {
+            per_minute,
+            source: PriceSource::Learnt,
+        });
+        catalogue.price(model).or(learnt)
     }
 }
 
-/// The model of the built-in table that was probably meant by a name that is not in it.
-pub fn meant(model: &str) -> Option<&'static str> {
-    if money::listed_price(model).is_some() {
-        return None;
-    }
-    nearest(model, money::listed_models())
+/// The known model that was probably meant by a name that is none of them.
+pub fn meant<'a>(model: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(model, known).filter(|meant| !meant.eq_ignore_ascii_case(model))
 }
 
-/// One sentence on what a minute costs with `model`, and by whose word.
-pub fn sentence(model: &str, price: Option<Price>) -> String {
+/// One sentence on what a minute costs with `model`, and by whose word; `known` are names of models that it
+/// may be a slip of.
+pub fn sentence<'a>(
+    model: &str,
+    price: Option<Price>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
     let Some(price) = price else {
-        let meant = meant(model).map(|meant| format!("; did you mean {meant}?"));
+        let meant = meant(model, known).map(|meant| format!("; did you mean {meant}?"));
         return format!(
             "nobody knows what {model} costs: no list of prices names it, and nothing was charged for it yet{}",
             meant.unwrap_or_default()
@@ -131,9 +164,9 @@ pub fn sentence(model: &str, price: Option<Price>) -> String {
     let by = match price.source {
         PriceSource::Catalogue => "by the service's catalogue".to_owned(),
         PriceSource::Configured => "by service.price_per_minute".to_owned(),
-        PriceSource::BuiltIn => format!(
+        PriceSource::BuiltIn(table) => format!(
             "by the built-in table of {} (the service's catalogue does not say)",
-            money::PRICES_AS_OF_IN_WORDS
+            table.as_of_in_words
         ),
         PriceSource::Learnt => "as charged last (no list names it)".to_owned(),
     };
@@ -147,6 +180,12 @@ pub fn sentence(model: &str, price: Option<Price>) -> String {
 mod tests {
     use super::*;
 
+    static TABLE: PriceTable = PriceTable {
+        as_of: "2026-08",
+        as_of_in_words: "August 2026",
+        per_minute: &[("Wizper", (1, 2)), ("Whisper-Large-V3", (5, 4))],
+    };
+
     fn dollars(text: &str) -> Decimal {
         text.parse().unwrap()
     }
@@ -156,31 +195,33 @@ mod tests {
         let catalogue: Catalogue = [("wizper".to_owned(), dollars("0.02"))]
             .into_iter()
             .collect();
+        let catalogue = catalogue.beside(Some(&TABLE));
+        let table = Catalogue::built_in(Some(&TABLE));
         let learnt = Some(dollars("0.5"));
         let source = |model: &str, catalogue: &Catalogue, learnt| {
-            Price::of(Provider::NanoGpt, model, catalogue, learnt)
-                .map(|price| (price.source, price.per_minute))
+            Price::of(model, catalogue, learnt).map(|price| (price.source, price.per_minute))
         };
         assert_eq!(
             source("Wizper", &catalogue, learnt),
             Some((PriceSource::Catalogue, dollars("0.02")))
         );
         assert_eq!(
-            source("Wizper", &Catalogue::default(), learnt),
-            Some((PriceSource::BuiltIn, dollars("0.01")))
+            source("Wizper", &table, learnt),
+            Some((PriceSource::BuiltIn(&TABLE), dollars("0.01")))
         );
         assert_eq!(
             source("unlisted", &catalogue, learnt),
             Some((PriceSource::Learnt, dollars("0.5")))
         );
         assert_eq!(source("unlisted", &catalogue, None), None);
-        let other = Price::of(Provider::OpenAi, "Wizper", &Catalogue::default(), None);
+        let other = source("Wizper", &Catalogue::default(), None);
         assert_eq!(other, None, "the table is of another service");
     }
 
     #[test]
     fn a_sentence_says_who_names_the_price() {
-        let price = Price::of(Provider::NanoGpt, "Wizper", &Catalogue::default(), None);
+        let sentence = |model: &str, price| sentence(model, price, TABLE.models());
+        let price = Price::of("Wizper", &Catalogue::built_in(Some(&TABLE)), None);
         let said = sentence("Wizper", price);
         assert!(said.contains("$0.01 a minute"), "{said}");
         assert!(said.contains("built-in table of August 2026"), "{said}");
@@ -192,6 +233,6 @@ mod tests {
         assert!(!said.contains("did you mean"), "{said}");
         let said = sentence("whisper-large-v4", None);
         assert!(said.ends_with("did you mean Whisper-Large-V3?"), "{said}");
-        assert_eq!(meant("whisper-large-v3"), None);
+        assert_eq!(meant("whisper-large-v3", TABLE.models()), None);
     }
 }

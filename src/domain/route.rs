@@ -76,6 +76,10 @@ pub struct RouteTerms {
     pub preference: Preference,
     /// Whether there is a bucket.
     pub has_bucket: bool,
+    /// Whether the service fetches by a link.
+    pub takes_links: bool,
+    /// What the service promises to read as it is.
+    pub formats: &'static [AudioFormat],
     /// The length of a piece that is aimed at.
     pub piece: AudioDuration,
 }
@@ -112,6 +116,26 @@ impl Route {
             Self::Pieces(_) => "pieces",
             Self::Local => "local",
         }
+    }
+}
+
+impl RouteTerms {
+    /// Whether a recording can go by a link at all.
+    fn has_way_by_link(&self) -> bool {
+        self.has_bucket && self.takes_links
+    }
+
+    /// Why none can.
+    fn no_link(&self) -> &'static str {
+        if self.takes_links {
+            "there is no bucket"
+        } else {
+            "the service fetches nothing by a link"
+        }
+    }
+
+    fn takes(&self, format: AudioFormat) -> bool {
+        self.formats.contains(&format)
     }
 }
 
@@ -167,18 +191,10 @@ impl NoRoute {
 /// # Errors
 /// [`NoRoute`] where none leads there as things are.
 pub fn choose(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
-    match shape.provider {
-        Provider::Local => Ok(chosen(Route::Local, "it is recognised here".to_owned())),
-        Provider::NanoGpt => to_service(shape, terms),
-        // It is given bytes and no links.
-        Provider::OpenAi => to_service(
-            shape,
-            &RouteTerms {
-                has_bucket: false,
-                ..*terms
-            },
-        ),
+    if shape.provider.is_local() {
+        return Ok(chosen(Route::Local, "it is recognised here".to_owned()));
     }
+    to_service(shape, terms)
 }
 
 fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
@@ -215,9 +231,13 @@ fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
     {
         let why = match shape.duration {
             Some(duration) => {
-                format!("{in_the_way}; {duration} fit no single request, and there is no bucket")
+                let no_link = terms.no_link();
+                format!("{in_the_way}; {duration} fit no single request, and {no_link}")
             }
-            None => format!("{in_the_way}; its length is unknown, and there is no bucket"),
+            None => format!(
+                "{in_the_way}; its length is unknown, and {}",
+                terms.no_link()
+            ),
         };
         return Ok(chosen(route, why));
     }
@@ -240,7 +260,7 @@ fn wants_pieces(shape: &Shape, terms: &RouteTerms) -> bool {
 /// What keeps a recording from being sent as it is, if anything does.
 fn obstacle(shape: &Shape, terms: &RouteTerms) -> Option<(Obstacle, String)> {
     let Shape { format, size, .. } = shape;
-    if !format.accepted_directly() {
+    if !terms.takes(*format) {
         let text = format!("the service does not promise to read {format}");
         return Some((Obstacle::ForeignFormat, text));
     }
@@ -265,11 +285,13 @@ fn fits(shape: &Shape, terms: &RouteTerms) -> String {
 
 /// Whether a person asks for the bucket, and the recording can go there as it is.
 fn prefers_link(shape: &Shape, terms: &RouteTerms) -> bool {
-    terms.preference == Preference::Bucket && terms.has_bucket && links_as_it_is(shape, terms)
+    terms.preference == Preference::Bucket
+        && terms.has_way_by_link()
+        && links_as_it_is(shape, terms)
 }
 
 fn links_as_it_is(shape: &Shape, terms: &RouteTerms) -> bool {
-    shape.format.accepted_directly() && shape.size <= terms.link_limit
+    terms.takes(shape.format) && shape.size <= terms.link_limit
 }
 
 /// The best bit rate at which it fits; none for a length that nobody knows.
@@ -278,7 +300,7 @@ fn shrunk_to(shape: &Shape, limit: u64) -> Option<Bitrate> {
 }
 
 fn by_bucket(shape: &Shape, terms: &RouteTerms) -> Option<Route> {
-    if !terms.has_bucket || terms.preference == Preference::Pieces {
+    if !terms.has_way_by_link() || terms.preference == Preference::Pieces {
         return None;
     }
     if links_as_it_is(shape, terms) {
@@ -309,7 +331,7 @@ fn ways_out(terms: &RouteTerms) -> String {
     if !terms.shrink {
         ways.push("set large.shrink = true to have its speech encoded again");
     }
-    if !terms.has_bucket {
+    if !terms.has_bucket && terms.takes_links {
         ways.push("set up a [bucket]");
     }
     if terms.preference == Preference::Bucket {
@@ -366,11 +388,11 @@ pub fn first_stage(shape: &Shape, terms: &RouteTerms) -> (Stage, Option<Chosen>)
 /// Whether a route that was chosen earlier may still be taken.
 pub fn still_leads(route: Route, shape: &Shape, terms: &RouteTerms) -> bool {
     match route {
-        Route::Local => shape.provider == Provider::Local,
+        Route::Local => shape.provider.is_local(),
         Route::Direct => obstacle(shape, terms).is_none(),
         Route::Shrink { .. } => terms.shrink && shrunk_to(shape, terms.direct_limit).is_some(),
-        Route::Bucket { shrink: None } => terms.has_bucket && links_as_it_is(shape, terms),
-        Route::Bucket { shrink: Some(_) } => terms.has_bucket && terms.shrink,
+        Route::Bucket { shrink: None } => terms.has_way_by_link() && links_as_it_is(shape, terms),
+        Route::Bucket { shrink: Some(_) } => terms.has_way_by_link() && terms.shrink,
         Route::Pieces(cut) => terms.shrink && cut.most_bytes <= terms.direct_limit,
     }
 }
@@ -402,6 +424,7 @@ mod tests {
     const LIMIT: u64 = 3 << 20;
     const LINK_LIMIT: u64 = 500_000_000;
     const MINUTE: u64 = 60_000_000;
+    const FORMATS: &[AudioFormat] = &[AudioFormat::Mp3, AudioFormat::Wav, AudioFormat::M4a];
 
     fn terms() -> RouteTerms {
         RouteTerms {
@@ -410,13 +433,15 @@ mod tests {
             shrink: true,
             preference: Preference::Auto,
             has_bucket: false,
+            takes_links: true,
+            formats: FORMATS,
             piece: AudioDuration::from_micros(10 * MINUTE),
         }
     }
 
     fn shape(format: AudioFormat, size: u64, minutes: Option<u64>) -> Shape {
         Shape {
-            provider: Provider::NanoGpt,
+            provider: Provider::named("elsewhere"),
             format,
             size,
             duration: minutes.map(|minutes| AudioDuration::from_micros(minutes * MINUTE)),
@@ -554,7 +579,7 @@ mod tests {
     #[test]
     fn the_built_in_recogniser_takes_everything() {
         let local = Shape {
-            provider: Provider::Local,
+            provider: Provider::LOCAL,
             ..shape(AudioFormat::Flac, 1 << 40, None)
         };
         assert_eq!(name(&local, &terms()), "local");

@@ -19,6 +19,7 @@ use crate::domain::job::{Job, JobId, Provider, StageName};
 use crate::domain::step::{Action, next_action};
 use crate::domain::timing::{after, age};
 use crate::queue::{Claimed, Outlook, Pause, PauseReason, QueueError, Terms};
+use crate::speech::services::everybody;
 use crate::supervise::Tasks;
 
 /// How long a run waits for a service that is out of reach.
@@ -134,7 +135,7 @@ impl Driver {
             }
             // With work in hand nothing ends, and a backlog need not be added up at every turn.
             let next_due = if self.tasks.is_empty() {
-                let outlook = pipeline.queue.outlook(self.terms(&Provider::ALL), turn);
+                let outlook = pipeline.queue.outlook(self.terms(&everybody()), turn);
                 let outlook = outlook.await?;
                 if let Some(ended) = self.ended(&outlook).await? {
                     return Ok(ended);
@@ -463,7 +464,7 @@ impl Driver {
             return Ok(providers);
         }
         if self.room(Work::Local, 1) > 0 {
-            providers.push(Provider::Local);
+            providers.push(Provider::LOCAL);
         }
         if self.paid_may_be_sent().await? {
             providers.extend(self.paid_provider());
@@ -540,7 +541,10 @@ impl Driver {
 
     /// Whether a recording that was never paid for can try the service.
     async fn has_probe(&self) -> Result<bool, PipelineError> {
-        let terms = self.terms(&[Provider::NanoGpt]);
+        let Some(provider) = self.paid_provider() else {
+            return Ok(false);
+        };
+        let terms = self.terms(&[provider]);
         let outlook = self
             .pipeline
             .queue
@@ -593,7 +597,7 @@ impl Driver {
         if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
             return Ok(Some(Ended::Finished));
         }
-        let local = self.terms(&[Provider::Local]);
+        let local = self.terms(&[Provider::LOCAL]);
         if !self.is_held_by_hand() && self.pipeline.queue.outlook(local, now).await?.unfinished > 0
         {
             return Ok(None);
@@ -616,7 +620,7 @@ impl Driver {
     async fn others_move(&self, now: Timestamp) -> Result<bool, PipelineError> {
         let terms = Terms {
             scoped: false,
-            ..self.terms(&Provider::ALL)
+            ..self.terms(&everybody())
         };
         let all = self.pipeline.queue.outlook(terms.clone(), now).await?;
         let run = self

@@ -312,7 +312,7 @@ pub(super) mod tests {
 
     fn terms() -> Terms {
         Terms {
-            providers: vec![Provider::NanoGpt],
+            providers: vec![Provider::named("nanogpt")],
             ..Terms::default()
         }
     }
@@ -337,7 +337,7 @@ pub(super) mod tests {
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Wav,
             settings: Settings {
-                provider: Provider::NanoGpt,
+                provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".into(),
                 language: "auto".into(),
                 diarize: false,

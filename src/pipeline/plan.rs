@@ -484,7 +484,7 @@ impl Planner<'_> {
         let price = match (self.plan.prices.get(model), self.reader) {
             (Some(price), _) => *price,
             (None, Some(reader)) => reader.price(settings, catalogue)?,
-            (None, None) => Price::of(settings.provider, model, catalogue, None),
+            (None, None) => Price::of(model, catalogue, None),
         };
         self.plan.prices.insert(model.clone(), price);
         Ok(price

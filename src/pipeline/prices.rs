@@ -28,7 +28,15 @@ struct Last {
 }
 
 impl Prices {
-    /// The list as it was last given; an empty one before.
+    /// No list was asked for yet, and this is known without one.
+    pub fn beginning_with(catalogue: Catalogue) -> Self {
+        Self(Mutex::new(Last {
+            catalogue: Arc::new(catalogue),
+            next: None,
+        }))
+    }
+
+    /// The list as it was last given; before, what is known without one.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         self.0
             .lock()

@@ -13,7 +13,7 @@ use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
 use crate::domain::audio::{AudioDuration, AudioFormat};
-use crate::domain::job::{ContentHash, Job, JobId, Provider, Reason, Stage};
+use crate::domain::job::{ContentHash, Job, JobId, Reason, Stage};
 use crate::domain::route::{NoRoute, Route, choose, still_leads};
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Shape, Standing, Verdict, submit_verdict};
@@ -55,11 +55,10 @@ impl Pipeline {
     /// Acts on a job that was just claimed, and records what came of it.
     pub(super) async fn submit(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
         let entered = self.in_flight.enter(job.id);
-        match job.settings.provider {
-            Provider::NanoGpt | Provider::OpenAi => {
-                self.submit_paid(job, &entered.errand).await?;
-            }
-            Provider::Local => self.submit_local(job, &entered.errand).await?,
+        if job.settings.provider.is_local() {
+            self.submit_local(job, &entered.errand).await?;
+        } else {
+            self.submit_paid(job, &entered.errand).await?;
         }
         self.tell(entered.id()).await
     }

@@ -241,12 +241,12 @@ pub(super) fn price(
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Result<Option<Price>, QueueError> {
-    let (provider, model) = (settings.provider, &settings.model);
-    match Price::of(provider, model, catalogue, None) {
+    let model = &settings.model;
+    match Price::of(model, catalogue, None) {
         Some(price) => Ok(Some(price)),
         None => {
             let learnt = learnt_price(connection, settings)?;
-            Ok(Price::of(provider, model, catalogue, learnt))
+            Ok(Price::of(model, catalogue, learnt))
         }
     }
 }

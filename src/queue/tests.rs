@@ -1,6 +1,7 @@
 //! The steps of a job through the real table, in a real file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -11,6 +12,8 @@ use crate::domain::job::{
     Candidate, ContentHash, Provider, Publication, Reason, Settings, Stage, State,
 };
 use crate::domain::money::Amount;
+use crate::domain::price::Catalogue;
+use crate::speech::services;
 
 mod budget;
 mod copies;
@@ -38,7 +41,7 @@ fn table() -> Table {
 
 fn settings() -> Settings {
     Settings {
-        provider: Provider::NanoGpt,
+        provider: Provider::named("nanogpt"),
         model: "Whisper-Large-V3".into(),
         language: "auto".into(),
         diarize: false,
@@ -67,7 +70,8 @@ fn recording(path: &str, content: u8) -> Candidate {
 
 fn terms() -> Terms {
     Terms {
-        providers: vec![Provider::NanoGpt],
+        providers: vec![Provider::named("nanogpt")],
+        prices: Arc::new(Catalogue::built_in(services::USUAL.prices)),
         ..Terms::default()
     }
 }

@@ -5,26 +5,31 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::{SetupError, openai_model};
+use super::{SetupError, service_model};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, KeyOrigin};
 use crate::domain::price::Catalogue;
-use crate::speech::nanogpt::NanoGpt;
-use crate::speech::openai::OpenAi;
+use crate::speech::services::{self, Connection};
 use crate::speech::{RereadKey, Service};
 
-/// The service's prices as it lists them now; an empty list where it does not answer soon.
+/// The service's prices as it lists them now; what this program knows of them where it does not answer soon.
 ///
 /// # Errors
 /// [`SetupError`] where no client can be made.
 pub async fn catalogue(config: &Config, clock: SharedClock) -> Result<Catalogue, SetupError> {
-    Ok(match service(config, clock)? {
-        Some(service) => service.prices().await.unwrap_or_default(),
-        None => Catalogue::default(),
-    })
+    let listed = match service(config, clock)? {
+        Some(service) => service.prices().await,
+        None => None,
+    };
+    Ok(listed.unwrap_or_else(|| known_prices(config)))
 }
 
-/// The service, if the configuration names one or there is a key for NanoGPT.
+/// The service's prices as this program knows them by itself.
+pub fn known_prices(config: &Config) -> Catalogue {
+    Catalogue::built_in(config.service.provider.service().prices)
+}
+
+/// The service, if the configuration names one or there is a key for the usual one.
 ///
 /// # Errors
 /// [`SetupError::Client`] where no HTTP client can be made for it.
@@ -32,28 +37,26 @@ pub fn service(
     config: &Config,
     clock: SharedClock,
 ) -> Result<Option<Arc<dyn Service>>, SetupError> {
+    let service = match config.service.provider {
+        config::Provider::Local => return Ok(None),
+        config::Provider::Auto => services::USUAL,
+        config::Provider::Service(service) => service,
+    };
     let key = config.service.key.as_ref();
-    let base_url = &config.service.base_url;
-    match config.service.provider {
-        config::Provider::Local => Ok(None),
-        config::Provider::OpenAi => {
-            let reread: RereadKey = match key {
-                Some(key) => reread(key.origin().clone()),
-                None => Box::new(|| None),
-            };
-            let secret = key.map(config::ApiKey::secret);
-            let service = OpenAi::new(base_url, secret, reread, set_prices(config), clock)?;
-            Ok(Some(Arc::new(service)))
-        }
-        config::Provider::Auto | config::Provider::NanoGpt => {
-            let Some(key) = key else {
-                return Ok(None);
-            };
-            let reread = reread(key.origin().clone());
-            let service = NanoGpt::new(base_url, key.secret(), reread, clock)?;
-            Ok(Some(Arc::new(service)))
-        }
+    if service.needs_key && key.is_none() {
+        return Ok(None);
     }
+    let connection = Connection {
+        base_url: &config.service.base_url,
+        key: key.map(config::ApiKey::secret),
+        reread: match key {
+            Some(key) => reread(key.origin().clone()),
+            None => Box::new(|| None),
+        },
+        prices: set_prices(config),
+        clock,
+    };
+    Ok(Some((service.connect)(connection)?))
 }
 
 /// The configured price, for every model that is asked for.
@@ -64,7 +67,7 @@ fn set_prices(config: &Config) -> HashMap<String, Decimal> {
     let folders = config.folders.iter().map(|folder| &folder.transcribe);
     std::iter::once(&config.transcribe)
         .chain(folders)
-        .map(|transcribe| (openai_model(config, transcribe), price))
+        .map(|transcribe| (service_model(config, transcribe), price))
         .collect()
 }
 

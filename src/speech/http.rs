@@ -13,6 +13,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValu
 use reqwest::{Body, Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::services::Connection;
 use super::upload::{self, Parts, Watch};
 use super::{Answer, Content, Gate, NoAnswer};
 use crate::clock::SharedClock;
@@ -81,20 +82,13 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// The service at `base_url` (without a slash at its end), with `key`, which `reread` finds once more
-    /// when the service has refused it.
+    /// The service that is told of, whose key travels in `header`.
     ///
     /// # Errors
     /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
-    pub(super) fn new(
-        base_url: &str,
-        header: KeyHeader,
-        key: Option<&SecretString>,
-        reread: RereadKey,
-        clock: SharedClock,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(header: KeyHeader, connection: Connection<'_>) -> Result<Self, ClientError> {
         install_tls();
-        let key = match key {
+        let key = match connection.key {
             Some(key) => Some(header.value(key).ok_or(ClientError::Key)?),
             None => None,
         };
@@ -111,11 +105,11 @@ impl Http {
             .map_err(ClientError::Tls)?;
         Ok(Self {
             client,
-            base_url: base_url.to_owned(),
+            base_url: connection.base_url.to_owned(),
             header,
             key: RwLock::new(key),
-            reread,
-            clock,
+            reread: connection.reread,
+            clock: connection.clock,
         })
     }
 
@@ -413,7 +407,14 @@ mod tests {
             prefix: "Bearer ",
         };
         let url = "http://127.0.0.1:1";
-        let http = Http::new(url, header, Some(&first), Box::new(found), clock).unwrap();
+        let connection = Connection {
+            base_url: url,
+            key: Some(&first),
+            reread: Box::new(found),
+            prices: std::collections::HashMap::new(),
+            clock,
+        };
+        let http = Http::new(header, connection).unwrap();
         assert!(http.takes_new_key());
         assert_eq!(http.key().unwrap(), "Bearer second");
         assert!(!http.takes_new_key(), "it is the same key");

@@ -1,4 +1,4 @@
-//! Speaks with whoever recognises: one file a service, wire types stay inside.
+//! Speaks with whoever recognises: one file a service, wire types stay inside, and `services` lists them.
 //!
 //! An adapter sends and reads; it decides nothing, repeats nothing and writes nothing. The last chunk
 //! of a submit leaves only after the [`Gate`] was passed, so that whoever records knows beforehand.
@@ -10,9 +10,13 @@ pub mod local;
 mod loose;
 pub mod nanogpt;
 pub mod openai;
+#[cfg(test)]
+pub mod plain;
+pub mod services;
 pub(crate) mod upload;
 
 pub use http::{ClientError, RereadKey};
+pub use services::replies_of;
 
 use std::io;
 use std::time::Duration;
@@ -200,13 +204,4 @@ pub trait Replies: Send + Sync {
 
     /// What was heard, from the body of a finished reply.
     fn heard(&self, body: &[u8]) -> Heard;
-}
-
-/// Who reads the replies of `provider`.
-pub fn replies_of(provider: Provider) -> &'static dyn Replies {
-    match provider {
-        Provider::NanoGpt => &nanogpt::NanoGptReplies,
-        Provider::OpenAi => &openai::OpenAiReplies,
-        Provider::Local => &local::LocalReplies,
-    }
 }

@@ -15,12 +15,12 @@ use crate::discover::{
     Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
 };
 use crate::domain::job::Provider;
-use crate::domain::money;
 use crate::domain::near::nearest;
 use crate::domain::price::Price;
 use crate::pipeline;
 use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
+use crate::speech::services;
 use crate::speech::{ClientError, Greeting, NoAnswer, Service};
 use crate::supervise;
 
@@ -63,17 +63,19 @@ fn configuration(config: &Config) -> Check {
 /// Who recognises; a key that cannot be had is told by its own check.
 fn provider(config: &Config) -> Option<Check> {
     Some(match session::provider(config) {
-        Ok(Provider::NanoGpt) => {
-            Check::ok("provider", format!("NanoGPT, {}", config.transcribe.model))
-        }
-        Ok(Provider::OpenAi) => Check::ok(
-            "provider",
-            format!("OpenAI's endpoint at {}", config.service.base_url),
-        ),
-        Ok(Provider::Local) => Check::ok("provider", "the built-in recogniser"),
+        Ok(provider) => match services::of(provider) {
+            Some(service) => {
+                let text = match service.address {
+                    Some(_) => format!("{}, {}", service.title, config.transcribe.model),
+                    None => format!("{} at {}", service.title, config.service.base_url),
+                };
+                Check::ok("provider", text)
+            }
+            None => Check::ok("provider", "the built-in recogniser"),
+        },
         Err(SetupError::KeyTrouble(_)) => return None,
         Err(error) => {
-            let mend = SetupError::hint(&error).unwrap_or("choose another provider");
+            let mend = SetupError::hint(&error).unwrap_or("choose another provider".into());
             Check::problem("provider", error.to_string(), mend)
         }
     })
@@ -280,7 +282,7 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
     }
     let mut checks: Vec<Check> = folders.iter().map(folder).collect();
     // Who recognises makes no difference to what is watched.
-    let roots = session::places(config, &instead, Provider::Local);
+    let roots = session::places(config, &instead, Provider::LOCAL);
     if let Ok(places) = roots {
         let looked = supervise::blocking(move || {
             let roots = places.roots.iter();
@@ -456,23 +458,22 @@ async fn network(session: &Session, config: &Config) -> Vec<Check> {
     checks
 }
 
-/// The models that NanoGPT is asked for, as far as a list of prices does not name them.
+/// The models that a service is asked for whose models are known, as far as no list of prices names them.
 async fn models(config: &Config, service: &dyn Service) -> Vec<Check> {
-    if session::meant(config).ok() != Some(Provider::NanoGpt) {
+    let meant = session::meant(config).ok().and_then(services::of);
+    if meant.is_none_or(|service| service.prices.is_none()) {
         return Vec::new();
     }
-    let catalogue = service.prices().await.unwrap_or_default();
+    let catalogue = service.prices().await;
+    let catalogue = catalogue.unwrap_or_else(|| session::known_prices(config));
     let folders = config.folders.iter().map(|folder| &folder.transcribe.model);
     let mut models: Vec<&String> = folders.chain([&config.transcribe.model]).collect();
     models.sort();
     models.dedup();
-    let is_unknown =
-        |model: &&String| Price::of(Provider::NanoGpt, model, &catalogue, None).is_none();
+    let is_unknown = |model: &&String| Price::of(model, &catalogue, None).is_none();
     let unknown = models.into_iter().filter(is_unknown);
-    let mut listed: Vec<&str> = money::listed_models().collect();
-    listed.extend(catalogue.models());
     let unknown = unknown.map(|model| {
-        let mend = match nearest(model, listed.iter().copied()) {
+        let mend = match nearest(model, catalogue.models()) {
             Some(meant) => format!("did you mean {meant}? set it as transcribe.model"),
             None => "check transcribe.model; a new model may have no price yet".to_owned(),
         };

@@ -104,7 +104,7 @@ fn leads(shown: &str, what: &str, found: Option<Result<(), Unreachable>>) -> Che
 }
 
 fn refused(error: &SetupError) -> Check {
-    let mend = error.hint().unwrap_or("correct [notify]");
+    let mend = error.hint().unwrap_or("correct [notify]".into());
     Check::problem(NAME, clean(&error.to_string()), mend)
 }
 

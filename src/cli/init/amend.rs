@@ -26,9 +26,11 @@ pub(super) async fn amend(
     let mut folders = given.collect::<Result<Vec<_>, _>>()?;
     folders.retain(|path| !is_configured(&config, path));
     let service = &config.service;
-    let is_tried = !arguments.offline && !service.is_openai();
+    // Of a service that asks for no key, nobody knows what a refusal is worth.
+    let is_tried = !arguments.offline && service.server().needs_key;
     let trial = Trial {
         session,
+        service: service.server(),
         base_url: is_tried.then(|| service.base_url.clone()),
     };
     let key_file = match arguments.key_file {

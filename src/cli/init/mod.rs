@@ -17,7 +17,7 @@ use clap::builder::TypedValueParser;
 use serde_json::json;
 
 use super::output::{clean, placed, placed_in, shown};
-use super::{Failure, Session, exit, orders, view};
+use super::{Failure, Session, exit, orders, provider_names, view};
 use crate::config::{Choice as _, Config, Provider};
 use crate::control::Order;
 use crate::domain::money::Amount;
@@ -40,8 +40,7 @@ pub(super) struct Arguments {
     /// of it changes but the key.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// auto, nanogpt, openai or local
-    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, value_parser = named())]
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, help = provider_names(" or "), value_parser = named())]
     provider: Provider,
     /// Ask nothing; the flags say it
     #[arg(short, long, visible_alias = "no-input")]
@@ -65,12 +64,10 @@ fn named() -> impl TypedValueParser<Value = Provider> {
 }
 
 fn provider(name: &str) -> Result<Provider, String> {
-    let known = Provider::ALL.iter().copied();
-    let names: Vec<&str> = known.clone().map(Provider::name).collect();
+    let mut known = Provider::all().into_iter();
     known
-        .into_iter()
         .find(|provider| provider.name() == name)
-        .ok_or_else(|| format!("one of {} is wanted", names.join(", ")))
+        .ok_or_else(|| format!("one of {} is wanted", provider_names(", ")))
 }
 
 /// What was written.

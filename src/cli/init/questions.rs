@@ -1,5 +1,6 @@
 //! What `init` asks on a terminal, and the key that it tries before it writes anything.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use super::super::{Failure, Session, exit};
 use super::{Arguments, Written, service, usage};
 use crate::clock::SystemClock;
 use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
-use crate::speech::nanogpt::NanoGpt;
-use crate::speech::{Greeting, NoAnswer, Service as _};
+use crate::speech::services::{Connection, Description};
+use crate::speech::{Greeting, NoAnswer};
 use crate::supervise;
 
 /// How often a key is asked for before it is given up.
@@ -139,21 +140,24 @@ pub(super) enum Key {
 /// Where a key is tried out.
 pub(super) struct Trial<'a> {
     pub(super) session: &'a Session,
-    /// The service that is asked for the balance; `None` where the key is taken untried.
+    /// Whose key it is.
+    pub(super) service: &'static Description,
+    /// Where the service is asked something free; `None` where the key is taken untried.
     pub(super) base_url: Option<String>,
 }
 
 impl<'a> Trial<'a> {
     /// By variables and defaults: there is no configuration yet.
     pub(super) fn of_first_key(session: &'a Session, arguments: &Arguments) -> Self {
-        let is_tried = !arguments.offline && arguments.provider != Provider::OpenAi;
+        let service = arguments.provider.service();
+        let is_tried = !arguments.offline && service.needs_key;
         let variable = session.environment.get("STENOD_SERVICE__BASE_URL");
-        let url = variable
-            .and_then(|url| url.to_str())
-            .unwrap_or("https://nano-gpt.com/api");
+        let url = variable.and_then(|url| url.to_str()).or(service.address);
+        let url = url.filter(|_| is_tried);
         Self {
             session,
-            base_url: is_tried.then(|| url.trim_end_matches('/').to_owned()),
+            service,
+            base_url: url.map(|url| url.trim_end_matches('/').to_owned()),
         }
     }
 }
@@ -164,11 +168,11 @@ pub(super) async fn key(
     asks: &Questions,
     written: &mut Written,
 ) -> Result<Key, Failure> {
-    let wants_key = matches!(arguments.provider, Provider::Auto | Provider::NanoGpt);
+    let wants_key = arguments.provider != Provider::Local && trial.service.needs_key;
     match &arguments.key_file {
         Some(file) if file == Path::new("-") && asks.may_ask => {
             let question = "The key, not shown:";
-            match ask_key(trial, question, written).await? {
+            match ask_key(trial, question.to_owned(), written).await? {
                 Key::None => Err(no_key(&SecretError::Empty)),
                 key @ (Key::InFile(_) | Key::New(_)) => Ok(key),
             }
@@ -198,8 +202,10 @@ pub(super) async fn key(
             Ok(Key::InFile(file))
         }
         None if wants_key && asks.may_ask => {
-            let question =
-                "The key for NanoGPT, not shown (empty: the built-in recogniser does the work):";
+            let question = format!(
+                "The key for {}, not shown (empty: the built-in recogniser does the work):",
+                trial.service.title
+            );
             ask_key(trial, question, written).await
         }
         None => Ok(Key::None),
@@ -214,11 +220,12 @@ fn no_key(error: &SecretError) -> Failure {
 
 async fn ask_key(
     trial: &Trial<'_>,
-    question: &'static str,
+    question: String,
     written: &mut Written,
 ) -> Result<Key, Failure> {
     for _ in 0..MOST_KEYS {
-        let asked = supervise::blocking(|| Questions::secret(question));
+        let question = question.clone();
+        let asked = supervise::blocking(move || Questions::secret(&question));
         let Some(secret) = asked.await?? else {
             return Ok(Key::None);
         };
@@ -241,8 +248,15 @@ async fn try_key(trial: &Trial<'_>, secret: &SecretString) -> Result<Option<Gree
     let Some(base_url) = &trial.base_url else {
         return Ok(None);
     };
-    let service = NanoGpt::new(base_url, secret, Box::new(|| None), Arc::new(SystemClock))
-        .map_err(|error| Failure::new(exit::KEY, error))?;
+    let connection = Connection {
+        base_url,
+        key: Some(secret),
+        reread: Box::new(|| None),
+        prices: HashMap::new(),
+        clock: Arc::new(SystemClock),
+    };
+    let service = (trial.service.connect)(connection);
+    let service = service.map_err(|error| Failure::new(exit::KEY, error))?;
     match service.greet().await {
         Ok(greeting) if greeting.refuses_key() => {
             let error = anyhow::anyhow!("{base_url} refused the key (status {})", greeting.status);

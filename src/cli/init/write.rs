@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn the_example_takes_up_what_was_asked_for() {
         let folders = [PathBuf::from("/a \"b\""), PathBuf::from("/c")];
-        let text = configuration(Provider::NanoGpt, &folders, Some(Path::new("/k")));
+        let usual = Provider::Service(Provider::Auto.service());
+        let text = configuration(usual, &folders, Some(Path::new("/k")));
         for line in [
             "provider = \"nanogpt\"",
             "api_key_file = \"/k\"",

@@ -410,7 +410,7 @@ mod tests {
             duration: Some(AudioDuration::from_micros(seconds * 1_000_000)),
             format: AudioFormat::Wav,
             settings: Settings {
-                provider: Provider::NanoGpt,
+                provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".to_owned(),
                 language: "auto".to_owned(),
                 diarize: false,

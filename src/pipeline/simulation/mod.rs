@@ -56,6 +56,8 @@ pub(super) const ROUTES: RouteTerms = RouteTerms {
     shrink: false,
     preference: Preference::Auto,
     has_bucket: false,
+    takes_links: true,
+    formats: crate::speech::services::USUAL.formats,
     piece: AudioDuration::from_micros(600_000_000),
 };
 /// How they travel where they are cut.

@@ -128,7 +128,7 @@ impl Scene {
     /// The recordings as a scan would offer them.
     pub(super) fn candidates(&self, formats: &[Format], terms: &RouteTerms) -> Vec<Candidate> {
         let shape = |content: &Content| Shape {
-            provider: Provider::NanoGpt,
+            provider: Provider::named("nanogpt"),
             format: AudioFormat::Mp3,
             size: content.bytes(self.length).len() as u64,
             duration: Some(AudioDuration::from_micros(60_000_000)),
@@ -141,7 +141,7 @@ impl Scene {
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Mp3,
             settings: Settings {
-                provider: Provider::NanoGpt,
+                provider: Provider::named("nanogpt"),
                 model: MODEL.to_owned(),
                 language: "auto".to_owned(),
                 diarize: false,

@@ -348,7 +348,7 @@ impl FakeService {
 
 impl Service for FakeService {
     fn provider(&self) -> Provider {
-        Provider::NanoGpt
+        Provider::named("nanogpt")
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {

@@ -230,6 +230,6 @@ async fn a_price_that_one_provider_charged_tells_nothing_of_another() {
         asked.await.unwrap()
     };
     assert!(price(settings.clone()).await.is_some());
-    settings.provider = Provider::OpenAi;
+    settings.provider = Provider::named("openai");
     assert!(price(settings).await.is_none());
 }

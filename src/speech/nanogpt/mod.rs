@@ -2,20 +2,20 @@
 
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use reqwest::header::HeaderName;
-use secrecy::SecretString;
 
-use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
+use super::http::{Call, ClientError, Http, KeyHeader};
+use super::services::{Connection, Description};
 use super::{Answer, Balance, Greeting, NoAnswer, Payload, Replies, Service, Submission};
-use crate::clock::SharedClock;
-use crate::domain::audio::AudioDuration;
+use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{Provider, Settings, Ticket};
 use crate::domain::money::Amount;
-use crate::domain::price::Catalogue;
+use crate::domain::price::{Catalogue, PriceTable};
 use crate::domain::transcript::Heard;
 use crate::domain::verdict::{Phase, Shape};
 
@@ -24,35 +24,63 @@ const PRICES_LIMIT: Duration = Duration::from_secs(5);
 /// The list of models and their prices.
 const MODELS: &str = "/v1/audio-models?type=stt&detailed=true";
 
+/// What has to be known of it.
+pub static SERVICE: Description = Description {
+    provider: Provider::named("nanogpt"),
+    title: "NanoGPT",
+    address: Some("https://nano-gpt.com/api"),
+    host: Some("nano-gpt.com"),
+    key_variable: "NANOGPT_API_KEY",
+    needs_key: true,
+    model: "Whisper-Large-V3",
+    // They clone voices and are paid by the run.
+    never_transcribe: &["qwen-voice-clone", "minimax-voice-clone"],
+    direct_limit: 3 << 20,
+    formats: &[
+        AudioFormat::Mp3,
+        AudioFormat::Wav,
+        AudioFormat::M4a,
+        AudioFormat::Ogg,
+        AudioFormat::Aac,
+    ],
+    takes_links: true,
+    prices: Some(&PRICES),
+    connect: NanoGpt::connect,
+    replies: &NanoGptReplies,
+};
+
+/// Its prices, read off its public list.
+static PRICES: PriceTable = PriceTable {
+    as_of: "2026-08",
+    as_of_in_words: "August 2026",
+    per_minute: &[
+        ("Whisper-Large-V3", (5, 4)),
+        ("Wizper", (1, 2)),
+        ("Elevenlabs-STT", (3, 2)),
+        ("gpt-4o-mini-transcribe", (3, 3)),
+        ("openai-whisper-with-video", (6, 2)),
+    ],
+};
+
 /// The service at one address, with one key.
-pub struct NanoGpt {
+struct NanoGpt {
     http: Http,
 }
 
 impl NanoGpt {
-    /// The service at `base_url` (without a slash at its end), with `key`, which `reread` finds once more
-    /// when the service has refused it.
-    ///
-    /// # Errors
-    /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
-    pub fn new(
-        base_url: &str,
-        key: &SecretString,
-        reread: RereadKey,
-        clock: SharedClock,
-    ) -> Result<Self, ClientError> {
+    fn connect(connection: Connection<'_>) -> Result<Arc<dyn Service>, ClientError> {
         let header = KeyHeader {
             name: HeaderName::from_static("x-api-key"),
             prefix: "",
         };
-        let http = Http::new(base_url, header, Some(key), reread, clock)?;
-        Ok(Self { http })
+        let http = Http::new(header, connection)?;
+        Ok(Arc::new(Self { http }))
     }
 }
 
 impl Service for NanoGpt {
     fn provider(&self) -> Provider {
-        Provider::NanoGpt
+        SERVICE.provider
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
@@ -123,7 +151,9 @@ impl Service for NanoGpt {
         Box::pin(async {
             let request = self.http.request(Method::GET, MODELS);
             match tokio::time::timeout(PRICES_LIMIT, self.http.ask(request)).await {
-                Ok(Ok(answer)) if answer.status == 200 => wire::prices(&answer.body),
+                Ok(Ok(answer)) if answer.status == 200 => {
+                    wire::prices(&answer.body).map(|prices| prices.beside(Some(&PRICES)))
+                }
                 Ok(Ok(_) | Err(_)) | Err(_) => None,
             }
         })
@@ -152,7 +182,7 @@ fn fields(settings: &Settings, duration: Option<AudioDuration>) -> Vec<(&'static
 
 /// Reads the service's replies.
 #[derive(Debug, Clone, Copy)]
-pub struct NanoGptReplies;
+struct NanoGptReplies;
 
 impl Replies for NanoGptReplies {
     fn shape(&self, body: &[u8]) -> Shape {

@@ -6,17 +6,17 @@
 mod wire;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use rust_decimal::Decimal;
-use secrecy::SecretString;
 
-use super::http::{Call, ClientError, Http, KeyHeader, RereadKey};
+use super::http::{Call, ClientError, Http, KeyHeader};
+use super::services::{Connection, Description};
 use super::{Answer, Balance, Greeting, NoAnswer, Payload, Replies, Service, Submission};
-use crate::clock::SharedClock;
+use crate::domain::audio::AudioFormat;
 use crate::domain::job::{ContentHash, Provider, Settings, Ticket};
 use crate::domain::money::Amount;
 use crate::domain::price::Catalogue;
@@ -30,6 +30,32 @@ const DIARIZES: &str = "diarize";
 /// The end of an address that has the version of the interface in it already.
 const VERSION: &str = "/v1";
 
+/// What has to be known of it.
+pub static SERVICE: Description = Description {
+    provider: Provider::named("openai"),
+    title: "OpenAI's endpoint",
+    // Anybody's server.
+    address: None,
+    host: None,
+    key_variable: "OPENAI_API_KEY",
+    needs_key: false,
+    model: "whisper-1",
+    never_transcribe: &[],
+    // "25 MB" in OpenAI's reference.
+    direct_limit: 25_000_000,
+    formats: &[
+        AudioFormat::Mp3,
+        AudioFormat::Wav,
+        AudioFormat::M4a,
+        AudioFormat::Ogg,
+        AudioFormat::Aac,
+    ],
+    takes_links: false,
+    prices: None,
+    connect: OpenAi::connect,
+    replies: &OpenAiReplies,
+};
+
 /// What a reply is asked to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplyForm {
@@ -42,7 +68,7 @@ enum ReplyForm {
 }
 
 /// A server of OpenAI's transcription endpoint.
-pub struct OpenAi {
+struct OpenAi {
     http: Http,
     version: &'static str,
     prices: HashMap<String, Decimal>,
@@ -59,29 +85,20 @@ struct Learnt {
 }
 
 impl OpenAi {
-    /// The server at `base_url`, with or without `/v1` at its end, and the key for it, if it wants one;
-    /// `prices` are US dollars a minute by model, as they were configured.
-    ///
-    /// # Errors
-    /// [`ClientError`] where the key or the machine's trusted certificates cannot be used.
-    pub fn new(
-        base_url: &str,
-        key: Option<&SecretString>,
-        reread: RereadKey,
-        prices: HashMap<String, Decimal>,
-        clock: SharedClock,
-    ) -> Result<Self, ClientError> {
+    /// The address has `/v1` at its end or not.
+    fn connect(connection: Connection<'_>) -> Result<Arc<dyn Service>, ClientError> {
         let header = KeyHeader {
             name: AUTHORIZATION,
             prefix: "Bearer ",
         };
-        let has_version = base_url.ends_with(VERSION);
-        Ok(Self {
-            http: Http::new(base_url, header, key, reread, clock)?,
+        let has_version = connection.base_url.ends_with(VERSION);
+        let prices = connection.prices.clone();
+        Ok(Arc::new(Self {
+            http: Http::new(header, connection)?,
             version: if has_version { "" } else { VERSION },
             prices,
             learnt: Mutex::default(),
-        })
+        }))
     }
 
     fn path(&self, name: &str) -> String {
@@ -154,7 +171,7 @@ impl OpenAi {
 
 impl Service for OpenAi {
     fn provider(&self) -> Provider {
-        Provider::OpenAi
+        SERVICE.provider
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
@@ -242,7 +259,7 @@ fn fields(settings: &Settings, form: ReplyForm) -> Vec<(&'static str, String)> {
 
 /// Reads the replies of such servers.
 #[derive(Debug, Clone, Copy)]
-pub struct OpenAiReplies;
+struct OpenAiReplies;
 
 impl Replies for OpenAiReplies {
     fn shape(&self, body: &[u8]) -> Shape {
