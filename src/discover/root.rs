@@ -320,6 +320,9 @@ impl Root {
         if hidden(name) {
             return Some(LeftOut::Hidden);
         }
+        if let Some(pattern) = self.unfinished(name) {
+            return Some(LeftOut::TemporaryName { pattern });
+        }
         if !self.inner.is_empty() && self.inner.contains(&within.join(name)) {
             return Some(LeftOut::OtherRoot);
         }
@@ -327,6 +330,16 @@ impl Root {
             return Some(LeftOut::OwnFolder);
         }
         self.exclude.folder(within, name).map(excluded)
+    }
+
+    /// The pattern by which a folder is a recording that is still being loaded, as `talk.mp3.download` of Safari.
+    fn unfinished(&self, name: &OsStr) -> Option<&'static str> {
+        let pattern = temporary_name(name)?;
+        let whole = Path::new(name).file_stem().map(Path::new)?;
+        whole
+            .extension()
+            .is_some_and(self.candidate)
+            .then_some(pattern)
     }
 
     /// Why the rules leave out the file called `name` in `within` (relative to the root).

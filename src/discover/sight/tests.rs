@@ -335,3 +335,19 @@ fn what_cannot_be_read_is_told_with_its_folder() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(said.contains("cannot be read"), "{said}");
 }
+
+#[test]
+fn a_folder_in_which_a_browser_loads_a_recording_is_passed_over() {
+    let top = folder(&[
+        ("talk.mp3.download/talk.mp3", "half"),
+        ("my.download/talk.mp3", "whole"),
+    ]);
+    let root = root(&top, RootRules::default());
+    let at = |name: &str| sight(&root, &top.path().join(name));
+    assert!(matches!(
+        at("talk.mp3.download/talk.mp3"),
+        Sight::LeftOut { at, why: LeftOut::TemporaryName { pattern: "*.download" } }
+            if at.ends_with("talk.mp3.download")
+    ));
+    assert!(matches!(at("my.download/talk.mp3"), Sight::File { .. }));
+}
