@@ -353,3 +353,23 @@ fn it_speaks_one_line_of_json_for_each_change() {
         outcome.tell()
     );
 }
+
+#[test]
+fn explain_says_of_a_link_to_a_file_elsewhere_that_no_change_of_it_is_told() {
+    let stage = stage();
+    let elsewhere = stage.root().join("elsewhere.wav");
+    fs::write(&elsewhere, wav(1, 0.3)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, stage.at("link.wav")).unwrap();
+    let mut watch = watching(&stage);
+    watch.until("the linked one", || stage.at("link.json").exists());
+    fs::write(&elsewhere, wav(2, 0.4)).unwrap();
+    let link = stage.at("link.wav");
+    watch.until("the new content to be complete", || {
+        let explained = stage.json(&["explain", link.to_str().unwrap()]);
+        explained["answer"] == "queued" || explained.to_string().contains("outside of its folder")
+    });
+    let explained = stage.stenod(["explain", link.to_str().unwrap()]);
+    explained.says("outside of its folder").says("stenod run");
+    watch.terminate();
+    watch.outcome().no_panic();
+}

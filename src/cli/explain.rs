@@ -44,6 +44,8 @@ struct Explanation {
     instance: Option<Instance>,
     /// Whether whoever runs takes up all that is queued, and not only what it was given.
     is_daemon: bool,
+    /// Whether it is a link to a file outside of its folder.
+    leads_elsewhere: bool,
     pauses: Vec<Pause>,
     now: jiff::Timestamp,
 }
@@ -158,7 +160,7 @@ async fn ask(
 ) -> Result<Explanation, Failure> {
     let (state_dir, now, asked) = (config.state_dir.clone(), session.clock.now(), path.clone());
     let (policy, place) = (session::doubt_policy(config), place.map(Arc::new));
-    let (answer, latest, pauses) = supervise::blocking(move || {
+    let (answer, latest, pauses, leads_elsewhere) = supervise::blocking(move || {
         let reader = Reader::open_as_found(&state_dir, policy)?;
         let pauses = match &reader {
             Some(reader) => reader.pauses()?,
@@ -181,7 +183,9 @@ async fn ask(
             Some(reader) => reader.job_at(&asked)?,
             None => None,
         };
-        Ok::<_, crate::queue::QueueError>((answer, latest, pauses))
+        let root = place.as_ref().map(|place| place.root.path());
+        let leads_elsewhere = root.is_some_and(|root| leads_out_of(root, &asked));
+        Ok::<_, crate::queue::QueueError>((answer, latest, pauses, leads_elsewhere))
     })
     .await??;
     let instance = running_instance(&config.state_dir)?;
@@ -196,9 +200,21 @@ async fn ask(
         latest,
         instance,
         is_daemon,
+        leads_elsewhere,
         pauses,
         now,
     })
+}
+
+/// Whether `path` is a link to a file that lies outside of the folder `root`.
+fn leads_out_of(root: &Path, path: &Path) -> bool {
+    let is_link = path
+        .symlink_metadata()
+        .is_ok_and(|there| there.is_symlink());
+    let ends = path
+        .canonicalize()
+        .and_then(|end| Ok((root.canonicalize()?, end)));
+    is_link && ends.is_ok_and(|(root, end)| !end.starts_with(root))
 }
 
 /// The answer, with what whoever watches has seen of the file: how it grew is known to nobody else. Also
@@ -422,6 +438,13 @@ impl Explanation {
         }
         if let Some(instance) = &self.instance {
             let is_taken = self.is_daemon && (self.folder.is_some() || self.job().is_some());
+            if is_taken && self.leads_elsewhere && self.job().is_none() {
+                let text = format!(
+                    "{text}; it is a link to a file outside of its folder, where no change is told of: the next scan of the whole folder takes it (watch.rescan_every)"
+                );
+                let fix = format!("stenod run {source}");
+                return Told::new("queued", text).fix(fix, "takes it at once");
+            }
             if is_taken {
                 let text = format!("{text}; stenod is running and takes it in its turn");
                 return Told::new("queued", text);

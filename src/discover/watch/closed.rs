@@ -54,7 +54,8 @@ pub(super) fn can_be_read(path: &Path) -> bool {
     });
     match looked {
         Ok(()) => true,
-        Err(error) => gone(&error),
+        // A link to nothing opens when something is put there.
+        Err(error) => gone(&error) && fs::symlink_metadata(path).is_err(),
     }
 }
 
@@ -70,9 +71,13 @@ mod tests {
         let at = |name: &str| top.path().join(name);
         fs::create_dir(at("open")).unwrap();
         symlink("endless", at("endless")).unwrap();
+        symlink("target", at("dangling")).unwrap();
         let closed = Closed::default();
-        closed.keep(BTreeSet::from([at("open"), at("endless"), at("gone")]));
+        let paths = ["dangling", "endless", "gone", "open"].map(at);
+        closed.keep(BTreeSet::from(paths));
         assert_eq!(closed.opened(), [at("gone"), at("open")]);
+        fs::create_dir(at("target")).unwrap();
+        assert_eq!(closed.opened(), [at("dangling"), at("gone"), at("open")]);
         for (path, holds) in [("", true), ("endless", true), ("end", false), ("p", false)] {
             assert_eq!(closed.holds_below(&at(path)), holds, "{path}");
         }

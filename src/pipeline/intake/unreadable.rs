@@ -10,6 +10,8 @@ use crate::pipeline::{PipelineError, Place};
 
 /// The most that are kept; of more, the scan of everything finds out.
 const MOST_UNREADABLE: usize = 1024;
+/// The most links to nothing that are tried; of more, the scan of everything finds out.
+const MOST_DANGLING: usize = 1024;
 /// The most that one scan tells of in the log by name.
 const MOST_LOGGED: usize = 10;
 
@@ -20,6 +22,8 @@ pub(super) struct Unreadable {
     found: BTreeMap<PathBuf, Denied>,
     /// What was told of, and is not mended yet.
     told: BTreeMap<PathBuf, Denied>,
+    /// Links to nothing, each with its root: what is put where they lead is told by no event.
+    dangling: BTreeMap<PathBuf, PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +59,15 @@ impl Unreadable {
             SkipReason::NotRegular { .. }
             | SkipReason::Excluded { .. }
             | SkipReason::NotIncluded
-            | SkipReason::BrokenLink
             | SkipReason::FolderLink
             | SkipReason::Loop => return,
+            SkipReason::BrokenLink => {
+                if self.dangling.len() < MOST_DANGLING {
+                    let root = place.root.path().to_owned();
+                    self.dangling.insert(path.to_owned(), root);
+                }
+                return;
+            }
         };
         let denied = Denied {
             root: place.root.path().to_owned(),
@@ -83,7 +93,7 @@ impl Unreadable {
     /// What may be readable again without a word, so that it has to be tried.
     fn to_be_tried(&self) -> impl Iterator<Item = &PathBuf> {
         let tried = self.found.iter().filter(|(_, denied)| denied.is_tried);
-        tried.map(|(path, _)| path)
+        tried.map(|(path, _)| path).chain(self.dangling.keys())
     }
 
     fn add(&mut self, path: &Path, denied: Denied) {
@@ -97,6 +107,14 @@ impl Unreadable {
         let root = place.root.path();
         self.found
             .retain(|path, denied| !denied.is_in(path, root, scope));
+        self.dangling.retain(|path, owner| {
+            let looked_at = match scope {
+                Scope::Root => true,
+                Scope::Tree(tree) => path.starts_with(tree),
+                Scope::Folder(folder) => path.parent() == Some(folder),
+            };
+            owner != root || !looked_at
+        });
     }
 
     /// What is wrong in the root at `root`, in a sentence.
