@@ -76,6 +76,7 @@ fn recording(root: &Path, source: PathBuf, number: usize) -> Candidate {
         hash: ContentHash(*blake3::hash(&number.to_le_bytes()).as_bytes()),
         source,
         root: root.to_owned(),
+        ground: None,
         size: 4_000_000,
         duration: Some(AudioDuration::from_micros(240_000_000)),
         format: AudioFormat::Mp3,

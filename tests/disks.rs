@@ -245,3 +245,97 @@ fn recordings_that_may_only_be_read_get_their_transcripts_into_the_output_folder
     }
     stage.check();
 }
+
+/// A folder that is mounted in another place as well; there it goes with the value.
+struct Bound(PathBuf);
+
+impl Bound {
+    /// Mounts `folder` at `at` too, if that may be done here.
+    fn new(folder: &Path, at: &Path) -> Option<Self> {
+        let mount = Command::new("mount")
+            .arg("--bind")
+            .args([folder, at])
+            .output();
+        let text = String::from_utf8_lossy(&mount.unwrap().stderr).into_owned();
+        if text.is_empty() {
+            return Some(Self(at.to_owned()));
+        }
+        assert!(!may_mount(), "not mounted: {text}");
+        println!("passed over: nothing may be mounted here: {}", text.trim());
+        None
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+/// The reason of each job, the oldest first.
+fn reasons(stage: &Stage) -> Vec<String> {
+    let jobs = stage.json(&["list"]);
+    let mut reasons: Vec<String> = jobs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| {
+            let reason = job["reason"].as_str().unwrap_or_default();
+            format!("{} {reason}", job["state"].as_str().unwrap())
+        })
+        .collect();
+    reasons.reverse();
+    reasons
+}
+
+#[test]
+fn what_is_on_its_way_waits_for_a_disk_that_is_taken_away_and_nothing_is_written_below_it() {
+    let stage = stage();
+    let disk = stage.root().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(mount) = Bound::new(&disk, &stage.recordings()) else {
+        return;
+    };
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    stage.service.behave(|behaviour| behaviour.polls = u32::MAX);
+    stage.put("a.wav", &wav(1, 0.5));
+    let mut watch = stage.call(["watch"]).start();
+    stage.service.wait("a poll", |log| {
+        log.polls().any(|poll| poll.answered.is_some())
+    });
+    stage.stenod(["pause"]).success();
+    stage.put("b.wav", &wav(2, 0.5));
+    stage.put("c.wav", &wav(3, 0.5));
+    watch.until("two in the queue", || {
+        stage.json(&["list"]).as_array().unwrap().len() == 3
+    });
+    drop(mount);
+    stage.service.behave(|behaviour| behaviour.polls = 0);
+    stage.stenod(["resume"]).success();
+    watch.until("all to wait for the disk", || {
+        reasons(&stage) == ["waiting source_away"; 3]
+    });
+    assert_eq!(stage.names(), Vec::<String>::new());
+    let status = stage.json(&["status"]);
+    let trouble = status["folders"][0]["trouble"].as_str().unwrap();
+    assert!(trouble.contains("is not there"), "{trouble}");
+    let explained = stage.json(&["explain", stage.at("b.wav").to_str().unwrap()]);
+    assert!(
+        explained.to_string().contains("job 2 (waiting)"),
+        "{explained}"
+    );
+    stage.stenod(["doctor", "--offline"]).says("mount it again");
+
+    let _mount = Bound::new(&disk, &stage.recordings()).unwrap();
+    stage.stenod(["reload"]).success();
+    watch.until("all to be done", || {
+        ["a.json", "b.json", "c.json"]
+            .iter()
+            .all(|name| stage.at(name).exists())
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(submits(&stage), 3, "{}", stage.service.story());
+    stage.check();
+}

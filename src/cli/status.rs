@@ -20,7 +20,7 @@ use crate::discover::in_time;
 use crate::domain::job::State;
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
-use crate::pipeline::EXISTING;
+use crate::pipeline::{EXISTING, is_lodged_away};
 use crate::queue::{
     FolderRow, Instance, Leftover, Outgoing, Pause, QueueError, Reader, Skipped, Spend,
     running_instance,
@@ -156,6 +156,12 @@ impl Status {
         }
         if self.instance.is_none() {
             self.forget_watching();
+        }
+        for (folder, _) in &mut self.folders {
+            let last = reader.last_lodged(&folder.path)?;
+            if folder.trouble.is_none() && last.as_ref().is_some_and(is_lodged_away) {
+                folder.trouble = Some(DISK_AWAY.to_owned());
+            }
         }
         Ok(())
     }
@@ -340,6 +346,9 @@ impl Status {
         format!("{running}\n{}", sheet.text())
     }
 }
+
+/// What is wrong with a folder that is there while its disk is not.
+const DISK_AWAY: &str = "the disk that its recordings lay on is not there; they wait for it";
 
 /// What is wrong with a folder of which the table knows nothing.
 fn trouble_at(folder: &Path) -> Option<String> {

@@ -18,7 +18,7 @@ mod walk;
 mod watch;
 
 pub use answering::in_time;
-pub use content::{Content, content};
+pub use content::{Content, content, ground};
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;
 pub use local::{IGNORE_FILE, LocalRules, RuleMistake, SETTINGS_FILE, SettingsFile};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::audio::{AudioDuration, AudioFormat};
 use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
+use super::ground::Ground;
 use super::money::Amount;
 use super::pieces::PieceOf;
 pub use super::provider::Provider;
@@ -117,6 +118,9 @@ pub enum Overdue {
     Unreadable,
 }
 
+/// The code of what waits until its disk is back.
+pub const SOURCE_AWAY: &str = "source_away";
+
 /// Why a job cannot be sent as things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +133,8 @@ pub enum Obstacle {
     OverFileBudget,
     /// The bucket does not take it until a person has changed something.
     Bucket,
+    /// Its disk was taken away.
+    SourceAway,
 }
 
 impl Obstacle {
@@ -139,6 +145,7 @@ impl Obstacle {
             Self::ForeignFormat => "foreign_format",
             Self::OverFileBudget => "over_file_budget",
             Self::Bucket => "bucket",
+            Self::SourceAway => SOURCE_AWAY,
         }
     }
 }
@@ -535,6 +542,8 @@ pub struct Candidate {
     pub source: PathBuf,
     /// The folder under which it was found.
     pub root: PathBuf,
+    /// On which disk it lies, if that is known.
+    pub ground: Option<Ground>,
     /// What its bytes hash to.
     pub hash: ContentHash,
     /// Its size in bytes.

@@ -187,6 +187,11 @@ const SOURCE: &[Row] = &[
         "put the recording back first",
     ),
     (
+        "source_away",
+        "stenod doctor",
+        "mount its disk again; it goes on by itself then",
+    ),
+    (
         "source_unreadable",
         "sudo setfacl -m u:$(id -u):r {source}",
         "lets you read it, and stenod if it runs as you; then `stenod retry {id}`",

@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod fall;
 pub mod format;
 pub mod glossary;
+pub mod ground;
 pub mod job;
 pub mod language;
 pub mod mend;

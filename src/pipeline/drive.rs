@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::away::LOOK_EVERY;
 use super::bucket::LISTING_INTERVAL;
 use super::quarantine::Turn;
 use super::room::Disk;
@@ -67,6 +68,8 @@ enum Work {
     Look,
     /// Taking out of the bucket what nobody needs any more.
     Tidy,
+    /// Looking whether disks are back.
+    Disks,
 }
 
 /// The job that was worked on, if it was one.
@@ -83,6 +86,8 @@ struct Driver {
     busy: HashMap<Work, usize>,
     /// When the bucket is to be looked into.
     list_bucket_at: Timestamp,
+    /// When it is to be looked up whether disks are back.
+    look_for_disks_at: Timestamp,
 }
 
 /// The pipeline as the configuration has it today: what begins, begins with the latest one.
@@ -111,6 +116,7 @@ pub async fn drive_latest(mut latest: Latest, mode: Mode) -> Result<Ended, Pipel
         in_hand: HashMap::new(),
         busy: HashMap::new(),
         list_bucket_at: Timestamp::MIN,
+        look_for_disks_at: Timestamp::MIN,
     };
     let ended = driver.work().await;
     driver.finish(ended).await
@@ -164,11 +170,26 @@ impl Driver {
 
     async fn start_what_is_due(&mut self) -> Result<(), PipelineError> {
         self.look_at_pauses().await?;
+        self.look_for_disks();
         self.publish_received().await?;
         self.poll_tickets().await?;
         self.repeat_doubtful().await?;
         self.tidy_bucket().await?;
         self.submit_queued().await
+    }
+
+    /// Looks from time to time whether disks are back that recordings wait for.
+    fn look_for_disks(&mut self) {
+        let (pipeline, now) = (self.pipeline.clone(), self.pipeline.now());
+        if now < self.look_for_disks_at || self.room(Work::Disks, 1) == 0 {
+            return;
+        }
+        self.look_for_disks_at = after(now, LOOK_EVERY);
+        self.count_in(Work::Disks);
+        self.tasks.start(async move {
+            let looked = pipeline.look_for_disks().await;
+            (None, Work::Disks, pipeline.or_full(looked).await)
+        });
     }
 
     /// Takes out of the bucket what jobs left there that have ended, and from time to time what no row

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Place;
+use super::away::is_lodged_away;
 use super::intake::{consider_skip, existing, first_sight, unsettled_reason};
 use super::plan::{Fate, PlanTerms, Planned, is_looked_at_again, plan_file};
 use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
@@ -99,7 +100,7 @@ impl Question<'_> {
         }
         match sight(&self.place.root, path) {
             Sight::Outside => Ok(left_out(path, path, LeftOut::Outside)),
-            Sight::RootMissing => Ok(self.away()),
+            Sight::RootMissing => self.away(path),
             Sight::RootUnreadable(error) => Ok(unreadable(&error)),
             Sight::LeftOut { at, why } => Ok(left_out(path, &at, why)),
             Sight::Passed { at, why } => Ok(passed(path, &at, &why)),
@@ -113,9 +114,27 @@ impl Question<'_> {
     }
 
     /// The root is not there; which says nothing about the files in it.
-    fn away(&self) -> Answer {
+    fn away(&self, path: &Path) -> Result<Answer, QueueError> {
+        let job = match self.reader {
+            Some(reader) => reader.job_at(path)?,
+            None => None,
+        };
+        Ok(self.gone_with_its_disk(job.as_ref()))
+    }
+
+    fn gone_with_its_disk(&self, job: Option<&Job>) -> Answer {
         let root = self.place.root.path().display();
-        let text = format!("its folder {root} is not there; nothing of it is forgotten meanwhile");
+        let as_it_was = job.map_or_else(
+            || "nothing of it is forgotten meanwhile".to_owned(),
+            |job| {
+                let state = job.stage.state();
+                format!(
+                    "job {} ({state}) is kept as it was, and goes on when that is back",
+                    job.id
+                )
+            },
+        );
+        let text = format!("its folder {root}, or the disk of it, is not there; {as_it_was}");
         Answer::Unreadable(Reason::new("missing", text))
     }
 
@@ -124,6 +143,12 @@ impl Question<'_> {
             Some(reader) => reader.job_at(path)?,
             None => None,
         };
+        if let (Some(reader), Some(job)) = (self.reader, &job) {
+            let lodged = reader.lodged(job.id)?;
+            if is_lodged_away(&lodged) {
+                return Ok(self.gone_with_its_disk(Some(job)));
+            }
+        }
         Ok(job.map_or(Answer::Missing, |job| Answer::Gone(Box::new(job))))
     }
 

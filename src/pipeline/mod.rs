@@ -4,6 +4,7 @@
 //! "look again" and carry no work. The daemon and a run differ in when they stop, and in nothing else.
 
 mod adopt;
+mod away;
 mod bucket;
 mod courier;
 mod document;
@@ -41,6 +42,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use away::is_lodged_away;
 pub use courier::{Receivers, tell_others};
 pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};

@@ -332,6 +332,7 @@ pub(super) mod tests {
         Candidate {
             source: "/in/a.wav".into(),
             root: "/in".into(),
+            ground: None,
             hash: ContentHash([1; 32]),
             size: 1000,
             duration: Some(AudioDuration::from_micros(60_000_000)),

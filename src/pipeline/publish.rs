@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::away::{LOOK_EVERY, away};
 use super::document::{document, style, to_write};
 use super::elsewhere::strays;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
-use crate::domain::job::{ContentHash, Job, Reason, ReplyId, Stage, Trouble};
+use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Stage, Trouble};
 use crate::domain::render::{self, Document, Unread};
 use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
@@ -118,6 +119,10 @@ impl Pipeline {
             );
             return self.done(&job, reply).await;
         }
+        // In the empty folder below a disk that was taken away nobody would look for it.
+        if job.base.starts_with(&job.root) && self.has_gone_with_its_disk(job.id).await? {
+            return self.publish_when_back(&job, reply).await;
+        }
         let (base, source) = (job.base.clone(), job.source.clone());
         let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
@@ -215,11 +220,27 @@ impl Pipeline {
             self.no_room(Disk::Outputs, trouble.retry_at, trouble.reason.text.clone())
                 .await?;
         }
-        self.kept(|| {
-            self.queue
-                .trouble(job.id, reply, trouble.clone(), self.now())
-        })
-        .await
+        self.kept_back(job.id, reply, trouble).await
+    }
+
+    async fn publish_when_back(&self, job: &Job, reply: ReplyId) -> Result<(), PipelineError> {
+        let trouble = Trouble {
+            reason: away(&job.root),
+            retry_at: after(self.now(), LOOK_EVERY),
+            tries: 0,
+        };
+        self.kept_back(job.id, reply, trouble).await
+    }
+
+    /// Keeps that the outputs of a job are to be written later, and why.
+    async fn kept_back(
+        &self,
+        id: JobId,
+        reply: ReplyId,
+        trouble: Trouble,
+    ) -> Result<(), PipelineError> {
+        self.kept(|| self.queue.trouble(id, reply, trouble.clone(), self.now()))
+            .await
     }
 }
 

@@ -449,6 +449,9 @@ impl Pipeline {
     }
 
     pub(super) async fn source_changed(&self, job: &Job) -> Result<(), PipelineError> {
+        if self.has_gone_with_its_disk(job.id).await? {
+            return self.wait_for_disk(job).await;
+        }
         let text = "it changed after it was queued: nothing was sent, and what it is now is a recording of its own";
         let reason = Reason::new("source_changed", text);
         self.fail(job.id, reason, None).await
@@ -459,6 +462,9 @@ impl Pipeline {
         job: &Job,
         error: &std::io::Error,
     ) -> Result<(), PipelineError> {
+        if self.has_gone_with_its_disk(job.id).await? {
+            return self.wait_for_disk(job).await;
+        }
         let kind = error.kind();
         if kind == std::io::ErrorKind::NotFound {
             let reason = Reason::new("source_vanished", "the recording is not there any more");

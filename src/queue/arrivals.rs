@@ -11,6 +11,7 @@ use super::QueueError;
 use super::jobs::{self, Enqueued};
 use super::row::{self, to_json};
 use super::sources::{self, Known};
+use crate::domain::ground::Ground;
 use crate::domain::job::{Candidate, ContentHash, Job, JobId, Settings};
 use crate::domain::settle::Fingerprint;
 
@@ -61,6 +62,8 @@ pub struct Elsewhere {
     pub source: PathBuf,
     /// The folder under which that was found.
     pub root: PathBuf,
+    /// On which disk, if that was known.
+    pub ground: Option<Ground>,
 }
 
 /// What the table has of the recording `hash` at `source` with these settings.
@@ -79,23 +82,26 @@ pub(super) fn kin(
     // Stages in which a job may follow its recording to a new name: what was stopped by hand stays
     // stopped, and what failed can be tried again there. One with more to give comes first.
     let mut statement = connection.prepare_cached(
-        "SELECT id, source, root FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage IN
+        "SELECT id, source, root, ground FROM jobs WHERE hash = ?1 AND settings = ?2 AND stage IN
          ('queued', 'waiting', 'split', 'awaiting', 'in_doubt', 'done', 'failed', 'cancelled')
          AND parent IS NULL ORDER BY stage IN ('failed', 'cancelled'), id LIMIT ?3",
     )?;
-    let rows = statement.query_map(
-        params![hash.0, to_json(settings)?, MOST_ELSEWHERE],
-        |found| {
-            Ok(Elsewhere {
-                id: JobId(found.get(0)?),
-                source: row::path(found.get(1)?),
-                root: row::path(found.get(2)?),
-            })
-        },
-    )?;
+    let mut rows = statement.query(params![hash.0, to_json(settings)?, MOST_ELSEWHERE])?;
+    let mut elsewhere = Vec::new();
+    while let Some(found) = rows.next()? {
+        let ground: Option<String> = found.get(3)?;
+        elsewhere.push(Elsewhere {
+            id: JobId(found.get(0)?),
+            source: row::path(found.get(1)?),
+            root: row::path(found.get(2)?),
+            ground: ground
+                .map(|text| row::from_json(&text, "the ground of a job"))
+                .transpose()?,
+        });
+    }
     Ok(Kin {
         own: None,
-        elsewhere: rows.collect::<Result<_, _>>()?,
+        elsewhere,
     })
 }
 

@@ -18,7 +18,7 @@ use super::pieces;
 use super::row::{self, JOB_COLUMNS, find_job, millis, path_bytes, signed, to_json};
 use super::twins;
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Publication, Reason, Settings, Stage, StageName,
+    Candidate, ContentHash, Job, JobId, Obstacle, Publication, Reason, Settings, Stage, StageName,
 };
 use crate::domain::naming;
 use crate::domain::pieces::has_ended as has_piece_ended;
@@ -129,10 +129,18 @@ pub(super) fn offer(
     }
 }
 
-/// Whether a job ended only because its recording was gone or another one when it was to be sent.
+/// Whether a job ended only because its recording was gone or another one when it was to be sent, or waits for
+/// the disk of its recording, which is there.
 fn came_back(stage: &Stage) -> bool {
-    matches!(stage, Stage::Failed { reason }
-        if ["source_changed", "source_vanished"].contains(&reason.code.as_str()))
+    let is_gone =
+        |reason: &Reason| ["source_changed", "source_vanished"].contains(&reason.code.as_str());
+    matches!(
+        stage,
+        Stage::Waiting {
+            obstacle: Obstacle::SourceAway,
+            ..
+        }
+    ) || matches!(stage, Stage::Failed { reason } if is_gone(reason))
 }
 
 /// Has outputs that are not written yet, perhaps because they could not be, written where the configuration
@@ -227,8 +235,9 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
-                 publication, stage, state, data, due_ms, created_ms, updated_ms, route, folder, turn)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17)",
+                 publication, stage, state, data, due_ms, created_ms, updated_ms, route, folder, turn,
+                 ground)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18)",
         )?
         .execute(params![
             path_bytes(&candidate.source),
@@ -248,6 +257,7 @@ pub(super) fn insert(
             candidate.route.as_ref().map(to_json).transpose()?,
             folder_bytes(&candidate.source),
             next_turn(connection, &candidate.source)?,
+            candidate.ground.as_ref().map(to_json).transpose()?,
         ])?;
     Ok(JobId(connection.last_insert_rowid()))
 }
@@ -262,7 +272,8 @@ fn follow(
 ) -> Result<Enqueued, QueueError> {
     connection
         .prepare_cached(
-            "UPDATE jobs SET source = ?2, root = ?3, base = ?4, publication = ?5, folder = ?6
+            "UPDATE jobs SET source = ?2, root = ?3, base = ?4, publication = ?5, folder = ?6,
+                 ground = ?7
              WHERE id = ?1",
         )?
         .execute(params![
@@ -272,6 +283,7 @@ fn follow(
             path_bytes(base),
             to_json(&candidate.publication)?,
             folder_bytes(&candidate.source),
+            candidate.ground.as_ref().map(to_json).transpose()?,
         ])?;
     if let Stage::Done { reply } = get(connection, id)?.stage {
         let stage = Stage::Received {

@@ -7,6 +7,7 @@
 mod adopt;
 mod answers;
 mod arrivals;
+mod away;
 mod budget;
 mod claim;
 mod connection;
@@ -52,6 +53,7 @@ use jiff::Timestamp;
 
 pub use adopt::Adoption;
 pub use arrivals::{Arrival, Elsewhere, Gone, Kin};
+pub use away::Lodged;
 pub use budget::{Allowance, Limits, untouched};
 pub use claim::{Claimed, Terms};
 pub use damage::Damage;

@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
     OLD_FILES,
     TROUBLE_INSIDE,
     OUTBOX,
+    GROUNDS,
 ];
 
 const VERSION_1: &str = "
@@ -346,6 +347,11 @@ CREATE TABLE told (
     mark        TEXT NOT NULL,
     at_ms       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// On which disk each recording lay when it was queued.
+const GROUNDS: &str = "
+ALTER TABLE jobs ADD COLUMN ground TEXT CHECK (json_valid(ground));
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -53,6 +53,7 @@ fn recording(path: &str, content: u8) -> Candidate {
     Candidate {
         source: path.into(),
         root: "/in".into(),
+        ground: None,
         hash: ContentHash([content; 32]),
         size: 1000,
         duration: Some(AudioDuration::from_micros(60_000_000)),

@@ -17,7 +17,7 @@ use crate::discover::{
 use crate::domain::job::Provider;
 use crate::domain::near::nearest;
 use crate::domain::price::Price;
-use crate::pipeline;
+use crate::pipeline::{self, is_lodged_away};
 use crate::queue::{DATABASE, QueueError, Reader, running_instance};
 use crate::session::{self, SetupError};
 use crate::speech::services;
@@ -281,6 +281,7 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
         )]);
     }
     let mut checks: Vec<Check> = folders.iter().map(folder).collect();
+    checks.extend(disks_away(config, &folders));
     // Who recognises makes no difference to what is watched.
     let roots = session::places(config, &instead, Provider::LOCAL);
     if let Ok(places) = roots {
@@ -296,6 +297,29 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
         checks.push(judge::watches(folders, limit));
     }
     Ok(checks)
+}
+
+/// The folders that are there while the disk is not that their recordings lay on.
+fn disks_away(config: &Config, folders: &[config::Folder]) -> Vec<Check> {
+    // What is wrong with the table is told elsewhere.
+    let Some(reader) = Reader::open(&config.state_dir).ok().flatten() else {
+        return Vec::new();
+    };
+    let is_away = |folder: &&config::Folder| {
+        let last = reader.last_lodged(&folder.path).ok().flatten();
+        folder.path.exists() && last.as_ref().is_some_and(is_lodged_away)
+    };
+    let away = folders.iter().filter(is_away);
+    let check = |folder: &config::Folder| {
+        let name = shown(&folder.path);
+        let text = format!("the disk that the recordings of {name} lay on is not there");
+        Check::problem(
+            "folder",
+            text,
+            "mount it again: they wait for it, and nothing is paid twice",
+        )
+    };
+    away.map(check).collect()
 }
 
 /// How each root would be watched with the watches that are allowed, in how many folders if there were enough,

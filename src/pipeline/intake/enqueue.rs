@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use super::Intake;
 use super::portion::{Finding, Sighting};
+use crate::discover::{Root, ground};
+use crate::domain::ground::Ground;
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
 use crate::domain::naming;
 use crate::domain::route::{Shape, first_stage};
 use crate::domain::style::Style;
+use crate::pipeline::away::is_away;
 use crate::pipeline::document::style;
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::{Arrival, Elsewhere, Enqueued, Gone, Kin, Known};
@@ -22,13 +25,14 @@ impl Intake {
     /// Records findings in their order: what the files are, and the jobs of the recordings among them.
     pub(super) async fn record(&mut self, findings: Vec<Finding>) -> Result<(), PipelineError> {
         let kin = self.kin_of(&findings).await?;
+        let grounds = grounds(&findings).await?;
         let places = findings
             .iter()
             .map(|finding| finding.sighting.place.clone());
         let places: Vec<Arc<Place>> = places.collect();
         let mut arrivals = Vec::new();
-        for (finding, (kin, gone)) in findings.into_iter().zip(kin) {
-            arrivals.push(self.arrival(finding, kin, gone).await?);
+        for ((finding, ground), (kin, gone)) in findings.into_iter().zip(grounds).zip(kin) {
+            arrivals.push(self.arrival(finding, ground, kin, gone).await?);
         }
         let (force, scoped) = (self.options.force, self.pipeline.pace.scoped);
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
@@ -85,6 +89,7 @@ impl Intake {
     async fn arrival(
         &mut self,
         finding: Finding,
+        ground: Option<Ground>,
         kin: Kin,
         gone: Option<Gone>,
     ) -> Result<Arrival, PipelineError> {
@@ -125,6 +130,7 @@ impl Intake {
         let candidate = Candidate {
             source: arrival.path.clone(),
             root: arrival.root.clone(),
+            ground,
             hash,
             size: arrival.fingerprint.size,
             duration,
@@ -260,12 +266,37 @@ async fn without_those_that_stay(
         let mut taken = HashSet::new();
         let follow = |(kin, path): (Kin, PathBuf)| {
             let free = kin.elsewhere.iter();
-            let mut free = free.filter(|one| !taken.contains(&one.id) && one.root.exists());
+            let is_there = |one: &Elsewhere| {
+                one.root.exists() && !is_away(&one.root, &one.source, one.ground.as_ref())
+            };
+            let mut free = free.filter(|one| !taken.contains(&one.id) && is_there(one));
             let gone = free.find_map(|one| gone_for(one, &path));
             taken.extend(gone.map(|gone| gone.id));
             (kin, gone)
         };
         kin.into_iter().map(follow).collect()
+    })
+    .await
+}
+
+/// On which ground each of the findings lies that are recordings, where that can be seen.
+async fn grounds(findings: &[Finding]) -> Result<Vec<Option<Ground>>, TaskPanicked> {
+    let looked_at = findings.iter().map(|finding| match &finding.known {
+        Known::Recording { .. } => {
+            let Sighting { place, path, .. } = &finding.sighting;
+            Some((place.root.clone(), path.clone()))
+        }
+        Known::Skipped(_) => None,
+    });
+    let looked_at: Vec<_> = looked_at.collect();
+    blocking(move || {
+        let look = |(root, path): (Arc<Root>, PathBuf)| {
+            // What has gone meanwhile may have gone with its disk.
+            let ground = ground(root.path(), &path).ok();
+            ground.filter(|_| path.symlink_metadata().is_ok())
+        };
+        let grounds = looked_at.into_iter().map(|one| one.and_then(look));
+        grounds.collect()
     })
     .await
 }

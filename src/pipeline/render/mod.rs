@@ -14,6 +14,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{PipelineError, Table};
 use crate::domain::format::Format;
+use crate::domain::ground::Ground;
 use crate::domain::job::{ContentHash, Job, JobId, Publication, Stage};
 use crate::domain::naming;
 use crate::notes::Notes;
@@ -94,6 +95,7 @@ struct Sheet {
     base: PathBuf,
     stored: StoredReply,
     names: Vec<Named>,
+    ground: Option<Ground>,
     ours: HashMap<PathBuf, ContentHash>,
     /// Every file that was ever written of it.
     known: Vec<Output>,
@@ -238,6 +240,7 @@ fn take(
         bytes += stored.body.len();
         taken.sheets.push(Sheet {
             names: reader.names(job.id)?,
+            ground: reader.lodged(job.id)?.ground,
             ours: reader.written_under(&base, &job.source)?,
             known: reader.outputs(job.id)?,
             publication: job.publication.brought_up_to(&one.wanted),

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 
 use super::{NotWritten, RenderOptions, RenderReport, Sheet};
 use crate::domain::format::Format;
-use crate::domain::job::{ContentHash, Job, Publication};
+use crate::domain::job::{ContentHash, Job, Publication, SOURCE_AWAY};
 use crate::domain::render::{self, Document};
 use crate::durable::{Batch, Existing};
 use crate::notes::Notes;
 use crate::outputs::{self, WriteError, Written};
+use crate::pipeline::away::{away_text, is_away};
 use crate::pipeline::document::{document, style, to_write};
 use crate::pipeline::elsewhere::{Stray, seen_from, strays};
 use crate::queue::{Output, Rendered};
@@ -123,7 +124,9 @@ impl Drafting<'_> {
     fn home(&self, sheet: Sheet) -> Home {
         let is_at_home = self.options.output_dir.is_none();
         let is_new = is_at_home && sheet.publication != sheet.job.publication;
-        let noted = style(self.notes, &sheet.job.source, sheet.names);
+        let (root, source) = (&sheet.job.root, &sheet.job.source);
+        let is_away = sheet.base.starts_with(root) && is_away(root, source, sheet.ground.as_ref());
+        let noted = style(self.notes, source, sheet.names);
         let mut home = Home {
             publication: is_new.then(|| sheet.publication.clone()),
             base: sheet.base,
@@ -137,6 +140,10 @@ impl Drafting<'_> {
                 ..sheet.job
             },
         };
+        if is_away {
+            let why = away_text(&home.job.root);
+            return home.unreadable(SOURCE_AWAY, why);
+        }
         if let Some(mistake) = noted.mistakes.first() {
             let why = format!("{mistake}; until that is mended its files stay as they are");
             return home.unreadable("notes_wrong", why);

@@ -136,6 +136,7 @@ impl Scene {
         let candidate = |(path, content): &(PathBuf, Content)| Candidate {
             source: path.clone(),
             root: self.folder.clone(),
+            ground: None,
             hash: self.hash(*content),
             size: content.bytes(self.length).len() as u64,
             duration: Some(AudioDuration::from_micros(60_000_000)),

@@ -1,0 +1,99 @@
+//! Recordings whose disk was taken away: nothing of them is sent, written or given up until it is back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Pipeline, PipelineError, SLOW_TICK};
+use crate::discover::{ground, in_time};
+use crate::domain::ground::Ground;
+use crate::domain::job::{Job, JobId, Reason, SOURCE_AWAY};
+use crate::domain::timing::after;
+use crate::queue::Lodged;
+use crate::supervise::blocking;
+
+/// How long a disk is asked what lies there (10 s); one that does not answer counts as away.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked up whether a disk is back (30 s).
+pub(super) const LOOK_EVERY: Duration = SLOW_TICK;
+
+/// Whether the recording at `source` is missing because its disk is; blocks for a look at it.
+pub(super) fn is_away(root: &Path, source: &Path, before: Option<&Ground>) -> bool {
+    let Some(before) = before else {
+        return false;
+    };
+    let (root, source, before) = (root.to_owned(), source.to_owned(), before.clone());
+    let look = move || match source.symlink_metadata() {
+        Ok(_) => false,
+        Err(_) => before.has_gone(ground(&root, &source).ok().as_ref()),
+    };
+    in_time(PATIENCE, look).unwrap_or(true)
+}
+
+/// What is said of a recording that is away.
+pub(super) fn away_text(root: &Path) -> String {
+    format!(
+        "the disk of its folder {} is not there: it waits until that is back, and nothing is paid again",
+        root.display()
+    )
+}
+
+/// Why outputs are not written yet.
+pub(super) fn away(root: &Path) -> Reason {
+    Reason::new(SOURCE_AWAY, away_text(root))
+}
+
+/// Whether a recording is missing because its disk is; blocks for a look at it, 10 s at the most.
+pub fn is_lodged_away(lodged: &Lodged) -> bool {
+    is_away(&lodged.root, &lodged.source, lodged.ground.as_ref())
+}
+
+impl Pipeline {
+    /// Whether the recording of a job is missing because its disk is.
+    pub(super) async fn has_gone_with_its_disk(&self, id: JobId) -> Result<bool, PipelineError> {
+        let lodged = self.queue.lodged(id).await?;
+        if lodged.ground.is_none() {
+            return Ok(false);
+        }
+        Ok(blocking(move || is_lodged_away(&lodged)).await?)
+    }
+
+    /// Has a claimed job, of which nothing was sent, wait for its disk, and all that is queued from there.
+    pub(super) async fn wait_for_disk(&self, job: &Job) -> Result<(), PipelineError> {
+        let reason = away(&job.root);
+        if job.piece.is_some() {
+            let until = after(self.now(), LOOK_EVERY);
+            return self.requeue_until(job.id, Some(until), Some(reason)).await;
+        }
+        tracing::warn!(folder = %job.root.display(), "its disk is not there: its recordings wait");
+        let queued = self.queue.queued_in(job.root.clone()).await?;
+        let mut ids = blocking(move || {
+            let away = queued.iter().filter(|lodged| is_lodged_away(lodged));
+            away.map(|lodged| lodged.id).collect::<Vec<_>>()
+        })
+        .await?;
+        ids.push(job.id);
+        self.kept(|| {
+            self.queue
+                .wait_for_disk(ids.clone(), reason.text.clone(), self.now())
+        })
+        .await
+    }
+
+    /// Looks whether disks are back that recordings wait for.
+    pub(super) async fn look_for_disks(self: &Arc<Self>) -> Result<(), PipelineError> {
+        for lodged in self.queue.away().await? {
+            let (root, ground) = (lodged.root.clone(), lodged.ground.clone());
+            if blocking(move || is_lodged_away(&lodged)).await? {
+                continue;
+            }
+            tracing::info!(folder = %root.display(), "its disk is back: its recordings go on");
+            let back = |now: Timestamp| self.queue.disk_is_back(root.clone(), ground.clone(), now);
+            while self.kept(|| back(self.now())).await? {}
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! Recordings whose disk was taken away: they wait, and are queued again when it is back.
+//!
+//! The table knows the ground of each; whether it is there is looked up by others.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use super::row::{self, JOB_COLUMNS, find_jobs, from_json, path_bytes, to_json};
+use super::{Queue, QueueError, Reader, jobs, ledger};
+use crate::domain::ground::Ground;
+use crate::domain::job::{Job, JobId, Obstacle, Stage, StageName};
+
+/// The most recordings of a root that are moved in one transaction.
+const MOST_AT_ONCE: i64 = 512;
+
+/// Where the recording of a job lay when it was queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lodged {
+    /// The job.
+    pub id: JobId,
+    /// The folder under which it was found.
+    pub root: PathBuf,
+    /// The recording.
+    pub source: PathBuf,
+    /// The ground, if it was known.
+    pub ground: Option<Ground>,
+}
+
+/// The columns that [`lodged`] reads; a piece has what the recording has that it was cut from.
+const LODGED: &str = "id, root, source, coalesce(ground,
+     (SELECT whole.ground FROM jobs AS whole WHERE whole.id = jobs.parent))";
+
+/// What a waiting job waits for when that is its disk.
+const IS_AWAY: &str = "stage = 'waiting' AND json_extract(data, '$.obstacle') = 'source_away'";
+
+fn lodged(row: &Row<'_>) -> Result<Lodged, QueueError> {
+    let id = JobId(row.get(0)?);
+    let ground: Option<String> = row.get(3)?;
+    let what = format!("the ground of job {id}");
+    Ok(Lodged {
+        id,
+        root: row::path(row.get(1)?),
+        source: row::path(row.get(2)?),
+        ground: ground.map(|text| from_json(&text, &what)).transpose()?,
+    })
+}
+
+fn find(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Lodged>, QueueError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(lodged(row)?);
+    }
+    Ok(found)
+}
+
+/// Where the recording of a job lay.
+fn of(connection: &Connection, id: JobId) -> Result<Lodged, QueueError> {
+    let sql = format!("SELECT {LODGED} FROM jobs WHERE id = ?1");
+    find(connection, &sql, &[&id.0])?
+        .pop()
+        .ok_or(QueueError::NoSuchJob(id))
+}
+
+impl Queue {
+    /// Where the recording of a job lay when it was queued.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn lodged(&self, id: JobId) -> Result<Lodged, QueueError> {
+        self.writer.read(move |connection| of(connection, id)).await
+    }
+
+    /// Whole recordings that are queued and were found in `root`; 512 at the most.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn queued_in(&self, root: PathBuf) -> Result<Vec<Lodged>, QueueError> {
+        let sql = format!(
+            "SELECT {LODGED} FROM jobs WHERE stage = 'queued' AND parent IS NULL AND root = ?1 LIMIT ?2"
+        );
+        self.writer
+            .read(move |connection| find(connection, &sql, &[&path_bytes(&root), &MOST_AT_ONCE]))
+            .await
+    }
+
+    /// One recording of each root and ground that wait for a disk.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn away(&self) -> Result<Vec<Lodged>, QueueError> {
+        let sql =
+            format!("SELECT {LODGED}, min(id) FROM jobs WHERE {IS_AWAY} GROUP BY root, ground");
+        self.writer
+            .read(move |connection| find(connection, &sql, &[]))
+            .await
+    }
+
+    /// These recordings, which are queued or claimed, wait for their disk; what moved on meanwhile does not.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn wait_for_disk(
+        &self,
+        ids: Vec<JobId>,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        let stage = Stage::Waiting {
+            obstacle: Obstacle::SourceAway,
+            text,
+        };
+        let from = [StageName::Queued, StageName::Submitting];
+        self.writer
+            .run(move |connection| {
+                for id in ids {
+                    if from.contains(&jobs::get(connection, id)?.stage.name()) {
+                        ledger::release(connection, id, "not sent", now)?;
+                        jobs::advance(connection, id, &from, &stage, now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Queues again what waited for a disk in `root` that is back; says whether that may not be all of it.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn disk_is_back(
+        &self,
+        root: PathBuf,
+        ground: Option<Ground>,
+        now: Timestamp,
+    ) -> Result<bool, QueueError> {
+        self.writer
+            .run(move |connection| disk_is_back(connection, &root, ground.as_ref(), now))
+            .await
+    }
+}
+
+fn disk_is_back(
+    connection: &Connection,
+    root: &Path,
+    ground: Option<&Ground>,
+    now: Timestamp,
+) -> Result<bool, QueueError> {
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE {IS_AWAY} AND root = ?1 AND ground IS ?2 ORDER BY id LIMIT ?3"
+    );
+    let ground = ground.map(to_json).transpose()?;
+    let back = find_jobs(
+        connection,
+        &sql,
+        params![path_bytes(root), ground, MOST_AT_ONCE],
+    )?;
+    for Job { id, .. } in &back {
+        jobs::advance(
+            connection,
+            *id,
+            &[StageName::Waiting],
+            &Stage::queued(),
+            now,
+        )?;
+    }
+    Ok(i64::try_from(back.len()).is_ok_and(|count| count == MOST_AT_ONCE))
+}
+
+impl Reader<'_> {
+    /// Where the recording of a job lay when it was queued.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn lodged(&self, id: JobId) -> Result<Lodged, QueueError> {
+        of(self.connection(), id)
+    }
+
+    /// Where the latest recording of `root` lay whose ground is known.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn last_lodged(&self, root: &Path) -> Result<Option<Lodged>, QueueError> {
+        let sql = format!(
+            "SELECT {LODGED} FROM jobs WHERE root = ?1 AND ground IS NOT NULL ORDER BY id DESC LIMIT 1"
+        );
+        Ok(find(self.connection(), &sql, &[&path_bytes(root)])?.pop())
+    }
+}
