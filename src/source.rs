@@ -4,7 +4,7 @@
 //! swapped for a pipe meanwhile cannot make the program wait.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -46,6 +46,26 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
         .or_else(|_| open(OFlags::NONBLOCK | OFlags::NOCTTY))?;
     refuse_special(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Bytes of each place of a file that its mark is made from (4 KiB).
+const MARKED: u64 = 4096;
+
+/// A mark of the content of a file, from its first and last bytes and those in the middle: enough to tell one
+/// that was only touched from one that was written, without reading all of an archive.
+///
+/// # Errors
+/// Those of [`open`], and what the operating system says while it is read.
+pub fn mark(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = open(path)?;
+    let size = file.metadata()?.len();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&size.to_le_bytes());
+    for at in [0, size / 2, size.saturating_sub(MARKED)] {
+        file.seek(io::SeekFrom::Start(at))?;
+        hasher.update_reader((&file).take(MARKED))?;
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 /// Of which bytes of a file the disk keeps nothing, since nobody ever wrote them.
@@ -114,9 +134,28 @@ fn quiet_access() -> OFlags {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek as _, Write as _};
+    use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn the_mark_of_a_file_tells_where_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        let marked = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = vec![7; 100_000];
+            change(&mut bytes);
+            crate::durable::write(&path, &bytes, crate::durable::Existing::Replace).unwrap();
+            mark(&path).unwrap()
+        };
+        let plain = marked(&|_| {});
+        assert_eq!(marked(&|_| {}), plain);
+        for at in [0, 50_000, 99_999] {
+            assert_ne!(marked(&|bytes| bytes[at] = 8), plain, "{at}");
+        }
+        assert_ne!(marked(&|bytes| bytes.push(7)), plain);
+        assert!(mark(folder.path()).is_err());
+    }
 
     #[test]
     fn holes_are_told_before_and_at_the_end() {

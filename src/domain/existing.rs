@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::job::ContentHash;
 use super::settle::Fingerprint;
 
 /// What is known of a folder whose old files are left alone.
@@ -24,6 +25,24 @@ impl FirstSight {
     }
 }
 
+/// An old file as it was when it was left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// Its size in bytes.
+    pub size: u64,
+    /// The mark of its content, if that was read.
+    pub mark: Option<ContentHash>,
+}
+
+impl LeftAlone {
+    /// Whether the file at its path, of this size and with this mark, is still the old one, however often it was
+    /// touched since. What could not be read is told by its size alone.
+    pub fn is_still(&self, size: u64, mark: Option<ContentHash>) -> bool {
+        let is_same = |mark| self.mark.is_none_or(|before| before == mark);
+        self.size == size && mark.is_none_or(is_same)
+    }
+}
+
 /// When a file was touched last, in nanoseconds since 1970; a time of its content that is still to come was
 /// set by hand or by a wrong clock, and says nothing.
 fn touched_ns(file: &Fingerprint, now: Timestamp) -> i128 {
@@ -38,6 +57,27 @@ fn touched_ns(file: &Fingerprint, now: Timestamp) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_file_stays_one_until_its_size_or_its_content_changes() {
+        let mark = |byte| Some(ContentHash([byte; 32]));
+        let size = 10;
+        let read = LeftAlone {
+            size,
+            mark: mark(1),
+        };
+        let unread = LeftAlone { size, mark: None };
+        for (what, before, size, now, is_still) in [
+            ("it was touched", read, 10, mark(1), true),
+            ("it has other bytes", read, 10, mark(2), false),
+            ("it has more bytes", read, 11, mark(1), false),
+            ("it was never read", unread, 10, mark(1), true),
+            ("it cannot be read now", read, 10, None, true),
+            ("it was never read, and grew", unread, 11, mark(1), false),
+        ] {
+            assert_eq!(before.is_still(size, now), is_still, "{what}");
+        }
+    }
 
     #[test]
     fn what_was_touched_before_the_first_start_is_left_alone_at_first_sight() {

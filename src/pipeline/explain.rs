@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::Place;
 use super::away::is_lodged_away;
-use super::intake::{consider_skip, existing, first_sight, unsettled_reason};
+use super::intake::{consider_skip, existing, first_sight, unsettled_reason, was_only_touched};
 use super::plan::{Fate, PlanTerms, Planned, is_looked_at_again, plan_file};
 use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
 use crate::domain::job::{ContentHash, Job, Reason, Settings};
@@ -199,7 +199,7 @@ impl Question<'_> {
             return Ok(passed_over(reason.clone(), fingerprint, self.now));
         }
         if known.is_none() {
-            if self.is_left_as_existing(fingerprint)? {
+            if self.is_left_as_existing(path, fingerprint)? {
                 return Ok(Answer::Skipped(existing()));
             }
             // As if it had been seen when it was touched last.
@@ -279,7 +279,11 @@ impl Question<'_> {
         Ok(twins.into_iter().rev().find(|twin| twin.source == path))
     }
 
-    fn is_left_as_existing(&self, fingerprint: &Fingerprint) -> Result<bool, QueueError> {
+    fn is_left_as_existing(
+        &self,
+        path: &Path,
+        fingerprint: &Fingerprint,
+    ) -> Result<bool, QueueError> {
         if !self.place.leave_existing {
             return Ok(false);
         }
@@ -289,7 +293,9 @@ impl Question<'_> {
         };
         let sight = first_sight(self.place, known, self.now);
         let renamed = self.reader.map(|reader| reader.was_left_alone(fingerprint));
-        Ok(sight.is_existing(fingerprint, self.now) || renamed.transpose()?.unwrap_or(false))
+        Ok(sight.is_existing(fingerprint, self.now)
+            || renamed.transpose()?.unwrap_or(false)
+            || was_only_touched(self.reader, path, fingerprint)?)
     }
 }
 

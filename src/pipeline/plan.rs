@@ -12,6 +12,7 @@ use super::Place;
 use super::adopt;
 use super::intake::{
     EXISTING, Examined, consider_skip, examine, existing, first_sight, no_answer, unsettled_reason,
+    was_only_touched,
 };
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
@@ -267,7 +268,7 @@ impl Planner<'_> {
             Some(known) if !is_looked_at_again(place, &known, fingerprint, now) => {
                 Examined::Recording(known)
             }
-            None if self.is_left_alone(place, fingerprint)? => {
+            None if self.is_left_alone(place, &path, fingerprint)? => {
                 self.add(place, path, size, None, Fate::Skip(existing()));
                 return Ok(());
             }
@@ -323,7 +324,12 @@ impl Planner<'_> {
     }
 
     /// Whether a file that was never seen is left alone for being there before the first start.
-    fn is_left_alone(&mut self, place: &Place, file: &Fingerprint) -> Result<bool, QueueError> {
+    fn is_left_alone(
+        &mut self,
+        place: &Place,
+        path: &Path,
+        file: &Fingerprint,
+    ) -> Result<bool, QueueError> {
         if !place.leave_existing || place.is_named {
             return Ok(false);
         }
@@ -338,7 +344,9 @@ impl Planner<'_> {
             }
         };
         let renamed = self.reader.map(|reader| reader.was_left_alone(file));
-        Ok(sight.is_existing(file, now) || renamed.transpose()?.unwrap_or(false))
+        Ok(sight.is_existing(file, now)
+            || renamed.transpose()?.unwrap_or(false)
+            || was_only_touched(self.reader, path, file)?)
     }
 
     fn fate(

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{millis, path_bytes, time};
 use super::{QueueError, Reader, sources};
+use crate::domain::existing::LeftAlone;
 use crate::domain::settle::Fingerprint;
 
 /// What the table knows of the beginnings with a folder.
@@ -49,6 +50,14 @@ impl Reader<'_> {
     /// Any error of the table.
     pub fn was_left_alone(&self, fingerprint: &Fingerprint) -> Result<bool, QueueError> {
         sources::was_left_alone(self.connection(), fingerprint)
+    }
+
+    /// The old file that was left alone at `path`, whatever lies there now.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn left_at(&self, path: &Path) -> Result<Option<LeftAlone>, QueueError> {
+        sources::left_at(self.connection(), path)
     }
 
     /// What is known of the beginnings with a folder, if it was ever met.

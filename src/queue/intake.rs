@@ -11,6 +11,7 @@ use super::jobs::{self, Enqueued};
 use super::read::{self, FolderRow};
 use super::sources::{self, Known};
 use super::{Queue, QueueError};
+use crate::domain::existing::LeftAlone;
 use crate::domain::job::{Candidate, ContentHash, Job, JobId, Publication, Settings};
 use crate::domain::settle::Fingerprint;
 
@@ -44,6 +45,34 @@ impl Queue {
                 files
                     .map(|file| sources::was_left_alone(connection, file))
                     .collect()
+            })
+            .await
+    }
+
+    /// The old file that was left alone at each of these paths, whatever lies there now.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn left_at(&self, paths: Vec<PathBuf>) -> Result<Vec<Option<LeftAlone>>, QueueError> {
+        self.writer
+            .run(move |connection| {
+                let paths = paths.iter();
+                paths
+                    .map(|path| sources::left_at(connection, path))
+                    .collect()
+            })
+            .await
+    }
+
+    /// Keeps the marks of old files that are left alone.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn keep_marks(&self, marks: Vec<(PathBuf, ContentHash)>) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                let mut marks = marks.iter();
+                marks.try_for_each(|(path, mark)| sources::keep_mark(connection, path, *mark))
             })
             .await
     }

@@ -25,6 +25,7 @@ const STEPS: &[&str] = &[
     TROUBLE_INSIDE,
     OUTBOX,
     GROUNDS,
+    OLD_CONTENT,
 ];
 
 const VERSION_1: &str = "
@@ -352,6 +353,11 @@ CREATE TABLE told (
 /// On which disk each recording lay when it was queued.
 const GROUNDS: &str = "
 ALTER TABLE jobs ADD COLUMN ground TEXT CHECK (json_valid(ground));
+";
+
+/// A mark of the content of old files that are left alone: one that is only touched stays an old one.
+const OLD_CONTENT: &str = "
+ALTER TABLE sources ADD COLUMN mark BLOB CHECK (length(mark) = 32);
 ";
 
 /// The version of a table that has rows and an older schema than today's.

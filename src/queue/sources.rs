@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::QueueError;
 use super::row::{self, from_json, millis, path_bytes, signed, to_json, unsigned};
 use crate::domain::audio::{AudioDuration, AudioFormat};
+use crate::domain::existing::LeftAlone;
 use crate::domain::job::{ContentHash, Reason};
 use crate::domain::settle::Fingerprint;
 
@@ -102,6 +103,38 @@ pub(super) fn was_left_alone(
             fingerprint.modified_ns
         ])?;
     Ok(found)
+}
+
+/// The old file that was left alone at `path`, whatever lies there now.
+pub(super) fn left_at(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Option<LeftAlone>, QueueError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT size, mark FROM sources WHERE path = ?1 AND skip_code = 'existing'",
+        )?
+        .query_row([path_bytes(path)], |row| {
+            let mark: Option<Vec<u8>> = row.get(1)?;
+            Ok(LeftAlone {
+                size: unsigned(row.get(0)?),
+                mark: mark.and_then(|mark| row::hash(&mark)),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Keeps the mark of an old file that is left alone.
+pub(super) fn keep_mark(
+    connection: &Connection,
+    path: &Path,
+    mark: ContentHash,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE sources SET mark = ?2 WHERE path = ?1 AND skip_code = 'existing'")?
+        .execute(params![path_bytes(path), mark.0])?;
+    Ok(())
 }
 
 /// Keeps what was found out about a file.

@@ -84,3 +84,31 @@ fn a_mount_point_that_was_empty_at_the_first_start_brings_its_old_files_and_new_
     watch.outcome().no_panic();
     assert_eq!(charges(&stage), 2, "{}", stage.service.story());
 }
+
+#[test]
+fn an_old_file_that_is_only_touched_stays_an_old_one_and_one_with_other_bytes_is_new() {
+    let (stage, folder, archive) = stage();
+    fs::rename(&archive, &folder).unwrap();
+    stage.stenod(["run"]).success();
+    let old = folder.join("old.wav");
+    assert_eq!(code(&stage, &old), "existing");
+    let touch = |seconds| {
+        let file = fs::File::options().write(true).open(&old).unwrap();
+        let time = fs::metadata(&old).unwrap().modified().unwrap();
+        file.set_modified(time + std::time::Duration::from_secs(seconds))
+            .unwrap();
+    };
+    touch(1);
+    assert_eq!(code(&stage, &old), "existing");
+    assert_eq!(stage.json(&["plan"])["to_send"]["recordings"], 0);
+    // Known as it is now, it is told by what was read of it then.
+    stage.stenod(["run"]).success();
+    touch(1);
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 0, "{}", stage.service.story());
+    let mut bytes = fs::read(&old).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&old, bytes).unwrap();
+    stage.stenod(["run"]).success();
+    assert_eq!(charges(&stage), 1, "{}", stage.service.story());
+}

@@ -32,7 +32,7 @@ use crate::domain::timing::after;
 pub(super) use examine::examine_soon;
 pub use examine::{Examined, examine};
 pub use existing::EXISTING;
-pub(super) use existing::{existing, first_sight};
+pub(super) use existing::{existing, first_sight, was_only_touched};
 pub use reasons::consider_skip;
 pub(super) use reasons::{io_code, unsettled_reason};
 pub(super) use scan::no_answer;

@@ -49,7 +49,7 @@ pub(super) struct Portion {
     sightings: Vec<Sighting>,
     bytes: u64,
     /// By what files that were there before the first start are told and left alone, if they are.
-    leave: Option<FirstSight>,
+    pub(super) leave: Option<FirstSight>,
 }
 
 impl Portion {
@@ -66,6 +66,16 @@ impl Portion {
         (options.limit.is_some() && !self.sightings.is_empty())
             || self.sightings.len() >= LARGEST_PORTION
             || self.bytes >= LARGEST_PORTION_BYTES
+    }
+
+    /// The states of its files, in their order.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.sightings.iter().map(|sighting| sighting.fingerprint)
+    }
+
+    /// Their paths.
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.sightings.iter().map(|sighting| sighting.path.clone())
     }
 
     fn add(&mut self, sighting: Sighting) {
@@ -126,7 +136,8 @@ impl Intake {
         let left = self.left_alone(&portion, &known).await?;
         let mut findings = Vec::new();
         let mut complete = Vec::new();
-        for ((sighting, known), is_left) in portion.sightings.into_iter().zip(known).zip(left) {
+        let mut marks = Vec::new();
+        for ((sighting, known), left) in portion.sightings.into_iter().zip(known).zip(left) {
             let known = match known {
                 Some(Known::Skipped(reason)) if !self.asks_again(&sighting, &reason) => {
                     self.pass_over(sighting, reason);
@@ -135,7 +146,7 @@ impl Intake {
                 known => known,
             };
             // What is looked at again goes on settling.
-            if is_left || matches!(known, Some(Known::Recording { .. })) {
+            if left.is_some() || matches!(known, Some(Known::Recording { .. })) {
                 self.book().forget(&sighting.path);
             }
             match known {
@@ -144,7 +155,11 @@ impl Intake {
                     known,
                     new: false,
                 }),
-                None if is_left => findings.push(left_alone(sighting)),
+                None if left.is_some() => {
+                    let mark = left.and_then(|left| left.mark);
+                    marks.extend(mark.map(|mark| (sighting.path.clone(), mark)));
+                    findings.push(left_alone(sighting));
+                }
                 Some(Known::Skipped(_)) | None => {
                     complete.extend(self.is_complete(&sighting).then_some(sighting));
                 }
@@ -171,28 +186,12 @@ impl Intake {
             findings.extend(self.judge(sighting, examined?));
         }
         drop(examining);
-        self.record(findings).await
-    }
-
-    /// Which files of a portion are left alone for being there before the first start, perhaps under another
-    /// name.
-    async fn left_alone(
-        &self,
-        portion: &Portion,
-        known: &[Option<Known>],
-    ) -> Result<Vec<bool>, PipelineError> {
-        let Some(sight) = portion.leave else {
-            return Ok(vec![false; known.len()]);
-        };
-        let files = portion.sightings.iter();
-        let files: Vec<Fingerprint> = files.map(|sighting| sighting.fingerprint).collect();
-        let renamed = self.pipeline.queue.were_left_alone(files.clone()).await?;
-        let now = self.pipeline.now();
-        let judged = files.iter().zip(renamed).zip(known);
-        let is_left = |((file, renamed), known): ((&Fingerprint, bool), &Option<Known>)| {
-            known.is_none() && (renamed || sight.is_existing(file, now))
-        };
-        Ok(judged.map(is_left).collect())
+        self.record(findings).await?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let queue = &self.pipeline.queue;
+        self.pipeline.kept(|| queue.keep_marks(marks.clone())).await
     }
 
     /// Whether a file is looked at again though it is known: whoever names a place wants what was passed over
