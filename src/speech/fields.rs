@@ -1,5 +1,7 @@
 //! Fields of JSON bodies, read leniently: what is absent or of another type is not there.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
@@ -97,7 +99,19 @@ pub(super) fn error_beside(fields: &Map<String, Value>) -> Option<String> {
     Some(tidy(&named)).filter(|words| !words.is_empty())
 }
 
-/// Words of others on one line, without control characters, cut at [`LONGEST_WORDS`].
+/// A word with nothing but the host of a link in it that has a query: what is signed opens a recording to
+/// whoever reads it.
+fn without_signature(word: &str) -> Cow<'_, str> {
+    let host = |at: usize| word.get(at + 3..)?.find(['/', '?']).map(|end| at + 3 + end);
+    match word.find("://").and_then(host) {
+        Some(end) if word.contains('?') => {
+            format!("{}/…", word.get(..end).unwrap_or_default()).into()
+        }
+        Some(_) | None => word.into(),
+    }
+}
+
+/// Words of others on one line, without control characters and signed links, cut at [`LONGEST_WORDS`].
 pub(super) fn tidy(words: &str) -> String {
     let mut tidy = String::new();
     for word in words.split(|c: char| c.is_whitespace() || c.is_control()) {
@@ -107,10 +121,30 @@ pub(super) fn tidy(words: &str) -> String {
         if !tidy.is_empty() {
             tidy.push(' ');
         }
-        tidy.push_str(word);
+        tidy.push_str(&without_signature(word));
     }
     match tidy.char_indices().nth(LONGEST_WORDS) {
         Some((end, _)) => format!("{}…", tidy.get(..end).unwrap_or_default()),
         None => tidy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_a_service_quotes_loses_what_it_is_signed_with() {
+        let link = "https://host.example:9000/rec/0823.mp3?X-Amz-Signature=982848";
+        assert_eq!(
+            tidy(&format!(
+                "failed to fetch {link}, see https://example.org/help"
+            )),
+            "failed to fetch https://host.example:9000/… see https://example.org/help"
+        );
+        assert_eq!(
+            tidy(&format!("({{\"url\":\"{link}\"}})")),
+            "({\"url\":\"https://host.example:9000/…"
+        );
     }
 }
