@@ -335,16 +335,9 @@ impl Pipeline {
             if known.contains(name.as_str()) {
                 continue;
             }
-            let remains = Remains {
-                name,
-                upload: None,
-                version: None,
-            };
-            match bucket.remove(&remains).await {
-                Ok(()) => tracing::info!(object = %remains.name, "a stray object was deleted"),
-                Err(error) => {
-                    tracing::warn!(object = %remains.name, "a stray object stays: {error}");
-                }
+            match bucket.remove_stray(name.clone()).await {
+                Ok(()) => tracing::info!(object = %name, "a stray object was deleted"),
+                Err(error) => tracing::warn!(object = %name, "a stray object stays: {error}"),
             }
         }
         Ok(())

@@ -150,6 +150,23 @@ impl Bucket {
         nothing_there_is_fine(removed)
     }
 
+    /// Takes away an object of which nothing is known but its name, also where the bucket keeps versions.
+    ///
+    /// # Errors
+    /// [`BucketError`]; it is to be tried again.
+    pub async fn remove_stray(&self, name: ObjectName) -> Result<(), BucketError> {
+        let version = match self.store.version_parameter {
+            Some(_) => self.look(&self.path(&name)).await?,
+            None => None,
+        };
+        self.remove(&Remains {
+            name,
+            upload: None,
+            version: version.and_then(|there| there.version).map(Version),
+        })
+        .await
+    }
+
     /// The objects under the prefix that a stenod put there, with the time at which it did.
     ///
     /// # Errors
