@@ -82,28 +82,37 @@ pub(super) fn usage(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The latest submits that a pace is measured by.
+/// The latest replies that a pace is measured by.
 const MEASURED: i64 = 100;
 
-/// Seconds that a second of audio took `model`, from claim to charge, by its latest submits.
+/// Seconds that a second of audio took `model`, from claim to reply, by the middle half of its latest ones: one
+/// that was fetched by a later start says nothing.
 pub(super) fn pace(connection: &Connection, model: &str) -> Result<Option<f64>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT sum(c.at_ms - (SELECT max(r.at_ms) FROM ledger r
-                 WHERE r.job = c.job AND r.kind = 'reserve' AND r.id < c.id)) * 1000.0 / sum(j.duration_us)
-         FROM (SELECT id, job, at_ms FROM ledger WHERE kind = 'charge' ORDER BY id DESC LIMIT ?2) c
-         JOIN jobs j ON j.id = c.job
+        "SELECT (e.at_ms - (SELECT max(r.at_ms) FROM ledger r
+                 WHERE r.job = e.job AND r.kind = 'reserve' AND r.at_ms <= e.at_ms)) * 1000.0, j.duration_us * 1.0
+         FROM (SELECT job, at_ms FROM replies WHERE kind = 'service' AND composite = 0 ORDER BY id DESC LIMIT ?2) e
+         JOIN jobs j ON j.id = e.job
          WHERE json_extract(j.settings, '$.model') = ?1 AND j.duration_us > 0
-             AND EXISTS (SELECT 1 FROM ledger r WHERE r.job = c.job AND r.kind = 'reserve' AND r.id < c.id)",
+             AND EXISTS (SELECT 1 FROM ledger r WHERE r.job = e.job AND r.kind = 'reserve' AND r.at_ms <= e.at_ms)",
     )?;
-    let pace: Option<f64> = statement.query_row(params![model, MEASURED], |row| row.get(0))?;
-    Ok(pace.filter(|pace| pace.is_finite() && *pace > 0.0))
+    let rows = statement.query_map(params![model, MEASURED], |row| {
+        Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))
+    })?;
+    let mut waits: Vec<(f64, f64)> = rows.collect::<Result<_, _>>()?;
+    waits.sort_by(|one, other| (one.0 / one.1).total_cmp(&(other.0 / other.1)));
+    let quarter = waits.len() / 4;
+    let middle = waits.iter().skip(quarter).take(waits.len() - 2 * quarter);
+    let (wait, audio) = middle.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let pace = wait / audio;
+    Ok(Some(pace).filter(|pace| pace.is_finite() && *pace > 0.0))
 }
 
-/// The paces of the models of the latest submits.
+/// The paces of the models of the latest replies.
 pub(super) fn paces(connection: &Connection) -> Result<HashMap<String, f64>, QueueError> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT json_extract(j.settings, '$.model')
-         FROM (SELECT job FROM ledger WHERE kind = 'charge' ORDER BY id DESC LIMIT ?1) c
+         FROM (SELECT job FROM replies WHERE kind = 'service' ORDER BY id DESC LIMIT ?1) c
          JOIN jobs j ON j.id = c.job",
     )?;
     let models = statement.query_map([MEASURED], |row| row.get::<_, String>(0))?;
