@@ -339,6 +339,19 @@ fn names_ask(config: &Config, transcribe: &Transcribe, provider: Provider) -> bo
     transcribe.language == "auto" && !built_in
 }
 
+/// Whether what is configured can be asked of whoever is to recognise it.
+///
+/// # Errors
+/// The first of the settings that cannot be used.
+pub fn try_settings(config: &Config) -> Result<(), SetupError> {
+    let provider = meant(config)?;
+    let folders = config.folders.iter().map(|folder| &folder.transcribe);
+    for transcribe in folders.chain([&config.transcribe]) {
+        settings(config, transcribe, provider)?;
+    }
+    Ok(())
+}
+
 /// What is frozen into jobs by these keys.
 fn settings(
     config: &Config,

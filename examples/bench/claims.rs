@@ -52,7 +52,7 @@ pub(crate) async fn claims(state: &Path, counts: &[&str]) -> anyhow::Result<()> 
 /// claim.
 async fn claim(queue: &Queue, now: Timestamp) -> anyhow::Result<Duration> {
     let terms = Terms {
-        providers: vec![Provider::NanoGpt],
+        providers: vec![Provider::named("nanogpt")],
         ..Terms::default()
     };
     let began = super::now();
@@ -89,7 +89,7 @@ fn arrival(number: usize) -> Arrival {
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Mp3,
             settings: Settings {
-                provider: Provider::NanoGpt,
+                provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".into(),
                 language: "auto".into(),
                 diarize: false,
@@ -98,6 +98,7 @@ fn arrival(number: usize) -> Arrival {
             publication: Publication::default(),
             output_dir: None,
             route: None,
+            ground: None,
             stage: Stage::queued(),
         }),
         gone: None,

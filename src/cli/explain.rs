@@ -16,10 +16,11 @@ use crate::config::Config;
 use crate::domain::job::{Job, JobId, Reason, Settings, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
+use crate::domain::route::Chosen;
 use crate::pipeline::Place;
 use crate::pipeline::explain::{Answer, Question};
 use crate::pipeline::plan::{Fate, PlanTerms, Planned};
-use crate::queue::{Instance, Pause, Reader, running_instance};
+use crate::queue::{Instance, Pause, Reader, holder};
 use crate::session::{self, Places};
 use crate::supervise;
 
@@ -188,7 +189,7 @@ async fn ask(
         Ok::<_, crate::queue::QueueError>((answer, latest, pauses, leads_elsewhere))
     })
     .await??;
-    let instance = running_instance(&config.state_dir)?;
+    let instance = holder(&config.state_dir)?;
     let (answer, is_daemon) = match instance {
         Some(_) => as_it_is_watched(config, &path, answer).await,
         None => (answer, false),
@@ -266,6 +267,32 @@ impl Told {
 }
 
 impl Explanation {
+    /// By which route it is sent or was, and why, as far as that is decided.
+    fn route(&self) -> Option<&Chosen> {
+        match &self.answer {
+            Answer::Job(job) => job.route.as_ref(),
+            Answer::Planned(planned) | Answer::OtherSettings { planned, .. } => {
+                match &planned.fate {
+                    Fate::Send { route, .. } => Some(route),
+                    Fate::Done
+                    | Fate::Duplicate { .. }
+                    | Fate::UnderWay
+                    | Fate::Wait(_)
+                    | Fate::Skip(_)
+                    | Fate::Ended(_) => None,
+                }
+            }
+            Answer::Missing
+            | Answer::Gone(_)
+            | Answer::Unreadable(_)
+            | Answer::Skipped(_)
+            | Answer::Output { .. }
+            | Answer::Folder { .. }
+            | Answer::LeftOut { .. }
+            | Answer::Settling { .. } => None,
+        }
+    }
+
     fn told(&self) -> Told {
         let source = quoted(&self.path);
         match &self.answer {
@@ -554,6 +581,8 @@ impl Explanation {
             "folder": self.folder.as_deref().map(view::path),
             "job": self.job().map(|id| id.0),
             "duplicate_of": duplicate_of,
+            "route": self.route().map(|chosen| chosen.route.as_str()),
+            "why": self.route().map(|chosen| &chosen.why),
             "running": self.instance.is_some(),
             "fix": told.fix.as_ref().map(|fix| placed(&fix.command)),
             "fix_note": told.fix.as_ref().map(|fix| fix.note.as_str()).filter(|note| !note.is_empty()),
@@ -568,6 +597,10 @@ impl Explanation {
         sheet.sentence("answer", &format!("{answer}: {}", clean(&told.text)));
         if let Some(code) = &told.code {
             sheet.whole("reason", code);
+        }
+        if let Some(chosen) = self.route() {
+            let text = format!("{} ({})", chosen.route, clean(&chosen.why));
+            sheet.sentence("route", &text);
         }
         if let Some(until) = told.until {
             sheet.whole("until", &rfc3339(until));

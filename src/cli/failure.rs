@@ -208,6 +208,10 @@ impl From<QueueError> for Failure {
                 "the table itself is as it was; make room, or name a file that is not there yet",
             );
         }
+        if let QueueError::StateDir { .. } = &error {
+            return Self::new(exit::UNEXPECTED, error)
+                .hint("`stenod doctor` says whose it is; run as that user, or name another with --state-dir");
+        }
         let is_held = matches!(error, QueueError::AlreadyHeld { .. });
         if is_held {
             return Self::new(exit::HELD, error)

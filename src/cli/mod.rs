@@ -479,6 +479,7 @@ pub fn parse() -> Result<CommandLine, u8> {
     let mut words = std::env::args_os().skip(1).peekable();
     let short = words.peek().is_none() || words.any(|word| word == "-h");
     let parsed = definition(short)
+        .color(output::help_colour(std::env::args_os().skip(1)))
         .try_get_matches()
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     parsed.map_err(|error| {

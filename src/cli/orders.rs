@@ -21,7 +21,7 @@ use crate::domain::job::{JobId, StageName};
 use crate::domain::mend;
 use crate::domain::near::nearest;
 use crate::domain::timing::after;
-use crate::queue::{Queue, QueueError, Reader, running_instance};
+use crate::queue::{Queue, QueueError, Reader, holder};
 use crate::session;
 
 /// How often a state is knocked at that is held by somebody who does not listen: at its start and its end.
@@ -44,7 +44,10 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
             is_known(code, reader.as_ref())?;
         }
         let Some(reader) = reader else {
-            return nothing_to_retry(session, arguments);
+            return match arguments.jobs.first() {
+                Some(job) => Err(show::unknown(job)),
+                None => nothing_to_retry(session, arguments),
+            };
         };
         Order::Retry {
             jobs: named(&reader, &arguments.jobs)?,
@@ -217,7 +220,7 @@ pub(super) async fn resume(session: &Session) -> Result<u8, Failure> {
 pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
     // Whatever is wrong with the file is said here already.
     let config = session.config_to_work_with()?;
-    let is_running = running_instance(&config.state_dir)?.is_some();
+    let is_running = holder(&config.state_dir)?.is_some();
     let notes = if is_running {
         match carry_out(session, &config, &Order::Reload).await? {
             Answer::Reloaded(notes) => notes,

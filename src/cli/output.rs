@@ -60,6 +60,26 @@ fn placed_by(command: &str, flags: &str) -> String {
     format!("{before}stenod{flags} {rest}")
 }
 
+/// How help and wrong usage are coloured, by a command line that is not understood yet.
+pub(super) fn help_colour(
+    words: impl IntoIterator<Item = std::ffi::OsString>,
+) -> clap::ColorChoice {
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let given = match word.to_str().and_then(|word| word.strip_prefix("--color")) {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('=').map(Into::into),
+            None => continue,
+        };
+        match given.as_ref().and_then(|given| given.to_str()) {
+            Some("always") => return clap::ColorChoice::Always,
+            Some("never") => return clap::ColorChoice::Never,
+            Some(_) | None => {}
+        }
+    }
+    clap::ColorChoice::Auto
+}
+
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::consent::Price;
 use super::live::{Live, Paces};
-use super::output::{Output, clean, shown};
+use super::output::{Output, clean, quoted, shown};
 use super::text::{LEAST, Page, Tone};
 use super::unsettled::is_incomplete;
 use super::view;
@@ -334,14 +334,15 @@ fn not_written(job: &Job, outputs: &[Written]) -> Option<String> {
     let is_there = |name: &str| outputs.iter().any(|output| output.format == name);
     let names = job.publication.formats.iter().map(|format| format.name());
     let lacking: Vec<&str> = names.filter(|name| !is_there(name)).collect();
-    (!lacking.is_empty()).then(|| {
-        format!(
-            "{:<WORD$}no {}: `stenod show {}` tells why",
-            "",
-            lacking.join(", "),
-            job.id
-        )
-    })
+    let wanted = lacking.join(",");
+    // What was taken up as it lay there was never sent.
+    let way = if job.attempts == 0 && job.settings.provider.is_paid() {
+        let source = quoted(&job.source);
+        format!("`stenod render -f {wanted} {source}` writes it, free of charge")
+    } else {
+        format!("`stenod show {}` tells why", job.id)
+    };
+    (!lacking.is_empty()).then(|| format!("{:<WORD$}no {}: {way}", "", lacking.join(", ")))
 }
 
 /// The line of a change, for the changes that a person wants to see.

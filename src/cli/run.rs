@@ -140,10 +140,15 @@ fn stopping(told: &Told) -> String {
         let stages = told.stages.values();
         stages.filter(|(stage, _)| is(*stage)).count()
     };
-    let in_hand = count(|stage| matches!(stage, StageName::Submitting | StageName::Committing));
+    let begun = count(|stage| stage == StageName::Submitting);
+    let handed_over = count(|stage| stage == StageName::Committing);
     let taken = count(|stage| stage == StageName::Awaiting);
     let parts = [
-        (in_hand, "in hand (brought to an end now)"),
+        (handed_over, "handed over (its answer is waited for)"),
+        (
+            begun,
+            "begun (let go, free of charge; the next run begins it again)",
+        ),
         (taken, "with the service (fetched by the next run)"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);

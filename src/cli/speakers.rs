@@ -87,6 +87,11 @@ impl Talk {
                 unknown
             }
         })?;
+        // What was asked for once more with other settings leaves what is there.
+        let job = match reader.done_at(&job.source)? {
+            Some(done) if !matches!(job.stage, Stage::Done { .. }) => done,
+            Some(_) | None => job,
+        };
         let Stage::Done { reply } = job.stage else {
             let state = job.stage.state();
             let error = anyhow::anyhow!(

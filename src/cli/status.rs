@@ -22,8 +22,7 @@ use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
 use crate::pipeline::{EXISTING, is_lodged_away};
 use crate::queue::{
-    FolderRow, Instance, Leftover, Outgoing, Pause, QueueError, Reader, Skipped, Spend,
-    running_instance,
+    FolderRow, Instance, Leftover, Outgoing, Pause, QueueError, Reader, Skipped, Spend, holder,
 };
 use crate::session;
 
@@ -47,6 +46,7 @@ struct Status {
     spend: Vec<Spend>,
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
+    waits: Vec<(String, u64)>,
     skipped: usize,
     /// Files that are left alone for being there before the first start.
     left_alone: usize,
@@ -81,7 +81,7 @@ pub(super) async fn execute(session: &Session) -> Result<u8, Failure> {
 
 impl Status {
     fn read(session: &Session, config: &Config) -> Result<Self, Failure> {
-        let instance = running_instance(&config.state_dir)?;
+        let instance = holder(&config.state_dir)?;
         let reader = Reader::open_as_found(&config.state_dir, session::doubt_policy(config))?;
         let configured = config.folders.iter().map(|folder| FolderRow {
             path: folder.path.clone(),
@@ -99,6 +99,7 @@ impl Status {
             spend: Vec::new(),
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
+            waits: Vec::new(),
             skipped: 0,
             left_alone: 0,
             with_service: WithService::default(),
@@ -110,12 +111,17 @@ impl Status {
             let now = session.clock.now();
             status.counts = reader.counts()?;
             status.pauses = reader.pauses()?;
+            // Nobody was there to end what is over.
+            status
+                .pauses
+                .retain(|pause| pause.until.is_none_or(|until| until > now));
             if status.instance.is_none() {
                 status.ways = ways(&reader, config)?;
             }
             status.with_service = with_service(&reader)?;
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
+            status.waits = reader.waits()?;
             status.count_skipped(reader.skipped()?);
             status.leftovers = reader.leftovers()?;
             status.outgoing = reader.outgoing()?;
@@ -198,6 +204,7 @@ impl Status {
             "spent": self.spent(),
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),
+            "waits": self.waits.iter().map(|(code, count)| json!({"reason": code, "count": count})).collect::<Vec<_>>(),
             "settling": unsettled::document(&self.unsettled),
             "skipped": self.skipped,
             "left_alone": self.left_alone,
@@ -313,6 +320,10 @@ impl Status {
         for (code, count) in &self.failures {
             let way = by_reason(code);
             sheet.whole("failed", &format!("{count} {code}   fix: {way}"));
+        }
+        let why = placed("stenod list --state waiting");
+        for (code, count) in &self.waits {
+            sheet.whole("waiting", &format!("{count} {code}   why: {why}"));
         }
         let in_doubt = self.count(State::InDoubt);
         if in_doubt > 0 {

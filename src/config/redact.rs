@@ -46,6 +46,17 @@ pub(super) fn looks_like_key(text: &str) -> bool {
     text.split(|c: char| !is_token_char(c)).any(is_key_shaped)
 }
 
+/// Whether all of a text is shaped like the secret of a storage: letters of both cases, digits and the other
+/// signs of base64, and no point as file names have it.
+pub(super) fn looks_like_secret(text: &str) -> bool {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    text.len() >= MIN_OPAQUE_CHARS
+        && text.chars().all(is_base64)
+        && text.contains(|c: char| c.is_ascii_uppercase())
+        && text.contains(|c: char| c.is_ascii_lowercase())
+        && text.contains(|c: char| c.is_ascii_digit())
+}
+
 /// The text with everything secret masked.
 pub(super) fn text(text: &str) -> String {
     mask(text, &hidden_in_document(text)).0

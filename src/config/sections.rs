@@ -394,7 +394,8 @@ pub(super) fn secret_path(table: &mut Reader<'_>, key: &str) -> Option<Option<Pa
     table.optional(key, |given| {
         let text =
             values::text(given).map_err(|_| Fault::new("expected the path of a file in quotes"))?;
-        if redact::looks_like_key(&text) && !redact::is_plainly_path(&text) {
+        let is_like_key = redact::looks_like_key(&text) || redact::looks_like_secret(&text);
+        if is_like_key && !redact::is_plainly_path(&text) {
             return Err(
                 Fault::new("this looks like the key itself, not like a file")
                     .mend("put the key alone into a file with mode 600 and name that file here"),

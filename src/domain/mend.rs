@@ -106,7 +106,7 @@ const SERVICE: &[Row] = &[
     (
         "bad_request",
         "stenod retry {id}",
-        "check the model and its settings first: `stenod show {id}`",
+        "sends it again as it was; `stenod run --model MODEL {source}` asks another model",
     ),
     (
         "reply_unreadable",
@@ -284,8 +284,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "unsupported",
-        "stenod run {source}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
     (
         "no_audio_track",
@@ -309,8 +309,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "no_decoder",
-        "stenod run {source}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
     (
         "sample_rate",

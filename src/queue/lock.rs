@@ -74,6 +74,17 @@ impl Lock {
 /// The process that holds `state_dir`, if one does.
 ///
 /// # Errors
+/// [`QueueError::StateDir`] where its lock cannot be looked at.
+pub fn holder(state_dir: &Path) -> Result<Option<Instance>, QueueError> {
+    running_instance(state_dir).map_err(|error| QueueError::StateDir {
+        path: state_dir.to_owned(),
+        error,
+    })
+}
+
+/// The process that holds `state_dir`, if one does.
+///
+/// # Errors
 /// Any error of the file system but that there is no such directory.
 pub fn running_instance(state_dir: &Path) -> io::Result<Option<Instance>> {
     let mut file = match File::open(state_dir.join(LOCK_FILE)) {

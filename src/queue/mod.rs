@@ -62,7 +62,7 @@ pub use folders::FirstSeen;
 pub use hands::InHand;
 pub use jobs::Enqueued;
 pub use ledger::Spend;
-pub use lock::{Instance, running_instance};
+pub use lock::{Instance, holder, running_instance};
 pub use measures::Measure;
 pub use objects::{Leftover, LiveObject, NewObject, ObjectId};
 pub use outbox::{Audience, GRACE, Outgoing, Post};

@@ -111,10 +111,15 @@ impl Reader<'static> {
     ///
     /// # Errors
     /// [`QueueError::NewerSchema`] for a table of a later stenod, [`QueueError::OlderSchema`] for one that an
-    /// earlier one holds; any error of SQLite.
+    /// earlier one holds, [`QueueError::StateDir`] where nobody can tell whether there is one; any error of
+    /// SQLite.
     pub fn open(state_dir: &Path) -> Result<Option<Self>, QueueError> {
         let path = state_dir.join(DATABASE);
-        if !path.exists() {
+        let is_there = path.try_exists();
+        if !is_there.map_err(|error| QueueError::StateDir {
+            path: state_dir.to_owned(),
+            error,
+        })? {
             return Ok(None);
         }
         if let Some(found) = schema::older(&connect(&path)?)? {
@@ -238,6 +243,18 @@ impl<'a> Reader<'a> {
     pub fn job_at(&self, source: &Path) -> Result<Option<Job>, QueueError> {
         let sql =
             format!("SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 ORDER BY id DESC LIMIT 1");
+        find_job(self.connection(), &sql, &[&path_bytes(source)])
+    }
+
+    /// The newest job of a recording that has a transcript.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn done_at(&self, source: &Path) -> Result<Option<Job>, QueueError> {
+        let sql = format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 AND state = 'done' AND parent IS NULL
+             ORDER BY id DESC LIMIT 1"
+        );
         find_job(self.connection(), &sql, &[&path_bytes(source)])
     }
 
@@ -514,6 +531,20 @@ impl<'a> Reader<'a> {
         let mut statement = self.connection().prepare_cached(
             "SELECT json_extract(data, '$.reason.code') AS code, count(*) FROM jobs
              WHERE state = 'failed' AND parent IS NULL GROUP BY code ORDER BY count(*) DESC, code",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row::unsigned(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many recordings wait, by the code of what they wait for.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn waits(&self) -> Result<Vec<(String, u64)>, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT coalesce(json_extract(data, '$.reason.code'), json_extract(data, '$.obstacle')) AS code, count(*)
+             FROM jobs WHERE state = 'waiting' AND parent IS NULL GROUP BY code HAVING code IS NOT NULL
+             ORDER BY count(*) DESC, code",
         )?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row::unsigned(row.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)

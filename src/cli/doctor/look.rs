@@ -162,7 +162,20 @@ fn state(state_dir: &Path) -> Vec<Check> {
     let me = me();
     let owner = state_dir.metadata().ok().map(|metadata| metadata.uid());
     checks.extend(owner.and_then(|owner| judge::state_owner(state_dir, owner, me)));
-    if owner.is_some() && rustix::fs::access(state_dir, rustix::fs::Access::WRITE_OK).is_err() {
+    let is_writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    let nearest = state_dir.ancestors().find(|path| path.exists());
+    if let Some(above) = nearest.filter(|above| *above != state_dir && !is_writable(above)) {
+        checks.push(Check::problem(
+            "state",
+            format!(
+                "{} cannot be made: {} cannot be written",
+                shown(state_dir),
+                shown(above)
+            ),
+            format!("sudo install -d -m 700 -o {me} {}", quoted(state_dir)),
+        ));
+    }
+    if owner == Some(me) && !is_writable(state_dir) {
         let mend = format!("chmod u+rwx {}", quoted(state_dir));
         checks.push(Check::problem(
             "state",
@@ -190,6 +203,8 @@ fn state(state_dir: &Path) -> Vec<Check> {
                 )
             };
             checks.push(Check::problem("state", text, mend));
+            // What cannot be looked into has nothing to be said about its table.
+            return checks;
         }
     }
     checks.push(table(state_dir));
@@ -437,6 +452,15 @@ fn folder(folder: &config::Folder) -> Check {
 }
 
 fn model(config: &Config) -> Check {
+    let tried = session::try_settings(config);
+    if let Err(error @ (SetupError::EnglishOnly { .. } | SetupError::NoTranscription { .. })) =
+        tried
+    {
+        let mend = error
+            .hint()
+            .unwrap_or("set transcribe.model to one that transcribes".into());
+        return Check::problem("model", error.to_string(), mend);
+    }
     let Some(folder) = &config.local.model_dir else {
         return Check::ok("model", "the built-in one, for what is recognised here");
     };

@@ -22,7 +22,7 @@ use crate::config::{Choice as _, Config, Provider};
 use crate::control::Order;
 use crate::domain::money::Amount;
 use crate::durable::{self, Existing};
-use crate::queue::running_instance;
+use crate::queue::{holder, running_instance};
 use crate::speech::Greeting;
 use questions::{Questions, Trial};
 
@@ -162,7 +162,7 @@ impl Heard {
 
 /// Has a running daemon read its configuration again: that also ends the pause for a refused key.
 async fn hear(session: &Session, config: &Config) -> Result<Heard, Failure> {
-    let Some(instance) = running_instance(&config.state_dir)? else {
+    let Some(instance) = holder(&config.state_dir)? else {
         return Ok(Heard::Nobody);
     };
     tracing::debug!(pid = instance.pid, at = %session.clock.now(), "it is told of the change");

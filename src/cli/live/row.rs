@@ -162,6 +162,8 @@ impl Phase {
                 format!("hashing, {} of {}", route::bytes(read), route::bytes(size))
             }
             Self::Encode { seconds } => format!("encoding, {seconds:.0} s of {audio}"),
+            // It waits for the encoder, its turn at the service, or the connection.
+            Self::Upload { sent: 0, .. } => "waiting to be sent".to_owned(),
             Self::Upload { sent, size: 0 } => format!("uploading, {}", route::bytes(sent)),
             Self::Upload { sent, size } => {
                 let pace = sent / elapsed.as_secs().max(1);
@@ -202,6 +204,13 @@ mod tests {
                 "hashing, 16.0 MiB of 64.0 MiB",
             ),
             (Phase::Encode { seconds: 30.4 }, "encoding, 30 s of 1:30"),
+            (
+                Phase::Upload {
+                    sent: 0,
+                    size: 4 << 20,
+                },
+                "waiting to be sent",
+            ),
             (
                 Phase::Upload {
                     sent: 2 << 20,
