@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::format::Format;
-use crate::domain::job::{Candidate, ContentHash, Provider, Publication, Settings, Stage};
+use crate::domain::job::{Candidate, ContentHash, Publication, Settings, Stage};
 use crate::domain::naming::output_path;
 use crate::domain::route::{RouteTerms, Shape, first_stage};
+use crate::speech::services::USUAL;
 
 /// The model of every case.
 pub(super) const MODEL: &str = "sim";
@@ -128,7 +129,7 @@ impl Scene {
     /// The recordings as a scan would offer them.
     pub(super) fn candidates(&self, formats: &[Format], terms: &RouteTerms) -> Vec<Candidate> {
         let shape = |content: &Content| Shape {
-            provider: Provider::named("nanogpt"),
+            provider: USUAL.provider,
             format: AudioFormat::Mp3,
             size: content.bytes(self.length).len() as u64,
             duration: Some(AudioDuration::from_micros(60_000_000)),
@@ -142,7 +143,7 @@ impl Scene {
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Mp3,
             settings: Settings {
-                provider: Provider::named("nanogpt"),
+                provider: USUAL.provider,
                 model: MODEL.to_owned(),
                 language: "auto".to_owned(),
                 diarize: false,

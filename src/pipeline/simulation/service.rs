@@ -20,6 +20,7 @@ use crate::domain::job::{ContentHash, Provider, Ticket};
 use crate::domain::price::Catalogue;
 use crate::domain::step::DoubtPolicy;
 use crate::domain::verdict::Phase;
+use crate::speech::services::USUAL;
 use crate::speech::upload::{self, Ended, Parts, Watch};
 use crate::speech::{Answer, Balance, NoAnswer, Payload, Service, Submission};
 
@@ -348,7 +349,7 @@ impl FakeService {
 
 impl Service for FakeService {
     fn provider(&self) -> Provider {
-        Provider::named("nanogpt")
+        USUAL.provider
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, NoAnswer>> {
