@@ -86,7 +86,8 @@ fn expect(
         let passed = bytes.starts_with(b".") || bytes.starts_with(b"~$");
         let file_like = !passed && (bytes.ends_with(b".mp3") || bytes.ends_with(b".wav"));
         let wanted = bytes.ends_with(b".mp3") && !bytes.starts_with(b"old");
-        let folder_like = !bytes.starts_with(b".") && bytes != b"@eaDir";
+        let loading = bytes.ends_with(b".mp3.part");
+        let folder_like = !bytes.starts_with(b".") && bytes != b"@eaDir" && !loading;
         let wanted_folder = folder_like && !bytes.starts_with(b"old");
         match node {
             Node::File | Node::LinkToFile if file_like && wanted => found.push(path),
