@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::lock::running_instance;
+use super::lock::holder;
 use super::row::{self, to_json};
 use super::{IN_HAND, QueueError, Reader, read};
 use crate::domain::job::{Reason, Stage};
@@ -36,20 +36,12 @@ impl Reader<'static> {
     ) -> Result<Option<Self>, QueueError> {
         let reader = Self::open(state_dir)?;
         if let Some(reader) = &reader
-            && is_left_alone(state_dir)?
+            && holder(state_dir)?.is_none()
         {
             show_as_found(reader.connection(), policy)?;
         }
         Ok(reader)
     }
-}
-
-fn is_left_alone(state_dir: &Path) -> Result<bool, QueueError> {
-    let instance = running_instance(state_dir).map_err(|error| QueueError::StateDir {
-        path: state_dir.to_owned(),
-        error,
-    })?;
-    Ok(instance.is_none())
 }
 
 fn show_as_found(connection: &Connection, policy: DoubtPolicy) -> Result<(), QueueError> {
