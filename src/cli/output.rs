@@ -217,6 +217,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn help_is_coloured_as_the_command_line_asks_before_it_is_understood() {
+        let colour = |line: &str| help_colour(line.split(' ').map(Into::into));
+        assert_eq!(colour("run -h"), clap::ColorChoice::Auto);
+        assert_eq!(colour("--color never run -h"), clap::ColorChoice::Never);
+        assert_eq!(colour("run --color=always -h"), clap::ColorChoice::Always);
+        assert_eq!(
+            colour("run --colour never --color"),
+            clap::ColorChoice::Auto
+        );
+    }
+
+    #[test]
     fn a_command_to_copy_says_where_configuration_and_state_are() {
         let placed = |command| placed_by(command, " -c a.toml --state-dir '/b c'");
         assert_eq!(

@@ -232,6 +232,16 @@ fn is_uuid(token: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_secret_of_a_storage_is_told_from_the_file_that_holds_it() {
+        assert!(looks_like_secret(
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+        ));
+        for path in ["secrets/bucket", "keys/of-the-bucket-2024/Production.txt"] {
+            assert!(!looks_like_secret(path), "{path}");
+        }
+    }
+
     fn shown(document: &str) -> String {
         mask(document, &hidden_in_document(document)).0
     }

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::domain::cut::Stretch;
+use crate::domain::job::Obstacle;
 use crate::domain::price::Catalogue;
 
 fn dollars(text: &str) -> Decimal {
@@ -232,4 +233,48 @@ async fn a_price_that_one_provider_charged_tells_nothing_of_another() {
     assert!(price(settings.clone()).await.is_some());
     settings.provider = Provider::named("openai");
     assert!(price(settings).await.is_none());
+}
+
+#[tokio::test]
+async fn a_model_is_as_quick_as_its_replies_come_whenever_it_charges() {
+    let table = table();
+    let mut model = String::new();
+    for content in 1..=9 {
+        table.add(&format!("/in/{content}.mp3"), content).await;
+        let job = table.claim_job().await;
+        table.queue.commit(job.id, at(3)).await.unwrap();
+        let cost = Amount::usd(dollars("0.0005"));
+        let charged = table.queue.charge(job.id, cost, "ticket".into(), at(4));
+        charged.await.unwrap();
+        let raw = RawReply {
+            status: 200,
+            body: b"{}".to_vec(),
+            request_id: None,
+        };
+        // The last one was fetched by a start hours later.
+        let replied = at(if content == 9 { 40_000 } else { 32 });
+        table.queue.store_reply(job.id, raw, replied).await.unwrap();
+        model = job.settings.model;
+    }
+    let pace = table.queue.read(move |reader| reader.pace(&model)).await;
+    assert_eq!(pace.unwrap(), Some(0.5), "30 s for a minute");
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_by_what_it_waits_for() {
+    let table = table();
+    for (content, obstacle) in [
+        (1, Obstacle::TooLarge),
+        (2, Obstacle::TooLarge),
+        (3, Obstacle::Bucket),
+    ] {
+        let mut candidate = recording(&format!("/in/{content}.mp3"), content);
+        let text = "no way".to_owned();
+        candidate.stage = Stage::Waiting { obstacle, text };
+        let queued = table.queue.enqueue(candidate, None, false, at(1)).await;
+        assert!(matches!(queued.unwrap(), Enqueued::New(_)));
+    }
+    let waits = table.queue.read(|reader| reader.waits()).await.unwrap();
+    let expected = [("too_large".to_owned(), 2), ("bucket".to_owned(), 1)];
+    assert_eq!(waits, expected);
 }
