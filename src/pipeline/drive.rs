@@ -3,7 +3,7 @@
 //! Tickets come before new submits. Every piece of work is a task with an owner; a job that is in hand
 //! is not started twice. A run ends when nothing moves any more; the daemon ends when it is stopped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,6 +88,8 @@ struct Driver {
     list_bucket_at: Timestamp,
     /// When it is to be looked up whether disks are back.
     look_for_disks_at: Timestamp,
+    /// The runs that are asked about before anything new is sent: those that were due at the first turn.
+    asked_first: Option<HashSet<JobId>>,
 }
 
 /// The pipeline as the configuration has it today: what begins, begins with the latest one.
@@ -117,6 +119,7 @@ pub async fn drive_latest(mut latest: Latest, mode: Mode) -> Result<Ended, Pipel
         busy: HashMap::new(),
         list_bucket_at: Timestamp::MIN,
         look_for_disks_at: Timestamp::MIN,
+        asked_first: None,
     };
     let ended = driver.work().await;
     driver.finish(ended).await
@@ -252,6 +255,9 @@ impl Driver {
     fn take_in(&mut self, (id, work, result): Finished) -> Result<(), PipelineError> {
         if let Some(id) = id {
             self.let_go(id);
+            if let Some(asked) = self.asked_first.as_mut().filter(|_| work == Work::Poll) {
+                asked.remove(&id);
+            }
         }
         if let Some(busy) = self.busy.get_mut(&work) {
             *busy = busy.saturating_sub(1);
@@ -314,6 +320,7 @@ impl Driver {
         let Some(provider) = self.paid_provider().filter(|_| !silenced) else {
             return Ok(());
         };
+        let mut begun = HashSet::new();
         for job in self
             .due(StageName::Awaiting, Work::Poll, MOST_POLLS)
             .await?
@@ -325,12 +332,14 @@ impl Driver {
                     submitted_at,
                 } = next_action(&job.stage, self.time_for(&job))
             {
-                let pipeline = self.pipeline.clone();
-                self.start(job.id, Work::Poll, async move {
+                let (pipeline, id) = (self.pipeline.clone(), job.id);
+                self.start(id, Work::Poll, async move {
                     pipeline.poll(job, ticket, submitted_at).await
                 });
+                begun.insert(id);
             }
         }
+        self.asked_first.get_or_insert(begun);
         Ok(())
     }
 
@@ -409,6 +418,13 @@ impl Driver {
 
     /// Claims and starts what there is room for, by whom there is room for.
     async fn submit_queued(&mut self) -> Result<(), PipelineError> {
+        if self
+            .asked_first
+            .as_ref()
+            .is_some_and(|asked| !asked.is_empty())
+        {
+            return Ok(());
+        }
         loop {
             let providers = self.providers_with_room().await?;
             if providers.is_empty() || self.pipeline.stop.is_cancelled() {

@@ -79,7 +79,32 @@ pub(super) fn recover(
             None => {}
         }
     }
+    ask_at_once(connection, now)?;
     Ok(recovered)
+}
+
+/// What was accepted before is asked about before anything new is sent: it may be done by now.
+fn ask_at_once(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+    for job in read::in_stages(connection, &[StageName::Awaiting])? {
+        let id = job.id;
+        if let Stage::Awaiting {
+            ticket,
+            submitted_at,
+            overdue,
+            poll_at,
+        } = job.stage
+            && poll_at > now
+        {
+            let stage = Stage::Awaiting {
+                ticket,
+                submitted_at,
+                poll_at: now,
+                overdue,
+            };
+            jobs::advance(connection, id, &[StageName::Awaiting], &stage, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a job that was in hand may have taken the process down: not one that was sent and waited for
