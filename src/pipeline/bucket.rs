@@ -14,10 +14,12 @@ use super::operator::Errand;
 use super::submit::Load;
 use super::{Event, Pipeline, PipelineError};
 use crate::delivery::Unchanged;
-use crate::delivery::bucket::{Bucket, BucketError, Content, Fate, Journal, Tell, UploadError};
+use crate::delivery::bucket::{
+    Bucket, BucketError, Content, Fate, Journal, Tell, Unfinished, UploadError,
+};
 use crate::domain::job::{Job, JobId, Obstacle, Reason, Stage};
 use crate::domain::object::{ObjectName, Part, Remains, Version};
-use crate::domain::timing::{after, backoff};
+use crate::domain::timing::{after, age, backoff};
 use crate::domain::verdict::Halt;
 use crate::queue::{LiveObject, NewObject, ObjectId, Queue, QueueError};
 use crate::speech::{NoAnswer, Payload, Service, Submission, Withheld};
@@ -320,6 +322,11 @@ impl Pipeline {
         if !thorough && self.queue.object_names(url.clone()).await?.is_empty() {
             return Ok(());
         }
+        self.sweep_objects(bucket).await?;
+        self.sweep_uploads(bucket).await
+    }
+
+    async fn sweep_objects(&self, bucket: &Bucket) -> Result<(), PipelineError> {
         let installation = self.queue.installation().await?;
         let listed = match bucket.list().await {
             Ok(listed) => listed,
@@ -329,15 +336,50 @@ impl Pipeline {
             }
         };
         // After the listing: whatever is in the bucket had its row before.
-        let known = self.queue.object_names(url).await?;
+        let known = self.queue.object_names(bucket.url().to_owned()).await?;
         let strays = listed.into_iter().map(|(name, _)| name);
         for name in strays.filter(|name| name.is_of(&installation)) {
-            if known.contains(name.as_str()) {
+            if known.contains_key(name.as_str()) {
                 continue;
             }
             match bucket.remove_stray(name.clone()).await {
                 Ok(()) => tracing::info!(object = %name, "a stray object was deleted"),
                 Err(error) => tracing::warn!(object = %name, "a stray object stays: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back the uploads that no row goes on with: a crash may come before the storage's name for one is
+    /// written down, and the next upload of the same object has another.
+    async fn sweep_uploads(&self, bucket: &Bucket) -> Result<(), PipelineError> {
+        let installation = self.queue.installation().await?;
+        let listed = match bucket.unfinished().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::debug!("the unfinished uploads cannot be listed: {error}");
+                return Ok(());
+            }
+        };
+        // After the listing, as above.
+        let known = self.queue.object_names(bucket.url().to_owned()).await?;
+        let own = listed
+            .into_iter()
+            .filter(|unfinished| unfinished.name.is_of(&installation));
+        for unfinished in own {
+            let is_needed = match known.get(unfinished.name.as_str()) {
+                None => false,
+                Some(upload) if upload.as_deref() == Some(unfinished.upload.as_str()) => true,
+                // It may have begun just now, and is written down in a moment.
+                Some(_) => age(unfinished.began, self.now()) < LISTING_INTERVAL,
+            };
+            if is_needed {
+                continue;
+            }
+            let Unfinished { name, upload, .. } = unfinished;
+            match bucket.take_back(&name, &upload).await {
+                Ok(()) => tracing::info!(object = %name, "a stray upload was taken back"),
+                Err(error) => tracing::warn!(object = %name, "a stray upload stays: {error}"),
             }
         }
         Ok(())

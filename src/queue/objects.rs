@@ -1,6 +1,6 @@
 //! What lies in buckets: written down before it is put there, forgotten when it is gone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -272,16 +272,19 @@ impl Queue {
             .await
     }
 
-    /// Every name that is written down for `bucket`.
+    /// Every name that is written down for `bucket`, with the upload that was begun for it.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn object_names(&self, bucket: String) -> Result<HashSet<String>, QueueError> {
+    pub async fn object_names(
+        &self,
+        bucket: String,
+    ) -> Result<HashMap<String, Option<String>>, QueueError> {
         self.writer
             .read(move |connection| {
-                let mut statement =
-                    connection.prepare_cached("SELECT name FROM objects WHERE bucket = ?1")?;
-                let names = statement.query_map([&bucket], |row| row.get(0))?;
+                let mut statement = connection
+                    .prepare_cached("SELECT name, upload FROM objects WHERE bucket = ?1")?;
+                let names = statement.query_map([&bucket], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 Ok(names.collect::<Result<_, _>>()?)
             })
             .await

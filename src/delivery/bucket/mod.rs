@@ -9,6 +9,7 @@ mod failure;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod upload;
 mod wire;
 
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 pub use content::{Content, PART_SIZE};
 pub use failure::{BucketError, Fate, Said};
 pub use store::{OpenError, Secret, Settings, Variables};
+pub use unfinished::Unfinished;
 pub use upload::{Journal, UploadError};
 pub use wire::Tell;
 
@@ -133,9 +135,7 @@ impl Bucket {
         let path = self.path(&remains.name);
         let mut version = remains.version.clone();
         if let Some(upload) = &remains.upload {
-            let uploads = &self.store.uploads;
-            let aborted = persist(&self.waits, || uploads.abort_multipart(&path, upload)).await;
-            nothing_there_is_fine(aborted)?;
+            self.take_back(&remains.name, upload).await?;
             if version.is_none() && self.store.version_parameter.is_some() {
                 // It may have been completed by a request whose answer was lost.
                 let there = self.look(&path).await?;
@@ -148,6 +148,16 @@ impl Bucket {
             persist(&self.waits, || self.store.objects.delete(&path)).await
         };
         nothing_there_is_fine(removed)
+    }
+
+    /// Takes back an upload that was begun; one that is not there any more is no failure.
+    ///
+    /// # Errors
+    /// [`BucketError`]; it is to be tried again.
+    pub async fn take_back(&self, name: &ObjectName, upload: &str) -> Result<(), BucketError> {
+        let (path, upload, uploads) = (self.path(name), upload.to_owned(), &self.store.uploads);
+        let aborted = persist(&self.waits, || uploads.abort_multipart(&path, &upload)).await;
+        nothing_there_is_fine(aborted)
     }
 
     /// Takes away an object of which nothing is known but its name, also where the bucket keeps versions.

@@ -108,6 +108,8 @@ pub(super) struct Store {
     /// Whether objects are deleted by a signed link: the crate asks Azure for a batch, and what the answer says
     /// of the one object in it comes back as words alone.
     pub(super) deletes_by_link: bool,
+    /// Whether unfinished uploads are listed; Azure has none that outlive a week.
+    pub(super) lists_uploads: bool,
 }
 
 /// Why a bucket cannot be used at all.
@@ -249,6 +251,7 @@ fn azure(settings: &Settings, bucket: &str, prefix: Path) -> Result<Store, OpenE
         .map_err(unusable)?;
     Ok(Store {
         deletes_by_link: true,
+        lists_uploads: false,
         ..roles(store, client, prefix, None)
     })
 }
@@ -327,6 +330,7 @@ fn roles<S: ObjectStore + MultipartStore + Signer>(
         prefix,
         version_parameter,
         deletes_by_link: false,
+        lists_uploads: true,
     }
 }
 

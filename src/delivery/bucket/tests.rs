@@ -496,6 +496,27 @@ async fn what_was_begun_and_not_completed_is_taken_back() {
 }
 
 #[tokio::test]
+async fn unfinished_uploads_are_listed_with_what_takes_them_back() {
+    let storage = S3::start();
+    let bucket = open(&settings(&storage));
+    let (_folder, content, _) = recording();
+    let (name, notes) = (name(), Notes::default());
+    storage.deviate(|asked| asked.part().map(|_| Deviation::Refuse(403, "AccessDenied")));
+    put(&bucket, &name, &content, &notes)
+        .await
+        .result
+        .unwrap_err();
+    let id = notes.upload().unwrap().id;
+    let listed = bucket.unfinished().await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|one| (&one.name, &one.upload)).collect();
+    assert_eq!(listed, [(&name, &id)]);
+    bucket.take_back(&name, &id).await.unwrap();
+    bucket.take_back(&name, &id).await.unwrap();
+    assert_eq!(bucket.unfinished().await.unwrap(), []);
+    assert_eq!(storage.unfinished(), 0);
+}
+
+#[tokio::test]
 async fn credentials_that_are_wrong_are_refused() {
     let storage = S3::start();
     let wrong = Settings {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -71,6 +72,8 @@ struct Shared {
     asked: Vec<Asked>,
     rule: Option<Rule>,
     folder: PathBuf,
+    /// The key and the id of every upload that was begun.
+    begun: Vec<(String, String)>,
 }
 
 impl Shared {
@@ -79,6 +82,25 @@ impl Shared {
         let id = asked.value("uploadId=")?;
         let is_there = self.folder.join(format!(".upload-{id}.json")).exists();
         (!is_there).then_some(Deviation::Refuse(404, "NoSuchUpload"))
+    }
+
+    /// The answer to who asks which uploads are not completed, which `s3s-fs` does not give.
+    fn list_of_uploads(&self) -> String {
+        let left = self
+            .begun
+            .iter()
+            .filter(|(_, id)| self.folder.join(format!(".upload-{id}.json")).exists());
+        let uploads: String = left
+            .map(|(key, id)| {
+                format!(
+                    "<Upload><Key>{key}</Key><UploadId>{id}</UploadId>\
+                     <Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
+                )
+            })
+            .collect();
+        format!(
+            "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{uploads}</ListMultipartUploadsResult>"
+        )
     }
 }
 
@@ -259,11 +281,47 @@ async fn answer(
             std::future::pending().await
         }
         Some(Deviation::Forget) => {
-            served(service, request).await;
+            serve_one(service, shared, &asked, request).await;
             Err(std::io::Error::other("the connection breaks"))
         }
-        None => Ok(served(service, request).await),
+        None => Ok(serve_one(service, shared, &asked, request).await),
     }
+}
+
+async fn serve_one(
+    service: &S3Service,
+    shared: &Mutex<Shared>,
+    asked: &Asked,
+    request: Request<Incoming>,
+) -> HttpResponse {
+    let answer = served(service, request).await;
+    let is_of_uploads = asked
+        .query
+        .split('&')
+        .any(|pair| pair.starts_with("uploads"));
+    if !is_of_uploads {
+        return answer;
+    }
+    let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    // The signature was right, or this would be another refusal.
+    if asked.method == "GET" && answer.status() == StatusCode::NOT_IMPLEMENTED {
+        return plain(200, None, &lock().list_of_uploads());
+    }
+    let (head, body) = answer.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
+    let body = body.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    if let Some((_, rest)) = text.split_once("<UploadId>")
+        && let Some((id, _)) = rest.split_once('<')
+    {
+        let key = asked.path.trim_start_matches('/').split_once('/');
+        let key = key.map(|(_, key)| key.to_owned()).unwrap_or_default();
+        lock().begun.push((key, id.to_owned()));
+    }
+    Response::from_parts(head, Body::from(body))
 }
 
 async fn served(service: &S3Service, request: Request<Incoming>) -> HttpResponse {
@@ -273,7 +331,6 @@ async fn served(service: &S3Service, request: Request<Incoming>) -> HttpResponse
 
 /// Reads the body to its end, so that a refusal is no broken connection.
 async fn drain(request: Request<Incoming>) {
-    use http_body_util::BodyExt as _;
     let whole: Result<_, hyper::Error> = request.into_body().collect().await;
     drop(whole);
 }
