@@ -181,6 +181,29 @@ fn an_upload_that_no_row_goes_on_with_is_taken_back() {
 }
 
 #[test]
+fn a_recording_that_is_deleted_after_a_kill_leaves_nothing_in_the_bucket() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    stage.put("a.wav", &wav(1, SECONDS));
+    storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
+    let running = stage.call(["run"]).start();
+    eventually("the third part", || {
+        storage.asked().iter().any(|asked| asked.part() == Some(3))
+    });
+    running.kill();
+    assert_ne!(storage.unfinished(), 0);
+    storage.behave();
+    fs::remove_file(stage.at("a.wav")).unwrap();
+    stage
+        .stenod(["run"])
+        .code(3)
+        .says("the recording is not there any more");
+    assert_eq!(job(&stage)["state"], "failed");
+    assert_eq!((storage.unfinished(), storage.objects()), (0, Vec::new()));
+    stage.stenod(["run"]).success();
+}
+
+#[test]
 fn cancel_stops_an_upload_in_the_middle_and_its_parts_are_taken_away() {
     let storage = S3::start();
     let stage = here(&storage);

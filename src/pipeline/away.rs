@@ -1,5 +1,6 @@
 //! Recordings whose disk was taken away: nothing of them is sent, written or given up until it is back.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,7 @@ impl Pipeline {
             return self.requeue_until(job.id, Some(until), Some(reason)).await;
         }
         tracing::warn!(folder = %job.root.display(), "its disk is not there: its recordings wait");
-        let queued = self.queue.queued_in(job.root.clone()).await?;
+        let queued = self.queue.queued_in(job.root.clone(), JobId(0)).await?;
         let mut ids = blocking(move || {
             let away = queued.iter().filter(|lodged| is_lodged_away(lodged));
             away.map(|lodged| lodged.id).collect::<Vec<_>>()
@@ -80,6 +81,38 @@ impl Pipeline {
                 .wait_for_disk(ids.clone(), reason.text.clone(), self.now())
         })
         .await
+    }
+
+    /// Ends the queued jobs of `root`, which is there, whose recordings are not: nothing else comes by them in a
+    /// run. They belong to the run, which tells of them.
+    pub(super) async fn end_vanished(&self, root: &Path) -> Result<(), PipelineError> {
+        let mut last = JobId(0);
+        loop {
+            let page = self.queue.queued_in(root.to_owned(), last).await?;
+            let Some(end) = page.last() else {
+                return Ok(());
+            };
+            last = end.id;
+            let vanished = blocking(move || {
+                let vanished = page.iter().filter(|lodged| {
+                    let looked = lodged.source.symlink_metadata();
+                    let is_gone = looked.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+                    is_gone && !is_lodged_away(lodged)
+                });
+                vanished.map(|lodged| lodged.id).collect::<Vec<_>>()
+            });
+            for id in vanished.await? {
+                self.queue.enter_scope(id).await?;
+                self.vanished(id).await?;
+                self.tell(id).await?;
+            }
+        }
+    }
+
+    /// The recording of a job is not there any more.
+    pub(super) async fn vanished(&self, id: JobId) -> Result<(), PipelineError> {
+        let reason = Reason::new("source_vanished", "the recording is not there any more");
+        self.fail(id, reason, None).await
     }
 
     /// Looks whether disks are back that recordings wait for.

@@ -467,8 +467,7 @@ impl Pipeline {
         }
         let kind = error.kind();
         if kind == std::io::ErrorKind::NotFound {
-            let reason = Reason::new("source_vanished", "the recording is not there any more");
-            return self.fail(job.id, reason, None).await;
+            return self.vanished(job.id).await;
         }
         if kind == std::io::ErrorKind::UnexpectedEof {
             return self.source_changed(job).await;

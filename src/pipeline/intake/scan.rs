@@ -141,6 +141,9 @@ impl Intake {
         if let Some(whole) = whole.filter(|whole| !report.stopped && whole.is_folder) {
             let scanned_at = Some(self.pipeline.now());
             self.remember_folder(&path, scanned_at).await?;
+            if self.options.one_shot {
+                self.pipeline.end_vanished(&path).await?;
+            }
             let (queue, identity) = (&self.pipeline.queue, whole.identity);
             if self.seen_whole.get(&path) != Some(&identity) {
                 self.pipeline
