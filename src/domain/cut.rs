@@ -131,6 +131,13 @@ impl Cutting {
         }
     }
 
+    /// The length of a piece that is aimed at, which may be shorter than what was asked for.
+    #[must_use]
+    pub fn wanted(&self) -> AudioDuration {
+        let packets = u64::try_from(self.wanted).unwrap_or(u64::MAX);
+        AudioDuration::from_micros(packets.saturating_mul(u64::from(OPUS_PACKET_MILLIS) * 1000))
+    }
+
     /// The bit rate of every piece.
     #[must_use]
     pub fn bitrate(&self) -> Bitrate {

@@ -125,12 +125,16 @@ impl RouteTerms {
         self.has_bucket && self.takes_links
     }
 
-    /// Why none can.
-    fn no_link(&self) -> &'static str {
-        if self.takes_links {
-            "there is no bucket"
+    /// Why one does not that has to be cut.
+    fn no_link(&self) -> String {
+        if !self.takes_links {
+            "the service fetches nothing by a link".to_owned()
+        } else if !self.has_bucket {
+            "there is no bucket".to_owned()
+        } else if self.preference == Preference::Pieces {
+            "large.route is \"pieces\"".to_owned()
         } else {
-            "the service fetches nothing by a link"
+            format!("a link takes {}", bytes(self.link_limit))
         }
     }
 
@@ -165,10 +169,10 @@ impl fmt::Display for Route {
                 shrink: Some(bitrate),
             } => write!(f, "bucket, as Opus at {} kbit/s", rate(*bitrate)),
             Self::Pieces(cut) => {
-                let piece = AudioDuration::from_micros(cut.piece_us);
-                let bitrate = cut
-                    .cutting()
-                    .map_or(Bitrate::Kbps16, |cutting| cutting.bitrate());
+                let wanted = AudioDuration::from_micros(cut.piece_us);
+                let (piece, bitrate) = cut.cutting().map_or((wanted, Bitrate::Kbps16), |cutting| {
+                    (cutting.wanted(), cutting.bitrate())
+                });
                 write!(
                     f,
                     "pieces of about {piece}, Opus at {} kbit/s",
@@ -241,9 +245,15 @@ fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
         };
         return Ok(chosen(route, why));
     }
+    let by_link = if terms.has_way_by_link() && shape.size > terms.link_limit {
+        format!(", {} by a link", bytes(terms.link_limit))
+    } else {
+        String::new()
+    };
+    let ways = ways_out(terms, |terms| to_service(shape, terms).is_ok());
     Err(NoRoute {
         obstacle,
-        text: format!("waiting for a route: {in_the_way}: {}", ways_out(terms)),
+        text: format!("waiting for a route: {in_the_way}{by_link}: {ways}"),
     })
 }
 
@@ -326,16 +336,38 @@ fn pieces(terms: &RouteTerms) -> Option<Route> {
     cut.cutting().map(|_| Route::Pieces(cut))
 }
 
-fn ways_out(terms: &RouteTerms) -> String {
-    let mut ways = Vec::new();
-    if !terms.shrink {
-        ways.push("set large.shrink = true to have its speech encoded again");
-    }
-    if !terms.has_bucket && terms.takes_links {
-        ways.push("set up a [bucket]");
-    }
-    if terms.preference == Preference::Bucket {
-        ways.push("set large.route = \"auto\"");
+/// What a person may change so that a way leads to the service: each change that is enough by itself, else both.
+fn ways_out(terms: &RouteTerms, leads: impl Fn(&RouteTerms) -> bool) -> String {
+    let shrinks = RouteTerms {
+        shrink: true,
+        ..*terms
+    };
+    let has_bucket = RouteTerms {
+        has_bucket: true,
+        ..*terms
+    };
+    let is_auto = RouteTerms {
+        preference: Preference::Auto,
+        ..*terms
+    };
+    let changes = [
+        (
+            shrinks,
+            "set large.shrink = true to have its speech encoded again",
+        ),
+        (has_bucket, "set up a [bucket]"),
+        (is_auto, "set large.route = \"auto\""),
+    ];
+    let alone = changes
+        .into_iter()
+        .filter(|(changed, _)| changed != terms && leads(changed));
+    let mut ways: Vec<&str> = alone.map(|(_, way)| way).collect();
+    let both = RouteTerms {
+        shrink: true,
+        ..has_bucket
+    };
+    if ways.is_empty() && both != shrinks && both != has_bucket && leads(&both) {
+        ways.push("set large.shrink = true and set up a [bucket]");
     }
     ways.push("convert it to a short enough MP3, M4A, Ogg or WAV");
     ways.join(", or ")
@@ -356,17 +388,24 @@ pub fn choose_other(
         shrink: terms.shrink && is_decodable,
         ..*terms
     };
-    let bucket = by_bucket(shape, &terms);
-    let other = match bucket {
-        None if terms.shrink && terms.preference != Preference::Bucket => pieces(&terms),
+    let other = |terms: &RouteTerms| match by_bucket(shape, terms) {
+        None if terms.shrink && terms.preference != Preference::Bucket => pieces(terms),
         bucket => bucket,
     };
-    match other {
+    match other(&terms) {
         Some(route) => Ok(chosen(route, in_the_way.to_owned())),
-        None => Err(NoRoute {
-            obstacle: Obstacle::TooLarge,
-            text: format!("waiting for a route: {in_the_way}: {}", ways_out(&terms)),
-        }),
+        None => {
+            // No setting makes it decodable.
+            let leads = |changed: &RouteTerms| {
+                let shrink = changed.shrink && is_decodable;
+                other(&RouteTerms { shrink, ..*changed }).is_some()
+            };
+            let ways = ways_out(&terms, leads);
+            Err(NoRoute {
+                obstacle: Obstacle::TooLarge,
+                text: format!("waiting for a route: {in_the_way}: {ways}"),
+            })
+        }
     }
 }
 
@@ -574,6 +613,86 @@ mod tests {
         ] {
             assert!(none.text.contains(way), "{}", none.text);
         }
+    }
+
+    #[test]
+    fn only_what_makes_a_way_is_told_as_one() {
+        use AudioFormat::{Flac, Mp3, Wav};
+        let no_links = RouteTerms {
+            takes_links: false,
+            ..plain(false)
+        };
+        let huge = 600_000_000;
+        for (shape, terms, ways) in [
+            (
+                shape(Mp3, 60 << 20, Some(60)),
+                plain(false),
+                "set large.shrink = true to have its speech encoded again, or set up a [bucket], or convert",
+            ),
+            (
+                shape(Flac, 9, Some(1)),
+                plain(false),
+                "set large.shrink = true to have its speech encoded again, or convert",
+            ),
+            (
+                shape(Mp3, 60 << 20, Some(60)),
+                no_links,
+                "set large.shrink = true to have its speech encoded again, or convert",
+            ),
+            (
+                shape(Wav, huge, Some(60)),
+                plain(true),
+                "the service takes 3.0 MiB directly, 476.8 MiB by a link: set large.shrink = true to have its speech encoded again, or convert",
+            ),
+            (
+                shape(Mp3, 60 << 20, Some(60)),
+                asks(Preference::Bucket, false),
+                "set up a [bucket], or set large.route = \"auto\", or convert",
+            ),
+            (
+                shape(Flac, 60 << 20, Some(60)),
+                RouteTerms {
+                    shrink: false,
+                    ..asks(Preference::Bucket, false)
+                },
+                "set large.shrink = true and set up a [bucket], or convert",
+            ),
+        ] {
+            let none = choose(&shape, &terms).unwrap_err();
+            assert!(none.text.contains(ways), "{}", none.text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_not_told_to_be_encoded_again() {
+        let shape = shape(AudioFormat::Mp3, 60 << 20, Some(60));
+        let none = choose_other(&shape, &plain(false), "it is broken", false).unwrap_err();
+        assert_eq!(
+            none.text,
+            "waiting for a route: it is broken: set up a [bucket], or convert it to a short enough MP3, M4A, Ogg or WAV"
+        );
+    }
+
+    #[test]
+    fn pieces_are_told_as_long_as_the_limit_lets_them_be_and_why_there_is_no_link() {
+        let large = shape(AudioFormat::Mp3, 60 << 20, Some(60));
+        let small = RouteTerms {
+            direct_limit: 200 << 10,
+            ..terms()
+        };
+        let chosen = choose(&large, &small).unwrap();
+        assert_eq!(
+            chosen.route.to_string(),
+            "pieces of about 1:17, Opus at 16 kbit/s"
+        );
+        assert!(chosen.why.ends_with("there is no bucket"), "{}", chosen.why);
+        let endless = shape(AudioFormat::Wav, 9 << 40, Some(90_000));
+        let chosen = choose(&endless, &bucket(true)).unwrap();
+        assert!(
+            chosen.why.ends_with("a link takes 476.8 MiB"),
+            "{}",
+            chosen.why
+        );
     }
 
     #[test]

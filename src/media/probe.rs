@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::domain::audio::{AudioDuration, AudioFormat, Resemblance};
 
+use super::codec::Codec;
 use super::demux::Demuxer;
 use super::guard::guarded;
 use super::layout::lay_out;
@@ -188,6 +189,11 @@ fn measure(file: File) -> Result<Probe, ProbeError> {
     let mut demuxer = Demuxer::open(layout)?;
     let duration = demuxer.measure()?;
     let track = demuxer.track();
+    if !is_promised(demuxer.format()) {
+        // Its sound has to be decoded here, whoever recognises it.
+        Codec::new(track, demuxer.container())
+            .map_err(|missing| ProbeError::unsupported(missing.codec))?;
+    }
     Ok(Probe {
         format: demuxer.format(),
         duration,
@@ -196,6 +202,12 @@ fn measure(file: File) -> Result<Probe, ProbeError> {
         codec: track.codec_name(),
         has_video: demuxer.has_video(),
     })
+}
+
+/// Whether services promise to read it as it is.
+fn is_promised(format: AudioFormat) -> bool {
+    use AudioFormat::{Aac, M4a, Mp3, Ogg, Wav};
+    [Mp3, Wav, M4a, Ogg, Aac].contains(&format)
 }
 
 #[cfg(test)]

@@ -42,7 +42,6 @@ fn an_mp3_of_variable_bit_rate_without_a_header_is_walked() {
 fn every_container_is_told_and_measured() {
     for (name, format, codec, seconds, within) in [
         ("aac.mkv", AudioFormat::Matroska, "aac", 2.99, 0.09),
-        ("ac3.mkv", AudioFormat::Matroska, "ac3", 1.00, 0.03),
         ("adpcm.wav", AudioFormat::Wav, "adpcm", 1.00, 0.03),
         ("alac.m4a", AudioFormat::Alac, "alac", 1.00, 0.03),
         ("film.mov", AudioFormat::QuickTime, "aac", 2.99, 0.03),
@@ -68,6 +67,7 @@ fn every_container_is_told_and_measured() {
 #[test]
 fn what_cannot_be_used_says_why() {
     for (name, code) in [
+        ("ac3.mkv", "unsupported"),
         ("gsm.wav", "unsupported"),
         ("speech.wma", "unsupported"),
         ("speex.ogg", "unsupported"),
