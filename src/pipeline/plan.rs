@@ -288,13 +288,11 @@ impl Planner<'_> {
                 return Ok(());
             }
             Examined::CutShort { what } => {
-                self.add(
-                    place,
-                    path,
-                    size,
-                    None,
-                    Fate::Skip(Reason::new(CUT_SHORT, what)),
-                );
+                let reason = match size {
+                    0 => unsettled_reason(&Unsettled::Empty),
+                    _ => Reason::new(CUT_SHORT, what),
+                };
+                self.add(place, path, size, None, Fate::Skip(reason));
                 return Ok(());
             }
             Examined::Preallocated => {
