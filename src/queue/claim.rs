@@ -1,5 +1,7 @@
 //! Claiming: which job is sent next, and whether it may be.
 //!
+//! Folders take turns: those that are watched first, and within one those that recordings lie in.
+//!
 //! One transaction decides and records: a copy takes the transcript of its twin, a recording that is
 //! being paid for is waited for, the estimate is reserved against every budget, and the job is
 //! `submitting` before anybody acts on it.
@@ -15,7 +17,7 @@ use super::QueueError;
 use super::budget::{self, Limits, Room};
 use super::jobs;
 use super::ledger;
-use super::row::{JOB_COLUMNS, find_job, future_millis, millis};
+use super::row::{JOB_COLUMNS, find_job, future_millis, millis, path_bytes};
 use super::twins;
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
@@ -27,10 +29,11 @@ use crate::domain::timing::after;
 /// How long a copy waits before it looks again for the one that is being paid for.
 const TWIN_WAIT: Duration = Duration::from_secs(60);
 
-/// Pieces of recordings, and the index that has those that are queued in their order.
-const PIECES: (&str, &str) = ("jobs_queued_pieces", "parent IS NOT NULL");
-/// Whole recordings, and theirs.
-const WHOLE: (&str, &str) = ("jobs_queue", "parent IS NULL");
+/// Pieces of recordings that are queued, by the index that has them in their order.
+const PIECES: &str =
+    "jobs INDEXED BY jobs_queued_pieces WHERE parent IS NOT NULL AND stage = 'queued'";
+/// Whole recordings that are queued, by theirs.
+const WHOLE: &str = "jobs INDEXED BY jobs_queue WHERE parent IS NULL AND stage = 'queued'";
 
 /// On what terms a job is claimed.
 #[derive(Debug, Clone, Default)]
@@ -77,14 +80,34 @@ pub(super) fn claim(
     let Some(job) = next(connection, terms, now)? else {
         return Ok(Claimed::Nothing);
     };
-    if let Some(moved) = settle_by_twin(connection, &job, now)? {
+    let claimed = decide(connection, terms, calendar, &job, now)?;
+    if matches!(claimed, Claimed::Submit(_) | Claimed::Moved(_)) {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO temp.served (root, turn)
+                 SELECT ?1, coalesce(max(turn), 0) + 1 FROM temp.served",
+            )?
+            .execute([path_bytes(&job.root)])?;
+    }
+    Ok(claimed)
+}
+
+/// What becomes of the job whose turn it is.
+fn decide(
+    connection: &Connection,
+    terms: &Terms,
+    calendar: Calendar,
+    job: &Job,
+    now: Timestamp,
+) -> Result<Claimed, QueueError> {
+    if let Some(moved) = settle_by_twin(connection, job, now)? {
         return Ok(moved);
     }
     if !job.settings.provider.is_paid() {
         jobs::count_attempt(connection, job.id)?;
         return submitting(connection, job.id, now);
     }
-    let estimate = estimate(connection, terms, &job)?;
+    let estimate = estimate(connection, terms, job)?;
     let of_file = match job.piece {
         None => estimate,
         // The limit is that of the recording, whose price may be known since its first piece was paid.
@@ -93,15 +116,15 @@ pub(super) fn claim(
     if let Some(of_file) = of_file
         && let Some(limit) = terms.limits.per_file.filter(|limit| of_file > *limit)
     {
-        return over_file_budget(connection, &job, of_file, limit, now);
+        return over_file_budget(connection, job, of_file, limit, now);
     }
     if job.route.as_ref().is_some_and(Chosen::cuts) {
         // Each of its pieces is reserved for when it is claimed.
         return submitting(connection, job.id, now);
     }
     match budget::room(connection, &terms.limits, calendar, estimate)? {
-        Room::For(amount) => ledger::reserve(connection, &job, amount, true, now)?,
-        Room::ForOne(amount) => ledger::reserve(connection, &job, amount, false, now)?,
+        Room::For(amount) => ledger::reserve(connection, job, amount, true, now)?,
+        Room::ForOne(amount) => ledger::reserve(connection, job, amount, false, now)?,
         Room::Later => return Ok(Claimed::Later),
         Room::Over { text, until } => return Ok(Claimed::OverBudget { text, until }),
     }
@@ -119,48 +142,61 @@ fn submitting(connection: &Connection, id: JobId, now: Timestamp) -> Result<Clai
     Ok(Claimed::Submit(Box::new(jobs::get(connection, id)?)))
 }
 
-/// The queued job that has been due for longest; pieces before whole recordings, so that what was begun is
-/// finished before more is cut. Of those that are due at once, folder by folder in turn and the oldest first.
+/// The job whose turn it is; pieces before whole recordings, so that what was begun is finished before more
+/// is cut.
 fn next(connection: &Connection, terms: &Terms, now: Timestamp) -> Result<Option<Job>, QueueError> {
-    let pieces = next_of(connection, terms, PIECES, now)?;
-    match pieces {
-        Some(piece) => Ok(Some(piece)),
-        None => next_of(connection, terms, WHOLE, now),
-    }
-}
-
-fn next_of(
-    connection: &Connection,
-    terms: &Terms,
-    (index, which): (&str, &str),
-    now: Timestamp,
-) -> Result<Option<Job>, QueueError> {
-    for provider in &terms.providers {
-        let scope = if terms.scoped {
-            "AND id IN (SELECT id FROM temp.scope)"
-        } else {
-            ""
-        };
-        let suspects = if terms.suspects {
-            "AND source IN (SELECT path FROM suspects)"
-        } else {
-            "AND (parent IS NOT NULL OR source NOT IN (SELECT path FROM suspects))"
-        };
-        let sql = format!(
-            "SELECT {JOB_COLUMNS} FROM jobs INDEXED BY {index} WHERE {which} AND stage = 'queued'
-             AND (due_ms <= ?1 OR updated_ms > ?3)
-             AND json_extract(settings, '$.provider') = ?2 {suspects} {scope} ORDER BY due_ms, turn, id LIMIT 1"
-        );
-        let found = find_job(
-            connection,
-            &sql,
-            &[&millis(now), &provider.name(), &future_millis(now)],
-        )?;
-        if found.is_some() {
-            return Ok(found);
+    for sql in [next_piece(terms), next_whole(terms)] {
+        for provider in &terms.providers {
+            let parameters: [&dyn rusqlite::ToSql; 3] =
+                [&millis(now), &provider.name(), &future_millis(now)];
+            if let Some(job) = find_job(connection, &sql, &parameters)? {
+                return Ok(Some(job));
+            }
         }
     }
     Ok(None)
+}
+
+/// The piece that has been due for longest.
+pub(super) fn next_piece(terms: &Terms) -> String {
+    let which = which(terms);
+    format!("SELECT {JOB_COLUMNS} FROM {PIECES} AND {which} ORDER BY due_ms, turn, id LIMIT 1")
+}
+
+/// Of the watched folders the one that was served least lately, and in it what has been due for longest: of what
+/// is due at once, folder by folder in turn and the oldest first. The first part goes from folder to folder in
+/// the index, which has the jobs of each in their order.
+pub(super) fn next_whole(terms: &Terms) -> String {
+    let which = which(terms);
+    format!(
+        "WITH RECURSIVE roots(root) AS (
+             SELECT (SELECT min(root) FROM {WHOLE})
+             UNION ALL
+             SELECT (SELECT min(root) FROM {WHOLE} AND root > roots.root) FROM roots
+             WHERE roots.root IS NOT NULL)
+         SELECT {JOB_COLUMNS} FROM jobs WHERE id = (
+             SELECT next.id FROM roots CROSS JOIN jobs AS next ON next.id = (
+                 SELECT id FROM {WHOLE} AND root = roots.root AND {which} ORDER BY due_ms, turn, id LIMIT 1)
+             LEFT JOIN temp.served ON served.root = roots.root
+             ORDER BY served.turn, next.due_ms, next.turn, next.id LIMIT 1)"
+    )
+}
+
+/// Which queued jobs may be claimed: due by `?1` or of a clock that was set back, and of provider `?2`.
+fn which(terms: &Terms) -> String {
+    let scope = if terms.scoped {
+        "AND id IN (SELECT id FROM temp.scope)"
+    } else {
+        ""
+    };
+    let suspects = if terms.suspects {
+        "AND source IN (SELECT path FROM suspects)"
+    } else {
+        "AND (parent IS NOT NULL OR source NOT IN (SELECT path FROM suspects))"
+    };
+    format!(
+        "json_extract(settings, '$.provider') = ?2 AND (due_ms <= ?1 OR updated_ms > ?3) {suspects} {scope}"
+    )
 }
 
 /// A copy of a recording takes its transcript or its refusal, or waits for it: it is never sent beside it.

@@ -48,7 +48,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     }
     schema::migrate(&mut connection)?;
     damage::check(&connection, path)?;
-    connection.execute_batch("CREATE TEMP TABLE scope (id INTEGER PRIMARY KEY) STRICT")?;
+    connection.execute_batch(
+        "CREATE TEMP TABLE scope (id INTEGER PRIMARY KEY) STRICT;
+         CREATE TEMP TABLE served (root BLOB PRIMARY KEY, turn INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+    )?;
     connection.execute_batch(outbox::TEMPORARY)?;
     damage::leave_as_it_is(&connection, false)?;
     Ok(connection)

@@ -206,18 +206,26 @@ fn free_base(
     Ok(at(&naming::marked(&whole, &candidate.source)))
 }
 
-/// The turn of a new job: the one that is served now, or the next after the last of its own folder. So
-/// each folder has one recording a turn, and a folder that was idle joins in at once.
-fn next_turn(connection: &Connection, source: &Path) -> Result<i64, QueueError> {
+/// The turn of a new job among those of its root: the one that is served now, or the next after the last of its
+/// own folder. So each folder has one recording a turn, and a folder that was idle joins in at once.
+fn next_turn(connection: &Connection, candidate: &Candidate) -> Result<i64, QueueError> {
     Ok(connection
         .prepare_cached(
             "SELECT max(
                  coalesce((SELECT turn FROM jobs INDEXED BY jobs_queue WHERE parent IS NULL AND stage = 'queued'
+                     AND root = ?2 AND json_extract(settings, '$.provider') = ?3
                      ORDER BY due_ms, turn, id LIMIT 1), 0),
                  coalesce((SELECT max(turn) + 1 FROM jobs INDEXED BY jobs_turns
                      WHERE parent IS NULL AND stage = 'queued' AND folder = ?1), 0))",
         )?
-        .query_row([folder_bytes(source)], |row| row.get(0))?)
+        .query_row(
+            params![
+                folder_bytes(&candidate.source),
+                path_bytes(&candidate.root),
+                candidate.settings.provider.name()
+            ],
+            |row| row.get(0),
+        )?)
 }
 
 fn folder_bytes(source: &Path) -> &[u8] {
@@ -256,7 +264,7 @@ pub(super) fn insert(
             millis(now),
             candidate.route.as_ref().map(to_json).transpose()?,
             folder_bytes(&candidate.source),
-            next_turn(connection, &candidate.source)?,
+            next_turn(connection, candidate)?,
             candidate.ground.as_ref().map(to_json).transpose()?,
         ])?;
     Ok(JobId(connection.last_insert_rowid()))

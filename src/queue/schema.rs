@@ -26,6 +26,7 @@ const STEPS: &[&str] = &[
     OUTBOX,
     GROUNDS,
     OLD_CONTENT,
+    TURNS_OF_ROOTS,
 ];
 
 const VERSION_1: &str = "
@@ -403,6 +404,16 @@ fn take_steps(connection: &mut Connection) -> Result<(), QueueError> {
     transaction.commit()?;
     Ok(())
 }
+
+/// Watched folders take turns as well, and what waits for one provider is not looked through for another.
+const TURNS_OF_ROOTS: &str = "
+DROP INDEX jobs_queue;
+DROP INDEX jobs_queued_pieces;
+CREATE INDEX jobs_queue ON jobs (root, json_extract(settings, '$.provider'), due_ms, turn, id)
+    WHERE parent IS NULL AND stage = 'queued';
+CREATE INDEX jobs_queued_pieces ON jobs (json_extract(settings, '$.provider'), due_ms, turn, id)
+    WHERE parent IS NOT NULL AND stage = 'queued';
+";
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::*;
 use crate::domain::audio::{AudioDuration, AudioFormat};
@@ -298,8 +298,7 @@ async fn damage_that_is_met_later_ends_everything_with_one_error() {
     let table = table();
     let id = table.add("/in/a.mp3", 1).await;
     let spoil = |connection: &Connection| {
-        connection.execute_batch("PRAGMA ignore_check_constraints = ON")?;
-        connection.execute("UPDATE jobs SET settings = 'nonsense'", [])?;
+        connection.execute("UPDATE jobs SET settings = '{}'", [])?;
         Ok(())
     };
     table.queue.writer.run(spoil).await.unwrap();
@@ -514,20 +513,61 @@ async fn folders_take_turns_and_a_new_arrival_need_not_wait_for_a_backlog() {
 }
 
 #[tokio::test]
+async fn watched_folders_take_turns_whatever_lies_in_them() {
+    let table = table();
+    let add = async |root: &str, path: &str, content| {
+        let candidate = Candidate {
+            root: root.into(),
+            ..recording(path, content)
+        };
+        let added = table.queue.enqueue(candidate, None, false, at(1)).await;
+        assert!(matches!(added, Ok(Enqueued::New(_))), "{added:?}");
+    };
+    for content in 1..=6 {
+        add("/archive", &format!("/archive/{content}/a.mp3"), content).await;
+    }
+    assert_eq!(
+        claims(&table, 2).await,
+        ["/archive/1/a.mp3", "/archive/2/a.mp3"]
+    );
+    add("/phone", "/phone/a.mp3", 11).await;
+    add("/phone", "/phone/b.mp3", 12).await;
+    add("/phone", "/phone/c.mp3", 13).await;
+    assert_eq!(
+        claims(&table, 6).await,
+        [
+            "/phone/a.mp3",
+            "/archive/3/a.mp3",
+            "/phone/b.mp3",
+            "/archive/4/a.mp3",
+            "/phone/c.mp3",
+            "/archive/5/a.mp3",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn whose_turn_it_is_is_read_from_an_index() {
     let table = table();
     table.add("/in/a.mp3", 1).await;
     let plan = table.queue.writer.run(|connection| {
-        let mut statement = connection.prepare(
-            "EXPLAIN QUERY PLAN SELECT id FROM jobs INDEXED BY jobs_queue WHERE parent IS NULL AND stage = 'queued' AND (due_ms <= 1 OR updated_ms > 2)
-             AND json_extract(settings, '$.provider') = 'nanogpt' ORDER BY due_ms, turn, id LIMIT 1",
-        )?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(3))?;
-        Ok(rows.collect::<Result<Vec<_>, _>>()?.join("; "))
+        let mut plans = Vec::new();
+        for sql in [claim::next_piece(&terms()), claim::next_whole(&terms())] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let rows =
+                statement.query_map(params![0, "nanogpt", 0], |row| row.get::<_, String>(3))?;
+            plans.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(plans)
     });
     let plan = plan.await.unwrap();
+    let has = |part: &str| plan.iter().any(|step| step.contains(part));
+    assert!(has("jobs_queued_pieces (<expr>=?)"), "{plan:#?}");
     assert!(
-        plan.contains("jobs_queue") && !plan.contains("TEMP B-TREE"),
-        "{plan}"
+        has("jobs_queue (root>?)") && has("jobs_queue (root=? AND <expr>=?)"),
+        "{plan:#?}"
     );
+    // The watched folders alone are put in order, by when they were served.
+    let sorted = plan.iter().filter(|step| step.contains("TEMP B-TREE"));
+    assert_eq!(sorted.count(), 1, "{plan:#?}");
 }
