@@ -6,10 +6,12 @@ use rust_decimal::Decimal;
 
 use super::Failure;
 use super::consent::{Price, WithService};
+use super::plan::takes;
 use crate::clock::Calendar;
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Job, Stage};
+use crate::domain::job::{Job, Settings, Stage};
 use crate::domain::money::estimate;
+use crate::domain::pace::{Outlook, Work, outlook};
 use crate::domain::price::{self, Catalogue};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::queue::{QueueError, Reader};
@@ -17,10 +19,66 @@ use crate::queue::{QueueError, Reader};
 /// Dollars a minute by model, as far as anybody knows.
 pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
 
+/// What is said of a run before it begins.
+pub(super) struct Prospect {
+    /// What it would cost.
+    pub(super) price: Price,
+    /// A minute of each model that is paid.
+    pub(super) prices: Prices,
+    /// How many recordings go by each route.
+    pub(super) routes: BTreeMap<&'static str, usize>,
+    /// Copies of recordings that are sent or done: free of charge.
+    pub(super) copies: usize,
+    /// How long it would take.
+    pub(super) time: Outlook,
+}
+
+impl Prospect {
+    /// For people: by which routes, and how long it takes; nothing where nothing is sent.
+    pub(super) fn way(&self) -> Option<String> {
+        let routes = self.routes.iter();
+        let routes: Vec<String> = routes
+            .map(|(route, count)| format!("{count} {route}"))
+            .collect();
+        (self.price.recordings > 0)
+            .then(|| format!("by: {}; takes {}", routes.join(", "), takes(self.time)))
+    }
+
+    /// For people: what is free beside them; nothing where there is none.
+    pub(super) fn besides(&self) -> Option<String> {
+        match self.copies {
+            0 => None,
+            1 => Some("1 more is a copy: free of charge".to_owned()),
+            copies => Some(format!("{copies} more are copies: free of charge")),
+        }
+    }
+}
+
+/// How long so many recordings take, by what was measured of the model.
+pub(super) fn time_of(
+    reader: Option<&Reader<'_>>,
+    price: Price,
+    settings: Option<&Settings>,
+    jobs: usize,
+) -> Result<Outlook, QueueError> {
+    let measured = match (reader, settings) {
+        (Some(reader), Some(settings)) => reader.pace(&settings.model)?,
+        _ => None,
+    };
+    Ok(outlook(Work {
+        recordings: price.recordings,
+        audio: price.duration,
+        jobs,
+        is_paid: settings.is_some_and(|settings| settings.provider.is_paid()),
+        measured,
+    }))
+}
+
 /// The jobs that a run would send, and what the service has of it already.
 #[derive(Default)]
 struct Ahead {
     jobs: Vec<Job>,
+    copies: usize,
     with_service: WithService,
 }
 
@@ -32,8 +90,12 @@ impl Ahead {
         let mut ahead = Self::default();
         for job in reader.scoped_jobs(None)? {
             let is_first = seen.insert((job.hash, job.settings.clone()));
-            if is_ahead(&job) && is_first && !is_reused(reader, &job)? {
-                ahead.jobs.push(job);
+            if is_ahead(&job) {
+                if is_first && !is_reused(reader, &job)? {
+                    ahead.jobs.push(job);
+                } else {
+                    ahead.copies += 1;
+                }
             } else if matches!(job.stage, Stage::Split { .. }) {
                 ahead.add_pieces(reader, job)?;
             } else {
@@ -87,14 +149,19 @@ pub(super) async fn with_service(pipeline: &Pipeline) -> Result<WithService, Fai
     Ok(ahead.map_err(PipelineError::from)?.with_service)
 }
 
-/// What lies ahead of a run, and a minute of each model that is paid.
-pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), Failure> {
+/// What lies ahead of a run.
+pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<Prospect, Failure> {
     let ahead = pipeline.queue.read(Ahead::of).await;
-    let Ahead { jobs, with_service } = ahead.map_err(PipelineError::from)?;
+    let Ahead {
+        jobs,
+        copies,
+        with_service,
+    } = ahead.map_err(PipelineError::from)?;
     if jobs.iter().any(|job| job.settings.provider.is_paid()) {
         pipeline.ask_prices().await;
     }
     let (catalogue, limits) = (pipeline.prices.catalogue(), pipeline.pace.limits);
+    let at_once = pipeline.pace.jobs;
     let calendar = Calendar::around(pipeline.now());
     let add_up = move |reader: &Reader<'_>| {
         let (price, prices) = add_up(reader, &jobs, &catalogue, limits.per_file)?;
@@ -103,7 +170,18 @@ pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<(Price, Prices), F
             with_service,
             ..price
         };
-        Ok::<_, QueueError>((price, prices))
+        let mut routes = BTreeMap::new();
+        for chosen in jobs.iter().filter_map(|job| job.route.as_ref()) {
+            *routes.entry(chosen.route.as_str()).or_insert(0) += 1;
+        }
+        let settings = jobs.first().map(|job| &job.settings);
+        Ok::<_, QueueError>(Prospect {
+            price,
+            prices,
+            routes,
+            copies,
+            time: time_of(Some(reader), price, settings, at_once)?,
+        })
     };
     Ok(pipeline
         .queue

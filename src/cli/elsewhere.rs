@@ -9,11 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::ahead::add_taken;
+use super::ahead::{Prospect, add_taken, time_of};
 use super::consent::{self, Price, WithService};
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
-use super::plan::allowance;
+use super::plan::{allowance, by_route, count};
 use super::report::Teller;
 use super::run::{Charged, charged_since, show_plan};
 use super::signals::{Signalled, Signals};
@@ -64,8 +64,9 @@ impl Elsewhere<'_> {
     /// Has it done by whoever holds the state; gives the exit code.
     pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
         self.check()?;
-        let (plan, price) = self.look_ahead(places).await?;
-        show_plan(self.session, &self.teller, price, &plan.prices)?;
+        let (plan, prospect) = self.look_ahead(places).await?;
+        let price = prospect.price;
+        show_plan(self.session, &self.teller, &prospect)?;
         let agreed = tokio::select! {
             agreed = consent::agreed(self.session, self.choices.said, price, pending()) => agreed?,
             code = signals.next() => return Ok(code),
@@ -178,7 +179,7 @@ impl Elsewhere<'_> {
         }
     }
 
-    async fn look_ahead(&self, places: Places) -> Result<(Plan, Price), Failure> {
+    async fn look_ahead(&self, places: Places) -> Result<(Plan, Prospect), Failure> {
         let is_paid = |place: &Place| place.settings.provider.is_paid();
         let catalogue = if places.places.iter().any(is_paid) {
             session::catalogue(self.config, self.session.clock.clone()).await?
@@ -196,6 +197,7 @@ impl Elsewhere<'_> {
             now: self.session.clock.now(),
         };
         let (state_dir, onlooker) = (self.config.state_dir.clone(), self.teller.clone());
+        let at_once = self.config.service.jobs.get();
         let plan = supervise::blocking(move || {
             let reader = Reader::open(&state_dir)?;
             let plan = plan(&places.places, reader.as_ref(), terms, &*onlooker)?;
@@ -204,7 +206,15 @@ impl Elsewhere<'_> {
                 allowance,
                 ..ahead(&plan, reader.as_ref())?
             };
-            Ok::<_, QueueError>((plan, price))
+            let settings = places.places.first().map(|place| &place.settings);
+            let prospect = Prospect {
+                price,
+                prices: plan.prices.clone(),
+                routes: by_route(&plan),
+                copies: count(&plan, |fate| matches!(fate, Fate::Duplicate { .. })),
+                time: time_of(reader.as_ref(), price, settings, at_once)?,
+            };
+            Ok::<_, QueueError>((plan, prospect))
         });
         let planned = plan.await??;
         self.teller.clear();

@@ -155,7 +155,8 @@ pub(super) async fn summary(
     Ok((sum.json(), text))
 }
 
-fn takes(time: Outlook) -> String {
+/// For people: how long it takes, and how that is known.
+pub(super) fn takes(time: Outlook) -> String {
     let basis = if time.is_measured {
         "by earlier runs"
     } else {
@@ -255,7 +256,8 @@ impl Sum {
     }
 }
 
-fn count(plan: &Plan, of: impl Fn(&Fate) -> bool) -> usize {
+/// Of how many files this becomes.
+pub(super) fn count(plan: &Plan, of: impl Fn(&Fate) -> bool) -> usize {
     plan.items.iter().filter(|item| of(&item.fate)).count()
 }
 
@@ -291,7 +293,8 @@ fn way_json(((route, provider, model), sum): (&(&str, &str, &str), &Sum)) -> Val
     way
 }
 
-fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
+/// How many recordings go by each route.
+pub(super) fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
     let mut routes = BTreeMap::new();
     for item in &plan.items {
         if let Fate::Send { route, .. } = &item.fate {

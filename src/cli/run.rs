@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::{Prices, look_ahead, with_service};
+use super::ahead::{Prospect, look_ahead, with_service};
 use super::consent::{self, Price, Said};
 use super::elsewhere::Elsewhere;
 use super::report::{Teller, Told};
@@ -230,9 +230,10 @@ async fn run(
         take_back(pipeline).await?;
         return Ok(None);
     }
-    let (price, prices) = look_ahead(pipeline).await?;
+    let prospect = look_ahead(pipeline).await?;
+    let price = prospect.price;
     teller.clear();
-    show_plan(session, teller, price, &prices)?;
+    show_plan(session, teller, &prospect)?;
     say_if_held(session, pipeline)?;
     match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
         Ok(true) => begin(session, pipeline, teller, price).await?,
@@ -314,12 +315,8 @@ pub(super) fn charged_since(
     Ok(sums)
 }
 
-pub(super) fn show_plan(
-    session: &Session,
-    teller: &Teller,
-    price: Price,
-    prices: &Prices,
-) -> io::Result<()> {
+pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect) -> io::Result<()> {
+    let Prospect { price, prices, .. } = prospect;
     if session.output.json() {
         return session.output.line(&json!({
             "type": "plan", "to_send": price.recordings, "minutes": price.duration.minutes(),
@@ -327,6 +324,8 @@ pub(super) fn show_plan(
             "prices": view::prices(prices), "repeats": price.repeats,
             "limit": price.allowance.map(view::allowance),
             "with_service": price.with_service.json(),
+            "routes": prospect.routes, "duplicates": prospect.copies,
+            "time": {"seconds": prospect.time.time.as_secs(), "measured": prospect.time.is_measured},
         }));
     }
     if let Some(taken) = price.with_service.text() {
@@ -335,7 +334,7 @@ pub(super) fn show_plan(
         ))?;
     }
     if price.recordings == 0 {
-        return Ok(());
+        return prospect.besides().map_or(Ok(()), |text| teller.say(&text));
     }
     teller.say(&format!(
         "{} to transcribe, {} of audio, {}",
@@ -343,6 +342,8 @@ pub(super) fn show_plan(
         price.duration,
         price.text()
     ))?;
+    let more = prospect.way().into_iter().chain(prospect.besides());
+    more.into_iter().try_for_each(|text| teller.say(&text))?;
     for (model, each) in prices {
         teller.say(&format!(
             "price: {}",
