@@ -799,3 +799,13 @@ fn a_recording_that_comes_back_gets_its_own_transcript_back() {
     assert_eq!(model, "Whisper-Large-V3");
     assert_eq!(charges(&stage), 3);
 }
+
+#[test]
+fn settings_that_mean_nothing_to_the_built_in_recogniser_are_told() {
+    let stage = stage();
+    stage
+        .stenod(["run", "--provider", "local", "--diarize", "-m", "Wizper"])
+        .success()
+        .says("--diarize has no effect")
+        .says("--model has no effect");
+}

@@ -391,15 +391,23 @@ pub(super) fn no_key_found() -> String {
     )
 }
 
+/// Says who recognises where nobody chose that, and which settings mean nothing to the built-in recogniser.
 fn say_who_recognises(session: &Session, config: &Config, provider: Provider) -> io::Result<()> {
-    if !provider.is_local() || config.service.provider != config::Provider::Auto {
+    if !provider.is_local() {
         return Ok(());
     }
-    session.output.say(&no_key_found())?;
+    if config.service.provider == config::Provider::Auto {
+        session.output.say(&no_key_found())?;
+    }
     if config.transcribe.diarize {
         session
             .output
             .say("the built-in recogniser does not tell speakers apart: --diarize has no effect")?;
+    }
+    if session.overrides.model.is_some() {
+        session.output.say(
+            "the built-in recogniser has the model of local.model_dir: --model has no effect",
+        )?;
     }
     Ok(())
 }
