@@ -1,6 +1,8 @@
 //! What `status`, `explain` and `doctor` know of the folders that a daemon watches.
 
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use stenod_support::audio::wav;
@@ -123,4 +125,33 @@ fn a_folder_that_is_a_single_file_is_checked_as_one() {
     stage.add_folder(&stage.put("a.wav", &wav(1, 0.3)));
     let doctor = stage.stenod(["doctor", "--offline"]).success().stdout;
     assert!(doctor.contains("a.wav can be read"), "{doctor}");
+}
+
+#[test]
+fn a_large_folder_that_is_looked_through_keeps_no_other_one_waiting() {
+    let stage = stage();
+    stage.no_folders();
+    let (large, small) = (stage.root().join("large"), stage.root().join("small"));
+    let then = SystemTime::now() - Duration::from_secs(3600);
+    let put = |path: &Path, seed| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, wav(seed, 0.05)).unwrap();
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(then).unwrap();
+    };
+    for seed in 1..=800 {
+        put(&large.join(format!("{seed}.wav")), seed);
+    }
+    put(&small.join("a.wav"), 1000);
+    stage.add_folder(&large);
+    stage.add_folder(&small);
+    stage.stenod(["pause"]).success();
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("all of them", || {
+        stage.json(&["status"])["jobs"]["queued"] == 801
+    });
+    let found = stage.json(&["explain", small.join("a.wav").to_str().unwrap()]);
+    // Numbered as they were queued: long before the last of the large folder.
+    let id = found["job"].as_u64().unwrap();
+    assert!(id < 800, "{found:#}");
 }

@@ -97,6 +97,8 @@ pub struct Intake {
     hints: Option<Hints>,
     /// When files were looked at again in the middle of a large scan.
     looked_between: Instant,
+    /// The roots of which something is being scanned, each in the middle of the one before.
+    scanning: Vec<PathBuf>,
     /// Hints that came in the middle of a large scan.
     put_off: VecDeque<Hint>,
     /// Roots that could not be scanned, and why.
@@ -121,6 +123,7 @@ impl Intake {
             below: Below::default(),
             hints: None,
             looked_between: Instant::now(),
+            scanning: Vec::new(),
             put_off: VecDeque::new(),
             troubles: HashMap::new(),
         }

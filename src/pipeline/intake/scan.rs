@@ -51,6 +51,17 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
     ) -> Result<(), PipelineError> {
+        self.scanning.push(place.root.path().to_owned());
+        let scanned = self.scan_through(place, scope).await;
+        self.scanning.pop();
+        scanned
+    }
+
+    async fn scan_through(
+        &mut self,
+        place: &Arc<Place>,
+        scope: Scope,
+    ) -> Result<(), PipelineError> {
         if !answers(&place.root).await? {
             return self.is_silent(place).await;
         }

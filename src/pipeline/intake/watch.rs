@@ -90,8 +90,8 @@ impl Intake {
         })
     }
 
-    /// Between two portions of a large scan: takes in what arrived meanwhile in single folders, and what
-    /// is complete by now; everything larger is put off until the scan has ended.
+    /// Between two portions of a large scan: takes in what arrived meanwhile in single folders and in other
+    /// roots, and what is complete by now; more of the roots that are being scanned is put off until that has ended.
     pub(super) async fn let_others_in(&mut self) -> Result<(), PipelineError> {
         // Without hints this is a run, or is itself between two portions.
         let Some(mut hints) = self.hints.take() else {
@@ -102,13 +102,24 @@ impl Intake {
             let Some(Some(hint)) = hints.next().now_or_never() else {
                 break;
             };
-            if matches!(hint.scope, Scope::Folder(_)) {
-                ended = Box::pin(self.follow(&hint)).await;
-                if ended.is_err() {
-                    break;
-                }
-            } else {
+            let is_small = matches!(hint.scope, Scope::Folder(_));
+            if !is_small && self.scanning.iter().any(|root| root == hint.root.path()) {
                 self.put_off(hint);
+                continue;
+            }
+            if is_small {
+                ended = Box::pin(self.follow(&hint)).await;
+            } else {
+                // Others are let in there as well: a stack no deeper than there are roots.
+                self.hints = Some(hints);
+                ended = Box::pin(self.follow(&hint)).await;
+                match self.hints.take() {
+                    Some(back) => hints = back,
+                    None => return ended,
+                }
+            }
+            if ended.is_err() {
+                break;
             }
         }
         if ended.is_ok() && self.looked_between.elapsed() >= LOOK_BETWEEN_EVERY {
