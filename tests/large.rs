@@ -178,6 +178,37 @@ fn a_kill_in_the_middle_of_the_pieces_pays_for_none_of_them_twice() {
 }
 
 #[test]
+fn kills_while_it_is_cut_cost_a_piece_each_and_do_not_set_it_aside() {
+    let stage = stage_of_pieces();
+    stage.put("long.wav", &wav(1, 600.0));
+    let made = |stage: &Stage| {
+        let spool = stage.state().join("spool");
+        let names = std::fs::read_dir(spool).into_iter().flatten().flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(".ogg")).count()
+    };
+    for kill in 1..=4 {
+        let before = made(&stage);
+        let running = stage.call(["run"]).start();
+        // The first is named before it is noted, the next one comes after that.
+        eventually("two more pieces", || made(&stage) >= before + 2);
+        running.kill();
+        assert!(made(&stage) >= 2 * kill);
+    }
+    assert_eq!(charges(&stage), 0);
+    stage.stenod(["run"]).success();
+    let paid = stage.service.look(|log| log.ledger().counts());
+    assert!(paid.values().all(|count| *count == 1), "{paid:?}");
+    assert!(paid.len() >= 40, "{paid:?}");
+    let segments = stage.read_json("long.json")["segments"]
+        .as_array()
+        .map(Vec::len);
+    assert_eq!(segments, Some(paid.len()));
+    assert_eq!(spooled(&stage), 0);
+    stage.check();
+}
+
+#[test]
 fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
     let stage = stage_of_pieces();
     stage.set("service.jobs", 1);

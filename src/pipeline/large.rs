@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::make::{Maker, Unmade};
 use super::operator::Errand;
 use super::room::Disk;
@@ -13,11 +15,13 @@ use super::submit::{Load, RECORD_WAIT};
 use super::{Pipeline, PipelineError};
 use crate::delivery::bucket::Content;
 use crate::domain::audio::{AudioFormat, Bitrate};
-use crate::domain::job::{Job, Reason, Stage};
+use crate::domain::job::{Job, JobId, Reason, Stage};
 use crate::domain::pieces::PieceOf;
 use crate::domain::route::{Cut, NoRoute, Route, Shape, choose_other};
 use crate::domain::timing::after;
 use crate::media::shrink::ShrinkError;
+use crate::media::split::Resume;
+use crate::queue::NewPiece;
 use crate::speech::Service;
 use crate::supervise;
 
@@ -102,21 +106,80 @@ impl Pipeline {
         cut: Cut,
         errand: &Errand,
     ) -> Result<(), PipelineError> {
-        let made = self
-            .make(&job, errand, move |maker| {
-                let cutting = cut.cutting().ok_or(Unmade::NoCut)?;
-                maker.split(&cutting)
-            })
-            .await?;
-        match made {
-            Ok(pieces) => {
+        let mut pieces = self.pieces_made(&job, cut).await?;
+        let from = pieces.last().map_or_else(Resume::default, |last| Resume {
+            number: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+            start: last.stretch.end,
+        });
+        let (made, mut coming) = mpsc::unbounded_channel();
+        let making = self.make(&job, errand, move |maker| {
+            let cutting = cut.cutting().ok_or(Unmade::NoCut)?;
+            maker.split(&cutting, from, made)
+        });
+        tokio::pin!(making);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(piece) = coming.recv() => {
+                    self.kept(|| self.queue.piece_made(job.id, cut, piece)).await?;
+                    pieces.push(piece);
+                }
+                ended = &mut making => break ended?,
+            }
+        };
+        while let Ok(piece) = coming.try_recv() {
+            pieces.push(piece);
+        }
+        match ended {
+            Ok(()) => {
                 self.kept(|| self.queue.split(job.id, pieces.clone(), self.now()))
                     .await?;
                 self.bell.notify_one();
                 Ok(())
             }
-            Err(unmade) => self.not_made(&job, unmade, errand).await,
+            Err(unmade) => {
+                self.not_made(&job, unmade, errand).await?;
+                self.forget_pieces(job.id, pieces.len()).await
+            }
         }
+    }
+
+    /// Removes the pieces that were made of a recording, unless it is to be gone on with.
+    async fn forget_pieces(self: &Arc<Self>, id: JobId, count: usize) -> Result<(), PipelineError> {
+        if matches!(self.queue.job(id).await?.stage, Stage::Queued { .. }) {
+            return Ok(());
+        }
+        self.kept(|| self.queue.keep_pieces_made(id, 0)).await?;
+        let spool = self.spool.clone();
+        let removed = supervise::blocking(move || {
+            let mut numbers = 1..=u32::try_from(count).unwrap_or(u32::MAX);
+            numbers.try_for_each(|number| spool.drop_piece(id, number))
+        });
+        if let Err(error) = removed.await? {
+            tracing::warn!(job_id = id.0, "pieces that were made of it stay: {error}");
+        }
+        Ok(())
+    }
+
+    /// The pieces of a recording that were made before the process went down, up to the first whose file is not
+    /// there as it was.
+    async fn pieces_made(&self, job: &Job, cut: Cut) -> Result<Vec<NewPiece>, PipelineError> {
+        let noted = self.kept(|| self.queue.pieces_made(job.id, cut)).await?;
+        let (spool, id, count) = (self.spool.clone(), job.id, noted.len());
+        let is_there = move |(number, piece): &(u32, NewPiece)| {
+            let file = std::fs::metadata(spool.piece_path(id, *number));
+            file.is_ok_and(|found| found.len() == piece.size)
+        };
+        let there = supervise::blocking(move || {
+            let there = (1..).zip(noted).take_while(is_there);
+            there.map(|(_, piece)| piece).collect::<Vec<_>>()
+        });
+        let there = there.await?;
+        if there.len() < count {
+            self.kept(|| self.queue.keep_pieces_made(id, there.len()))
+                .await?;
+        }
+        Ok(there)
     }
 
     /// Sends a claimed piece.

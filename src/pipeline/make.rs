@@ -8,6 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::spool::{Hashed, Made, Spool};
@@ -19,7 +20,7 @@ use crate::domain::job::{Job, JobId};
 use crate::media::decode::{DecodeError, Samples};
 use crate::media::probe::ProbeError;
 use crate::media::shrink::{ShrinkError, shrink};
-use crate::media::split::{Piece, copy_stretch, split};
+use crate::media::split::{Piece, Resume, copy_stretch, split};
 use crate::queue::NewPiece;
 use crate::source;
 
@@ -75,25 +76,28 @@ impl Maker<'_> {
         })
     }
 
-    /// Cuts a recording into its pieces.
-    pub(super) fn split(&self, cutting: &Cutting) -> Result<Vec<NewPiece>, Unmade> {
+    /// Cuts a recording into its pieces, from one on; each is handed to `made` when its file is there.
+    pub(super) fn split(
+        &self,
+        cutting: &Cutting,
+        from: Resume,
+        made: UnboundedSender<NewPiece>,
+    ) -> Result<(), Unmade> {
         let mut pieces = Pieces {
             spool: &self.pipeline.spool,
             parent: self.job.id,
-            made: Vec::new(),
+            made,
         };
         self.proven(|file| {
             #[cfg(test)]
             if crate::faults::simulated() {
-                let cut = super::simulation::cut(self.job.hash, &mut pieces);
+                let cut = super::simulation::cut(self.job.hash, from, &mut pieces);
                 return Ok(cut.map_err(ShrinkError::Write)?);
             }
             let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
-            let from = crate::media::split::Resume::default();
             split(samples, cutting, from, &mut pieces, &mut self.heed())?;
             Ok(())
-        })?;
-        Ok(pieces.made)
+        })
     }
 
     /// Makes one piece of a recording again.
@@ -172,7 +176,7 @@ pub(super) fn is_queued(mut file: &File, job: &Job) -> io::Result<bool> {
 struct Pieces<'s> {
     spool: &'s Spool,
     parent: JobId,
-    made: Vec<NewPiece>,
+    made: UnboundedSender<NewPiece>,
 }
 
 impl crate::media::split::Spool for Pieces<'_> {
@@ -185,11 +189,12 @@ impl crate::media::split::Spool for Pieces<'_> {
 
     fn complete(&mut self, piece: Piece, file: Hashed) -> io::Result<()> {
         let made = file.finish(Some(piece.stretch.duration()))?;
-        self.made.push(NewPiece {
+        let piece = NewPiece {
             stretch: piece.stretch,
             size: made.size,
             hash: made.hash,
-        });
-        Ok(())
+        };
+        // Nobody takes it in where the table has failed, and then nothing more is to be made.
+        self.made.send(piece).map_err(io::Error::other)
     }
 }

@@ -11,6 +11,7 @@ mod away;
 mod budget;
 mod claim;
 mod connection;
+mod cuts;
 mod damage;
 mod digest;
 mod error;

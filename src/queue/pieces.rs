@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::outputs::{self, RawReply, ReplyKind};
 use super::row::{self, JOB_COLUMNS, find_jobs, millis, path_bytes, signed, to_json};
-use super::{Queue, QueueError, jobs, ledger};
+use super::{Queue, QueueError, cuts, jobs, ledger};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::cut::Stretch;
 use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Stage, StageName};
@@ -45,7 +45,8 @@ impl Queue {
             .await
     }
 
-    /// The pieces that have not ended, whose files are still needed: each with that of its recording.
+    /// The pieces that have not ended, whose files are still needed, those of recordings that are not cut whole yet
+    /// among them: each with that of its recording.
     ///
     /// # Errors
     /// Any error of the table.
@@ -63,6 +64,7 @@ fn split(
     let parent = jobs::get(connection, id)?;
     ledger::release(connection, id, "cut into pieces", now)?;
     retire(connection, id)?;
+    cuts::forget(connection, id)?;
     for (number, piece) in (1..).zip(pieces) {
         insert(connection, &parent, number, piece, now)?;
     }
@@ -154,7 +156,9 @@ pub(super) fn of(connection: &Connection, id: JobId) -> Result<Vec<Job>, QueueEr
 fn unfinished(connection: &Connection) -> Result<Vec<(JobId, u32)>, QueueError> {
     let mut statement = connection.prepare_cached(
         "SELECT parent, piece FROM jobs WHERE parent IS NOT NULL AND piece IS NOT NULL
-         AND stage NOT IN ('done', 'failed', 'cancelled')",
+         AND stage NOT IN ('done', 'failed', 'cancelled')
+         UNION SELECT job, piece FROM cuts
+         WHERE job IN (SELECT id FROM jobs WHERE stage IN ('queued', 'waiting', 'submitting'))",
     )?;
     let rows = statement.query_map([], |row| Ok((JobId(row.get(0)?), row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     GROUNDS,
     OLD_CONTENT,
     TURNS_OF_ROOTS,
+    CUTS,
 ];
 
 const VERSION_1: &str = "
@@ -413,6 +414,20 @@ CREATE INDEX jobs_queue ON jobs (root, json_extract(settings, '$.provider'), due
     WHERE parent IS NULL AND stage = 'queued';
 CREATE INDEX jobs_queued_pieces ON jobs (json_extract(settings, '$.provider'), due_ms, turn, id)
     WHERE parent IS NOT NULL AND stage = 'queued';
+";
+
+/// The pieces that were made of recordings whose cutting has not ended, numbered from 1, by the cut that made them.
+const CUTS: &str = "
+CREATE TABLE cuts (
+    job         INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    piece       INTEGER NOT NULL CHECK (piece > 0),
+    cut         TEXT NOT NULL CHECK (json_valid(cut)),
+    start       INTEGER NOT NULL CHECK (start >= 0),
+    end         INTEGER NOT NULL CHECK (end > start),
+    size        INTEGER NOT NULL CHECK (size >= 0),
+    hash        BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (job, piece)
+) STRICT, WITHOUT ROWID;
 ";
 
 #[cfg(test)]

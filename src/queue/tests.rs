@@ -17,6 +17,7 @@ use crate::speech::services;
 
 mod budget;
 mod copies;
+mod cuts;
 mod falls;
 mod names;
 mod outbox;

@@ -578,10 +578,14 @@ pub(super) async fn mistaken(
 /// Cuts a recording in the place of the real cutter, which would have to decode it.
 pub(super) fn cut<S: crate::media::split::Spool>(
     hash: ContentHash,
+    from: crate::media::split::Resume,
     spool: &mut S,
 ) -> std::io::Result<()> {
     use std::io::Write as _;
     for (number, bytes) in (0..).zip(piece_bytes(hash)) {
+        if number < from.number {
+            continue;
+        }
         let mut file = spool.begin(number)?;
         file.write_all(&bytes)?;
         let start = u64::from(number) * PIECE_SAMPLES;
