@@ -809,3 +809,44 @@ fn settings_that_mean_nothing_to_the_built_in_recogniser_are_told() {
         .says("--diarize has no effect")
         .says("--model has no effect");
 }
+
+#[test]
+fn what_waits_by_other_settings_is_not_sent_beside_what_is_asked_for_now() {
+    let stage = stage();
+    for seed in 1..=2 {
+        stage.put(format!("{seed}.wav"), &wav(seed, 30.0));
+    }
+    stage.stenod(["run", "--max-cost", "0.0001"]).code(8);
+    let other = stage.stenod(["run", "--yes", "-m", "Wizper"]).success();
+    other.says("2 done");
+    let status = stage.json(&["status"]);
+    assert_eq!(status["jobs"]["queued"], 0, "{status:#}");
+    assert_eq!(status["jobs"]["done"], 2, "{status:#}");
+    stage.stenod(["render"]).success();
+    assert_eq!(stage.read_json("1.json")["job"]["model"], "Wizper");
+}
+
+#[test]
+fn other_settings_are_paid_for_when_a_run_says_so_and_by_no_daemon_unasked() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 30.0));
+    stage.stenod(["run", "--yes", "-m", "Wizper"]).success();
+    let mut watch = stage.call(["watch"]).start();
+    stage.put("b.wav", &wav(2, 0.5));
+    watch.until("the new one", || stage.at("b.json").exists());
+    watch.terminate();
+    watch.outcome();
+    assert_eq!(stage.service.look(|log| log.ledger().charges.len()), 2);
+    let plan = stage.json(&["plan"]);
+    assert_eq!(
+        (&plan["to_send"]["recordings"], &plan["anew"]),
+        (&1.into(), &1.into())
+    );
+    stage
+        .stenod(["plan"])
+        .success()
+        .says("has a transcript already");
+    let run = stage.stenod(["run", "--yes"]).success();
+    run.says("has a transcript already").says("1 done");
+    assert_eq!(stage.json(&["plan"])["anew"], 0);
+}

@@ -222,6 +222,7 @@ fn add_up(
                 cost,
                 matches!(job.stage, Stage::InDoubt { .. }),
             );
+            sum.anew += usize::from(reader.is_transcribed(&job.source, job.hash)?);
         }
     }
     Ok((sum, prices))

@@ -73,6 +73,8 @@ pub(super) struct Price {
     pub(super) cost: Option<Decimal>,
     /// Those that may have been paid for already, and are repeated once.
     pub(super) repeats: usize,
+    /// Those that have a transcript already, and get another one.
+    pub(super) anew: usize,
     /// The limit that leaves least, if there is one.
     pub(super) allowance: Option<Allowance>,
     /// What is waited for beside them.
@@ -160,10 +162,11 @@ impl Price {
     /// What a person should know of money before saying yes, a sentence each.
     pub(super) fn cautions(&self) -> impl Iterator<Item = String> {
         let repeats = (self.repeats > 0).then(|| repeated(self.repeats));
+        let anew = (self.anew > 0 && !self.is_free()).then(|| anew(self.anew));
         let limit = self
             .allowance
             .and_then(|allowance| beyond(allowance, self.cost));
-        repeats.into_iter().chain(limit)
+        repeats.into_iter().chain(anew).chain(limit)
     }
 }
 
@@ -178,6 +181,17 @@ pub(super) fn repeated(recordings: usize) -> String {
     format!(
         "{them} is repeated once and may be paid twice (service.in_doubt = \"hold\" leaves that to you)"
     )
+}
+
+/// What is said of recordings that have a transcript by other settings, or that `--force` asks for again.
+pub(super) fn anew(recordings: usize) -> String {
+    match recordings {
+        1 => "1 of them has a transcript already, by other settings or by an earlier run: it is paid for anew"
+            .to_owned(),
+        recordings => format!(
+            "{recordings} of them have a transcript already, by other settings or by an earlier run: each is paid for anew"
+        ),
+    }
 }
 
 /// What is said of a limit that does not leave enough for `cost` dollars, or for what nobody knows.
@@ -262,6 +276,7 @@ mod tests {
             duration: AudioDuration::from_micros(60_000_000),
             cost: cost.map(|cost| cost.parse().unwrap()),
             repeats: 0,
+            anew: 0,
             allowance: None,
             with_service: WithService::default(),
         }

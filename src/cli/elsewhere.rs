@@ -360,8 +360,15 @@ fn ahead(plan: &Plan, reader: Option<&Reader<'static>>) -> Result<Price, QueueEr
         ..Price::default()
     };
     for item in &plan.items {
-        if let Fate::Send { cost, repeats, .. } = &item.fate {
+        if let Fate::Send {
+            cost,
+            repeats,
+            anew,
+            ..
+        } = &item.fate
+        {
             ahead.add(item.duration, *cost, *repeats);
+            ahead.anew += usize::from(*anew);
         }
         if let (Fate::UnderWay, Some(reader)) = (&item.fate, reader)
             && let Some(job) = reader.job_at(&item.source)?

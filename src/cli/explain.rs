@@ -394,7 +394,10 @@ impl Explanation {
         let told = self.told_of_job(job, source);
         let flags = Flags::to(&job.settings, settings);
         let paid = match state {
-            State::Done => ", and paid for",
+            State::Done => match job.settings.provider.is_paid() {
+                true => ", and paid for",
+                false => "",
+            },
             State::Active => match job.stage.is_paying() && job.settings.provider.is_paid() {
                 true => ", and paid for or about to be",
                 false => "",

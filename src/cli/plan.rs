@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::consent::{beyond, repeated};
+use super::consent::{anew, beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
 use super::text::Page;
@@ -199,6 +199,7 @@ struct Sum {
     bytes: u64,
     cost: Option<Decimal>,
     repeats: usize,
+    anew: usize,
 }
 
 impl Default for Sum {
@@ -209,6 +210,7 @@ impl Default for Sum {
             bytes: 0,
             cost: Some(Decimal::ZERO),
             repeats: 0,
+            anew: 0,
         }
     }
 }
@@ -221,9 +223,16 @@ impl Sum {
     }
 
     fn add(&mut self, item: &Planned) {
-        if let Fate::Send { cost, repeats, .. } = &item.fate {
+        if let Fate::Send {
+            cost,
+            repeats,
+            anew,
+            ..
+        } = &item.fate
+        {
             self.recordings += 1;
             self.repeats += usize::from(*repeats);
+            self.anew += usize::from(*anew);
             self.micros += item.duration.map_or(0, AudioDuration::micros);
             self.bytes += item.size;
             self.cost = self.cost.zip(*cost).map(|(sum, cost)| sum + cost);
@@ -317,6 +326,7 @@ fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
         "recordings": count(plan, |fate| !is_skip(fate)),
         "to_send": Sum::of(plan.items.iter()).json(),
         "repeats": Sum::of(plan.items.iter()).repeats,
+        "anew": Sum::of(plan.items.iter()).anew,
         "limit": allowance.map(view::allowance),
         "prices": view::prices(&plan.prices),
         "routes": by_route(plan),
@@ -352,8 +362,10 @@ fn item(item: &Planned) -> Value {
             route,
             cost,
             repeats,
+            anew,
         } => {
             value["repeats"] = json!(repeats);
+            value["anew"] = json!(anew);
             value["route"] = json!(route.route.as_str());
             value["why"] = json!(route.why);
             value["cost"] = json!(cost.map(|cost| cost.normalize().to_string()));
@@ -423,6 +435,9 @@ fn text(page: Page, forecast: &Forecast) -> String {
     }
     if sum.repeats > 0 {
         lines.push(page.text("again:   ", &repeated(sum.repeats)));
+    }
+    if sum.anew > 0 && sum.cost.is_none_or(|cost| !cost.is_zero()) {
+        lines.push(page.text("again:   ", &anew(sum.anew)));
     }
     if let Some(limit) = forecast
         .allowance

@@ -321,7 +321,7 @@ pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect)
         return session.output.line(&json!({
             "type": "plan", "to_send": price.recordings, "minutes": price.duration.minutes(),
             "cost": price.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
-            "prices": view::prices(prices), "repeats": price.repeats,
+            "prices": view::prices(prices), "repeats": price.repeats, "anew": price.anew,
             "limit": price.allowance.map(view::allowance),
             "with_service": price.with_service.json(),
             "routes": prospect.routes, "duplicates": prospect.copies,

@@ -43,6 +43,8 @@ struct Status {
     pauses: Vec<Pause>,
     /// The commands that take up what is on its way.
     ways: Vec<String>,
+    /// Whether some of what waits to be sent was asked for again.
+    is_forced: bool,
     spend: Vec<Spend>,
     folders: Vec<(FolderRow, HashMap<String, u64>)>,
     failures: Vec<(String, u64)>,
@@ -96,6 +98,7 @@ impl Status {
             counts: HashMap::new(),
             pauses: Vec::new(),
             ways: Vec::new(),
+            is_forced: false,
             spend: Vec::new(),
             folders: configured.map(|folder| (folder, HashMap::new())).collect(),
             failures: Vec::new(),
@@ -116,7 +119,7 @@ impl Status {
                 .pauses
                 .retain(|pause| pause.until.is_none_or(|until| until > now));
             if status.instance.is_none() {
-                status.ways = ways(&reader, config)?;
+                (status.ways, status.is_forced) = ways(&reader, config)?;
             }
             status.with_service = with_service(&reader)?;
             status.spend = reader.spend(Calendar::around(now))?;
@@ -260,7 +263,11 @@ impl Status {
         for command in self.ways.iter().filter(|_| self.pauses.is_empty()) {
             let way = Mend {
                 command: command.clone(),
-                note: "goes on; nothing that is paid is paid again".to_owned(),
+                note: match self.is_forced {
+                    true => "goes on; what --force asked for is paid again, and nothing else",
+                    false => "goes on; nothing that is paid is paid again",
+                }
+                .to_owned(),
             };
             sheet.command("  fix:", &way);
         }
@@ -441,13 +448,14 @@ fn outgoing_line(outgoing: &Outgoing) -> String {
 }
 
 /// The commands that go on with what is on its way, with the settings that it has: by others it would be
-/// paid for again.
-fn ways(reader: &Reader<'_>, config: &Config) -> Result<Vec<String>, QueueError> {
+/// paid for again. And whether some of it was asked for again.
+fn ways(reader: &Reader<'_>, config: &Config) -> Result<(Vec<String>, bool), QueueError> {
     let mut jobs = Vec::new();
     for state in [State::Active, State::Queued, State::Waiting] {
         jobs.extend(reader.jobs(Some(state), MOST_JUDGED)?);
     }
-    Ok(flags::commands(config, &jobs))
+    let is_forced = jobs.iter().any(|job| job.forced);
+    Ok((flags::commands(config, &jobs), is_forced))
 }
 
 /// What the service has taken and is not done with.

@@ -36,6 +36,8 @@ pub enum Fate {
         cost: Option<Decimal>,
         /// Whether it may have been paid for already, and is repeated once.
         repeats: bool,
+        /// Whether it has a transcript already, and gets another one.
+        anew: bool,
     },
     /// Its transcript is there.
     Done,
@@ -401,9 +403,14 @@ impl Planner<'_> {
             )));
         }
         let own = twins.iter().find(|twin| twin.source == path);
+        let anew = match self.reader {
+            Some(reader) => reader.is_transcribed(path, hash)?,
+            None => false,
+        };
         Ok(Fate::Send {
             route,
             cost,
+            anew,
             repeats: own.is_some_and(|job| is_repeated(&job.stage)),
         })
     }

@@ -49,6 +49,8 @@ pub struct Gone {
 pub struct Kin {
     /// Its job.
     pub own: Option<Box<Job>>,
+    /// Where it has none, the latest of the same recording there by other settings, unless that came to nothing.
+    pub other: Option<Box<Job>>,
     /// Jobs of the same recording elsewhere that may follow it, the oldest first; 64 at the most.
     pub elsewhere: Vec<Elsewhere>,
 }
@@ -76,7 +78,7 @@ pub(super) fn kin(
     if let Some(own) = jobs::find(connection, source, hash, settings)? {
         return Ok(Kin {
             own: Some(Box::new(own)),
-            elsewhere: Vec::new(),
+            ..Kin::default()
         });
     }
     // Stages in which a job may follow its recording to a new name: what was stopped by hand stays
@@ -101,6 +103,7 @@ pub(super) fn kin(
     }
     Ok(Kin {
         own: None,
+        other: jobs::by_other_settings(connection, source, hash)?.map(Box::new),
         elsewhere,
     })
 }

@@ -53,6 +53,60 @@ pub(super) fn find(
     )
 }
 
+/// The latest job of a recording that has none by the settings that are asked for, unless it came to nothing.
+pub(super) fn by_other_settings(
+    connection: &Connection,
+    source: &Path,
+    hash: ContentHash,
+) -> Result<Option<Job>, QueueError> {
+    find_job(
+        connection,
+        &format!(
+            "SELECT {JOB_COLUMNS} FROM jobs WHERE source = ?1 AND hash = ?2 AND parent IS NULL
+             AND stage NOT IN ('failed', 'cancelled') ORDER BY id DESC LIMIT 1"
+        ),
+        &[&path_bytes(source), &hash.0],
+    )
+}
+
+/// What waits to be sent of the same recording by other settings than those of job `id` is not asked for any more.
+fn supersede(
+    connection: &Connection,
+    id: JobId,
+    candidate: &Candidate,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM jobs WHERE source = ?1 AND hash = ?2 AND parent IS NULL AND id <> ?3 AND settings <> ?4
+         AND stage IN ('queued', 'waiting')",
+    )?;
+    let settings = to_json(&candidate.settings)?;
+    let parameters = params![
+        path_bytes(&candidate.source),
+        candidate.hash.0,
+        id.0,
+        settings
+    ];
+    let rows = statement.query_map(parameters, |row| row.get(0).map(JobId))?;
+    for other in rows.collect::<Result<Vec<_>, _>>()? {
+        if forget(connection, other)? {
+            continue;
+        }
+        let text = format!("asked for with other settings since, as job {id}");
+        ledger::release(connection, other, "superseded", now)?;
+        note(
+            connection,
+            other,
+            &Reason::new("superseded", text),
+            None,
+            now,
+        )?;
+        let from = [StageName::Queued, StageName::Waiting];
+        advance(connection, other, &from, &Stage::Cancelled, now)?;
+    }
+    Ok(())
+}
+
 /// The job with this number.
 pub(super) fn get(connection: &Connection, id: JobId) -> Result<Job, QueueError> {
     let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1");
@@ -99,6 +153,11 @@ pub(super) fn offer(
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
     let enqueued = enqueue(connection, candidate, gone, now)?;
+    let id = match &enqueued {
+        Enqueued::Known(job) => job.id,
+        Enqueued::New(id) | Enqueued::Moved(id) => *id,
+    };
+    supersede(connection, id, candidate, now)?;
     match &enqueued {
         Enqueued::Known(known) if force && may_be_forced(&known.stage) => {
             self::force(connection, known.id, now)?;

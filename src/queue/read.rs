@@ -278,6 +278,17 @@ impl<'a> Reader<'a> {
         twins::twins(self.connection(), hash, settings)
     }
 
+    /// Whether the recording has been transcribed already, by whatever settings.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn is_transcribed(&self, source: &Path, hash: ContentHash) -> Result<bool, QueueError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT 1 FROM jobs WHERE source = ?1 AND hash = ?2 AND parent IS NULL AND (stage = 'done' OR forced)",
+        )?;
+        Ok(statement.exists(params![path_bytes(source), hash.0])?)
+    }
+
     /// Whether the outputs of another recording than `source` begin with `base`.
     ///
     /// # Errors

@@ -462,6 +462,7 @@ mod tests {
             duration: AudioDuration::from_micros(seconds * 1_000_000),
             cost: Some(Decimal::new(5, 2)),
             repeats: 0,
+            anew: 0,
             allowance: None,
             with_service: WithService::default(),
         };

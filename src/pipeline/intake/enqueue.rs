@@ -115,6 +115,13 @@ impl Intake {
             return Ok(arrival);
         };
         let place = &sighting.place;
+        if let Some(other) = &kin.other
+            && !self.options.one_shot
+        {
+            // Who changes the settings of a folder is asked by a run whether to pay anew, and by no scan.
+            self.keep_up(other, &place.publication).await?;
+            return Ok(arrival);
+        }
         // A job that there is goes on, whatever a limit says by now.
         if let (None, Some(reason)) = (&kin.own, place.too_short(duration)) {
             self.skipped(arrival.path.clone(), reason);
@@ -154,6 +161,19 @@ impl Intake {
             arrival.candidate = Some(candidate);
         }
         Ok(arrival)
+    }
+
+    /// Has what is done by other settings than those of its folder written in the formats of that.
+    async fn keep_up(&self, job: &Job, wanted: &Publication) -> Result<(), PipelineError> {
+        self.note(job.id);
+        let Some(publication) = self.to_publish_again(job, wanted).await? else {
+            return Ok(());
+        };
+        let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
+        queue.publish_again(job.clone(), publication, now).await?;
+        self.pipeline.tell_many(vec![job.id]).await?;
+        self.pipeline.bell.notify_one();
+        Ok(())
     }
 
     /// What is to be written again for a done job: formats that are asked for by now, and in a run what a
