@@ -850,3 +850,12 @@ fn other_settings_are_paid_for_when_a_run_says_so_and_by_no_daemon_unasked() {
     run.says("has a transcript already").says("1 done");
     assert_eq!(stage.json(&["plan"])["anew"], 0);
 }
+
+#[test]
+fn a_file_that_is_named_and_cannot_be_used_makes_a_run_fail_and_one_in_a_folder_does_not() {
+    let stage = stage();
+    let text = stage.put("text.mp3", b"I am a text and was called a recording.\n");
+    stage.stenod(["run"]).success();
+    let named = stage.stenod(["run".as_ref(), text.as_os_str()]);
+    named.code(3).says("no recording");
+}

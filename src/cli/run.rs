@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let work = batch::attended(&pipeline, work);
     let worked = under_signals(signals, &stop, asked, work).await;
     teller.end();
-    let code = ended(session, &pipeline, &teller, began, worked).await?;
+    let code = ended(session, &pipeline, &teller, &choices.paths, began, worked).await?;
     if choices.paths.is_empty() && !session.output.json() && !stop.is_cancelled() {
         say_others(session, &config, &pipeline).await?;
     }
@@ -167,6 +168,7 @@ async fn ended(
     session: &Session,
     pipeline: &Pipeline,
     teller: &Teller,
+    paths: &[PathBuf],
     began: Timestamp,
     worked: Worked<Result<Option<RunEnd>, Failure>>,
 ) -> Result<u8, Failure> {
@@ -191,9 +193,19 @@ async fn ended(
         let summary = Summary::of(&jobs, &teller.told(), with_service, charged);
         summary.say(session, how)?;
         let missing = end.as_ref().map_or(0, |end| end.missing);
+        let missing = missing + named_in_vain(&teller.told(), paths);
         return Ok(summary.code(how, &jobs, missing));
     }
     Ok(Summary::default().code(how, &[], 0))
+}
+
+/// How many of the files that were named themselves were passed over: whoever names one wants its transcript.
+fn named_in_vain(told: &Told, paths: &[PathBuf]) -> usize {
+    let files = paths.iter().filter(|path| path.is_file());
+    let files = files.filter_map(|path| std::path::absolute(path).ok());
+    let named: Vec<String> = files.map(|path| view::path(&path)).collect();
+    let passed_over = told.skipped.iter().map(|(path, _)| path);
+    passed_over.filter(|path| named.contains(*path)).count()
 }
 
 /// What was charged for the jobs of this run since it began.

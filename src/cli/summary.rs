@@ -276,7 +276,14 @@ impl Summary {
             currency: Currency::new(currency),
         });
         sums.filter(|sum| !sum.value.is_zero())
-            .map(|sum| format!(", for {sum}"))
+            .map(|sum| match sum.value.is_sign_negative() {
+                // An earlier run was told a higher price than was charged in the end.
+                true => {
+                    let value = sum.value.abs();
+                    format!(", {} less than was told before", Amount { value, ..sum })
+                }
+                false => format!(", for {sum}"),
+            })
             .collect()
     }
 }
@@ -382,6 +389,16 @@ mod tests {
             ..Summary::default()
         };
         assert_eq!(summary.line(), "2 done, 1 failed, for $0.0401");
+    }
+
+    #[test]
+    fn what_cost_less_than_an_earlier_run_was_told_is_no_negative_price() {
+        let summary = Summary {
+            done: 1,
+            cost: Charged::from([("USD".to_owned(), Decimal::new(-64, 2))]),
+            ..Summary::default()
+        };
+        assert_eq!(summary.line(), "1 done, $0.64 less than was told before");
     }
 
     #[test]
