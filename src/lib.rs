@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod desk;
 pub mod discover;
+pub mod disk;
 pub mod domain;
 pub mod durable;
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, Mistake, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
+use crate::disk::{self, PATIENCE, QUICK, in_time, real_path, real_paths};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
@@ -243,6 +244,8 @@ pub fn places(
     if folders.is_empty() {
         return Err(SetupError::NothingToLookAt);
     }
+    // All at once, so that those that do not answer are waited for together.
+    real_paths(folders.iter().map(|(path, _)| path.as_path()), QUICK);
     let own: Vec<PathBuf> = own_paths(config).collect();
     let shared = Arc::new(config.clone());
     let roots = folders
@@ -273,8 +276,12 @@ pub fn places(
 }
 
 fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> {
-    if path.symlink_metadata().is_err() {
-        return Err(SetupError::NoSuchPath(path.to_owned()));
+    let named = path.to_owned();
+    match in_time(PATIENCE, move || named.symlink_metadata().is_ok()) {
+        Some(true) => {}
+        Some(false) => return Err(SetupError::NoSuchPath(path.to_owned())),
+        // The other folders go on; this one is looked at when it answers.
+        None => tracing::warn!("{}: {}", path.display(), disk::SILENT),
     }
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = config.for_path(&path);
@@ -285,7 +292,7 @@ fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> 
 fn own_paths(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
     let given = [Some(&config.state_dir), config.file.as_ref()];
     given.into_iter().flatten().flat_map(|path| {
-        let real = path.canonicalize().ok();
+        let real = real_path(path, QUICK);
         std::iter::once(path.clone()).chain(real)
     })
 }

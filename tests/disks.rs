@@ -1,6 +1,6 @@
-//! Disks that are full or may not be written: nothing is sent without its record, and nothing is paid twice.
+//! Disks that are full, may not be written or hang: nothing is sent without its record, and nothing is paid twice.
 //!
-//! A small disk is a tmpfs, which takes the right to mount one (`CAP_SYS_ADMIN`); without that right those tests
+//! A small disk is a tmpfs and one that hangs is a FUSE that nobody serves, which take the right to mount (`CAP_SYS_ADMIN`); without that right those tests
 //! say so and are passed over.
 
 #![cfg(test)]
@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -73,6 +74,51 @@ fn may_mount() -> bool {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+/// A disk that lets everybody wait who looks at it; with the value it goes, and they hear of an error.
+struct HangingDisk {
+    at: PathBuf,
+    /// Where the kernel asks its questions, which nobody reads.
+    questions: Option<File>,
+}
+
+impl HangingDisk {
+    /// Mounts one at `path`, if that may be done here.
+    fn at(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let device = File::options().read(true).write(true).open("/dev/fuse");
+        let mounted = device.map(|device| {
+            let mount = Command::new("mount")
+                .args(["-i", "-t", "fuse", "hangs"])
+                .args(["-o", "fd=0,rootmode=40000,user_id=0,group_id=0"])
+                .arg(path)
+                .stdin(device.try_clone().unwrap())
+                .output();
+            (device, mount.unwrap())
+        });
+        match mounted {
+            Ok((device, mount)) if mount.status.success() => {
+                return Some(Self {
+                    at: path.to_owned(),
+                    questions: Some(device),
+                });
+            }
+            Ok((_, mount)) => println!("{}", String::from_utf8_lossy(&mount.stderr)),
+            Err(error) => println!("/dev/fuse: {error}"),
+        }
+        // A container may have the right and not the device.
+        println!("passed over: no disk that hangs can be mounted here");
+        None
+    }
+}
+
+impl Drop for HangingDisk {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        let unmounted = Command::new("umount").arg("-l").arg(&self.at).status();
         assert!(unmounted.is_ok_and(|status| status.success()));
     }
 }
@@ -337,5 +383,63 @@ fn what_is_on_its_way_waits_for_a_disk_that_is_taken_away_and_nothing_is_written
     watch.terminate();
     watch.outcome().no_panic();
     assert_eq!(submits(&stage), 3, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
+fn folders_that_hang_keep_no_start_no_status_no_reload_and_no_other_folder() {
+    let stage = stage();
+    let hung = stage.root().join("hung");
+    let Some(disk) = HangingDisk::at(&hung) else {
+        return;
+    };
+    let below = hung.join("below");
+    stage.add_folder(&hung);
+    stage.add_folder(&below);
+    stage.put("a.wav", &wav(1, 0.3));
+    let heard = stage.root().join("manager");
+    let manager = UnixDatagram::bind(&heard).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let is_told = |what: &str| {
+        let mut line = [0; 512];
+        let told = manager.recv(&mut line).map(|count| line[..count].to_vec());
+        told.is_ok_and(|told| told.starts_with(what.as_bytes()))
+    };
+    let silent = |stage: &Stage| {
+        let status = stage.json(&["status"]);
+        let folders = status["folders"].as_array().unwrap().clone();
+        let troubles = folders.iter().map(|folder| folder["trouble"].clone());
+        let silent = troubles.filter(|trouble| trouble.to_string().contains("does not answer"));
+        (silent.count(), folders.len())
+    };
+    assert_eq!(silent(&stage), (2, 3));
+    stage
+        .stenod(["explain", hung.join("c.wav").to_str().unwrap()])
+        .code(1)
+        .says("does not answer");
+    let mut watch = stage
+        .call(["watch"])
+        .env("NOTIFY_SOCKET", &heard)
+        .env("WATCHDOG_USEC", "3000000")
+        .start();
+    watch.until("the transcript", || stage.at("a.json").exists());
+    eventually("that it is ready", || is_told("READY=1"));
+    assert_eq!(silent(&stage), (2, 3));
+    stage.stenod(["reload"]).success();
+    stage.put("b.wav", &wav(2, 0.3));
+    watch.until("the other transcript", || stage.at("b.json").exists());
+    eventually("a ping", || is_told("WATCHDOG=1"));
+    stage
+        .stenod(["doctor", "--offline"])
+        .no_panic()
+        .says("hung: it does not answer");
+    drop(disk);
+    watch.terminate();
+    let outcome = watch.outcome().code(143);
+    assert!(
+        !outcome.stderr.contains("scanner does not"),
+        "{}",
+        outcome.tell()
+    );
     stage.check();
 }

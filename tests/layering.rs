@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use stenod::speech::services::SERVICES;
 
 /// Modules that everything but `domain` may know: clocks, files, tasks, logs.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
     "clock",
+    "disk",
     "durable",
     "faults",
     "https",

@@ -13,6 +13,7 @@ use super::text::{Page, Sheet};
 use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::disk::{self, QUICK, in_time, real_path};
 use crate::domain::job::{Job, JobId, Reason, Settings, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
@@ -73,9 +74,14 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     };
     let path = std::path::absolute(&arguments.path)?;
     let path: PathBuf = path.components().collect();
+    let Some(is_there) = look(&path) else {
+        let error = anyhow::anyhow!("{}: {}", shown(&path), disk::SILENT);
+        let failure = Failure::new(exit::UNEXPECTED, error);
+        return Err(failure.hint("`stenod status` tells how all folders are"));
+    };
     let provider = session::meant(&config)?;
     // One that is not there is looked for by the daemon, and holds nothing that could be explained.
-    instead.retain(|folder| folder.symlink_metadata().is_ok());
+    instead.retain(|folder| look(folder).unwrap_or(true));
     let configured = match config.folders.is_empty() && instead.is_empty() {
         true => None,
         false => Some(session::places(&config, &instead, provider)?),
@@ -83,7 +89,7 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     let owner = configured.as_ref().and_then(|places| owner(places, &path));
     let (path, folder, place) = match owner {
         Some((path, place)) => (path, Some(place.root.path().to_owned()), Some(place)),
-        None if path.symlink_metadata().is_ok() => {
+        None if is_there => {
             let given = session::places(&config, std::slice::from_ref(&path), provider)?;
             (path, None, given.places.into_iter().next())
         }
@@ -125,6 +131,12 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     })
 }
 
+/// Whether something is at `path`; nothing where its disk hangs.
+fn look(path: &Path) -> Option<bool> {
+    let path = path.to_owned();
+    in_time(QUICK, move || path.symlink_metadata().is_ok())
+}
+
 /// The folders that are watched, by the table.
 fn watched(config: &Config) -> Result<Vec<PathBuf>, Failure> {
     let Some(reader) = Reader::open(&config.state_dir)? else {
@@ -137,7 +149,7 @@ fn watched(config: &Config) -> Result<Vec<PathBuf>, Failure> {
 
 /// The place that owns a path, and the path by which it does: as given, or with links resolved.
 fn owner(places: &Places, path: &Path) -> Option<(PathBuf, Place)> {
-    let real = path.canonicalize().ok();
+    let real = real_path(path, QUICK);
     [Some(path.to_owned()), real]
         .into_iter()
         .flatten()

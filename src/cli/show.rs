@@ -8,6 +8,7 @@ use super::output::{clean, quoted, shown};
 use super::text::{Page, Sheet};
 use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
+use crate::disk::{QUICK, real_path};
 use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::render::Document;
 use crate::domain::route;
@@ -84,10 +85,10 @@ pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Fai
     if let Some(job) = reader.job_at(&absolute)? {
         return Ok(Some(job));
     }
-    match named.canonicalize() {
-        Ok(real) => Ok(reader.job_at(&real)?),
-        // It need not be there any more to have had a job.
-        Err(_) => Ok(None),
+    // It need not be there any more to have had a job.
+    match real_path(named, QUICK) {
+        Some(real) => Ok(reader.job_at(&real)?),
+        None => Ok(None),
     }
 }
 

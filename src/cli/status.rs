@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use super::{Configured, Failure, Session, exit, flags, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::Config;
 use crate::control::Unsettled;
-use crate::discover::in_time;
+use crate::disk::{QUICK, SILENT, each_in_time, in_time};
 use crate::domain::job::State;
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
@@ -26,8 +25,6 @@ use crate::queue::{
 };
 use crate::session;
 
-/// How long disks are looked at that may hang (2 s).
-const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// What the commands begin with that go on with something.
 const RUN: &str = "stenod run";
 /// The most jobs of a state whose settings are compared with those of their folders.
@@ -89,7 +86,7 @@ impl Status {
             path: folder.path.clone(),
             mode: None,
             mode_reason: None,
-            trouble: trouble_at(&folder.path),
+            trouble: None,
             inside: None,
             scanned_at: None,
         });
@@ -125,10 +122,12 @@ impl Status {
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
             status.waits = reader.waits()?;
-            status.count_skipped(reader.skipped()?);
             status.leftovers = reader.leftovers()?;
             status.outgoing = reader.outgoing()?;
             status.read_folders(&reader)?;
+            status.count_skipped(reader.skipped()?);
+        } else {
+            status.forget_watching();
         }
         Ok(status)
     }
@@ -139,15 +138,27 @@ impl Status {
         let before = skipped.len();
         skipped.retain(|file| !is_left_alone(file));
         self.left_alone = before - skipped.len();
-        let paths: Vec<PathBuf> = skipped.iter().map(|file| file.path.clone()).collect();
-        let look = move || paths.iter().map(|path| is_gone(path)).collect::<Vec<_>>();
+        let asked = skipped.iter().map(|file| {
+            let hangs = self.is_silent_at(&file.path);
+            (!hangs).then(|| file.path.clone())
+        });
+        let asked: Vec<Option<PathBuf>> = asked.collect();
+        let is_gone = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_gone);
+        let look = move || asked.iter().map(is_gone).collect::<Vec<_>>();
         // Where a disk hangs, what was there last is shown.
-        let gone = in_time(DISK_PATIENCE, look).unwrap_or_default();
+        let gone = in_time(QUICK, look).unwrap_or_default();
         let mut gone = gone.into_iter();
         skipped.retain(|_| !gone.next().unwrap_or(false));
         self.unsettled = unsettled::by_table(&skipped);
         let for_good = |file: &&Skipped| !unsettled::is_unsettled(file);
         self.skipped = skipped.iter().filter(for_good).count();
+    }
+
+    /// Whether whoever watches found that the disk of `path` hangs: to ask it as well may hang for good.
+    fn is_silent_at(&self, path: &Path) -> bool {
+        let silent = |folder: &FolderRow| folder.trouble.as_deref() == Some(SILENT);
+        let mut folders = self.folders.iter();
+        folders.any(|(folder, _)| silent(folder) && path.starts_with(&folder.path))
     }
 
     /// What the table knows of a folder is said of it; folders that only runs have seen are added.
@@ -177,16 +188,14 @@ impl Status {
 
     /// Where nobody watches, what whoever did so found says nothing of today.
     fn forget_watching(&mut self) {
-        for (folder, _) in &mut self.folders {
+        let paths = self.folders.iter().map(|(folder, _)| folder.path.clone());
+        let now: Vec<_> = troubles(paths.collect()).collect();
+        for ((folder, _), now) in self.folders.iter_mut().zip(now) {
             folder.mode = None;
             folder.mode_reason = None;
             let last = |trouble| format!("when stenod looked last: {trouble}");
             folder.inside = folder.inside.take().map(last);
-            folder.trouble = if is_gone(&folder.path) {
-                Some("it is not there".to_owned())
-            } else {
-                folder.trouble.take().map(last)
-            };
+            folder.trouble = now.or_else(|| folder.trouble.take().map(last));
         }
     }
 
@@ -368,14 +377,14 @@ impl Status {
 /// What is wrong with a folder that is there while its disk is not.
 const DISK_AWAY: &str = "the disk that its recordings lay on is not there; they wait for it";
 
-/// What is wrong with a folder of which the table knows nothing.
-fn trouble_at(folder: &Path) -> Option<String> {
-    let path = folder.to_owned();
-    match in_time(DISK_PATIENCE, move || path.exists()) {
-        Some(true) => None,
-        Some(false) => Some("it is not there".to_owned()),
-        None => Some("it does not answer: a disk or a network drive hangs".to_owned()),
-    }
+/// What is wrong with each folder, as far as a look at its path tells.
+fn troubles(folders: Vec<PathBuf>) -> impl Iterator<Item = Option<String>> {
+    let looks = each_in_time(folders, QUICK, |path| is_gone(&path));
+    looks.into_iter().map(|look| match look {
+        Some(false) => None,
+        Some(true) => Some("it is not there".to_owned()),
+        None => Some(SILENT.to_owned()),
+    })
 }
 
 /// Whether nothing is at `path`, as far as anybody may look.

@@ -26,6 +26,7 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use figment::Figment;
@@ -39,6 +40,8 @@ pub use settings::{
     NotifyCommand, NotifyNtfy, NotifyWebhook, Origin, Overrides, Provider, Route, Service, Setting,
     Transcribe, Warning, Watch, WatchMode,
 };
+
+use crate::disk::{QUICK, in_time, real_path, real_paths};
 
 use document::Document;
 use keys::{FOLDERS, TRANSCRIBE};
@@ -97,6 +100,8 @@ pub struct Config {
     pub notify: Notify,
     /// What works but should be mended, one sentence each.
     pub warnings: Vec<Warning>,
+    /// The folders with their links resolved, in the same order, once somebody asked: their disks may hang.
+    real_folders: OnceLock<Vec<PathBuf>>,
     /// The settings of paths outside of every folder.
     elsewhere: Folder,
     working_dir: PathBuf,
@@ -202,20 +207,36 @@ impl Config {
     /// path starts at the working folder.
     pub fn for_path(&self, path: &Path) -> Folder {
         let path = locate::from(&self.working_dir, path);
-        let asked = real(&path);
-        let contains = |folder: &&Folder| {
-            path.starts_with(&folder.path) || asked.starts_with(real(&folder.path))
+        let asked = real_path(&path, QUICK).unwrap_or_else(|| path.clone());
+        let contains = |(folder, real): &(&Folder, &PathBuf)| {
+            path.starts_with(&folder.path) || asked.starts_with(real)
         };
-        let depth = |folder: &&Folder| real(&folder.path).components().count();
-        if let Some(folder) = self.folders.iter().filter(contains).max_by_key(depth) {
+        let folders = self.folders.iter().zip(self.real_folders());
+        let depth = |(_, real): &(&Folder, &PathBuf)| real.components().count();
+        if let Some((folder, _)) = folders.filter(contains).max_by_key(depth) {
             return folder.clone();
         }
-        let around = path.parent().filter(|_| path.is_file());
+        let is_file = {
+            let path = path.clone();
+            in_time(QUICK, move || path.is_file()).unwrap_or(false)
+        };
+        let around = path.parent().filter(|_| is_file);
         let path = around.unwrap_or(&path).to_owned();
         Folder {
             path,
             ..self.elsewhere.clone()
         }
+    }
+
+    /// Where each folder leads; one that is not there, or does not answer, is what it is called.
+    fn real_folders(&self) -> &[PathBuf] {
+        self.real_folders.get_or_init(|| {
+            let paths = self.folders.iter().map(|folder| folder.path.as_path());
+            let real = real_paths(paths, QUICK).into_iter();
+            let named = self.folders.iter().map(|folder| folder.path.clone());
+            let either = |(real, named): (Option<PathBuf>, PathBuf)| real.unwrap_or(named);
+            real.zip(named).map(either).collect()
+        })
     }
 
     /// `base` with what the `stenod.toml` at `path`, whose text is given, sets for what is below it.
@@ -290,6 +311,7 @@ impl Config {
             service: service?,
             transcribe: transcribe?,
             folders,
+            real_folders: OnceLock::new(),
             watch: watch?,
             local: local?,
             budget: budget?,
@@ -313,7 +335,8 @@ fn fixed_keys(flags: &[FlagValue], output_dir: Option<&Path>) -> Vec<&'static st
     flags.map(|flag| flag.key).chain(output_dir).collect()
 }
 
-/// Every `[[folders]]` table; those with mistakes are left out, and so is a path seen before.
+/// Every `[[folders]]` table; those with mistakes are left out, and so is a path seen before. Where links lead is
+/// not asked here.
 fn read_folders(
     stack: &Figment,
     flags: &[FlagValue],
@@ -330,10 +353,8 @@ fn read_folders(
         let Some(folder) = sections::folder(reader, None, output_dir) else {
             continue;
         };
-        if folders
-            .iter()
-            .any(|other| real(&other.path) == real(&folder.path))
-        {
+        let same = |other: &Folder| other.path.components().eq(folder.path.components());
+        if folders.iter().any(same) {
             let fault = mistake::Fault::new("this folder stands here a second time");
             let line = inputs
                 .document
@@ -376,9 +397,4 @@ fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
         Place::Flag(_) => (3, 0, 0),
     });
     mistakes
-}
-
-/// The path without symlinks, as far as it exists.
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

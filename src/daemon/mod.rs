@@ -134,7 +134,12 @@ impl Watching<'_> {
                 Some(()) = self.hangup.recv() => None,
             };
             self.manager.reloading();
-            let reloaded = match self.reload().await {
+            let reloaded = tokio::select! {
+                // What is taken in goes on while disks are asked that may hang.
+                ended = &mut intake => return ended,
+                reloaded = self.reload() => reloaded,
+            };
+            let reloaded = match reloaded {
                 Ok((places, notes)) => {
                     // The old watches first, so that there is room for the new ones: what happens
                     // between the two is found by the scan that watching begins with.
@@ -155,7 +160,7 @@ impl Watching<'_> {
 
     /// Puts the configuration of today into force, or says what is wrong with it.
     async fn reload(&self) -> Result<(Places, Vec<String>), Refusal> {
-        let (config, places) = self.origins.again()?;
+        let (config, places) = self.origins.again().await?;
         let own = self.latest.borrow().clone();
         let renewed = session::renew(&own, &config, &Extras::default())
             .await

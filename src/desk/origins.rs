@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::config::{Config, Environment, Overrides};
 use crate::control::{Named, Refusal, RunOrder};
 use crate::session::{self, Places};
+use crate::supervise;
 
-use super::words::{misconfigured, not_set_up};
+use super::words::{failed, misconfigured, not_set_up};
 
 /// What the daemon was started with.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ impl Origins {
     ///
     /// # Errors
     /// [`Refusal`] that says everything that is wrong, and where.
-    pub fn again(&self) -> Result<(Config, Places), Refusal> {
-        self.read(&self.overrides, &self.paths)
+    pub async fn again(&self) -> Result<(Config, Places), Refusal> {
+        self.read(self.overrides.clone(), self.paths.clone()).await
     }
 
     /// The folders of the command line, from the root of the disk.
@@ -42,7 +43,7 @@ impl Origins {
     ///
     /// # Errors
     /// [`Refusal`] that says everything that is wrong, and where.
-    pub(super) fn for_run(&self, order: &RunOrder) -> Result<(Config, Places), Refusal> {
+    pub(super) async fn for_run(&self, order: &RunOrder) -> Result<(Config, Places), Refusal> {
         let own = self.overrides.clone();
         let flags = order.flags.clone();
         let overrides = Overrides {
@@ -60,18 +61,27 @@ impl Origins {
         };
         let given: Vec<PathBuf> = order.paths.iter().cloned().map(PathBuf::from).collect();
         let paths = if given.is_empty() {
-            &self.paths
+            self.paths.clone()
         } else {
-            &given
+            given
         };
-        self.read(&overrides, paths)
+        self.read(overrides, paths).await
     }
 
-    fn read(&self, overrides: &Overrides, paths: &[PathBuf]) -> Result<(Config, Places), Refusal> {
-        let config = Config::load(&self.environment, self.file.as_deref(), overrides)
-            .map_err(|errors| misconfigured(&errors))?;
-        let provider = session::provider(&config).map_err(not_set_up)?;
-        let places = session::places(&config, paths, provider).map_err(not_set_up)?;
-        Ok((config, places))
+    /// Where the folders lead is asked of their disks, for which nobody else is to wait.
+    async fn read(
+        &self,
+        overrides: Overrides,
+        paths: Vec<PathBuf>,
+    ) -> Result<(Config, Places), Refusal> {
+        let (environment, file) = (self.environment.clone(), self.file.clone());
+        let reading = supervise::blocking(move || {
+            let config = Config::load(&environment, file.as_deref(), &overrides)
+                .map_err(|errors| misconfigured(&errors))?;
+            let provider = session::provider(&config).map_err(not_set_up)?;
+            let places = session::places(&config, &paths, provider).map_err(not_set_up)?;
+            Ok((config, places))
+        });
+        reading.await.map_err(|error| failed(error.into()))?
     }
 }

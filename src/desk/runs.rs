@@ -63,7 +63,7 @@ pub(super) async fn run(
     order: RunOrder,
     told: Told,
 ) -> Result<Answer, Refusal> {
-    let (config, places) = daemon.origins.for_run(&order)?;
+    let (config, places) = daemon.origins.for_run(&order).await?;
     let own = latest.borrow().clone();
     if config.state_dir != own.queue.state_dir() {
         let message = "the configuration names another state directory by now";

@@ -6,15 +6,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long an answer is waited for (10 s): a disk that was asleep needs some seconds to turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::disk::{PATIENCE, ask_apart};
+
 /// How long an answer is believed (1 s).
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -28,17 +27,24 @@ pub(super) struct Answering {
     asked: Mutex<Asked>,
 }
 
+/// A question that was asked and not answered.
+#[derive(Debug)]
+struct Open {
+    asked: Instant,
+    answer: Receiver<()>,
+}
+
 /// What came of the questions so far.
 #[derive(Debug, Default)]
 struct Asked {
     /// The one that was not answered yet.
-    open: Option<Receiver<()>>,
+    open: Option<Open>,
     answered: Option<Instant>,
 }
 
 impl Answering {
     pub(super) fn new(path: &Path) -> Self {
-        Self::asked(path, ask, PATIENCE)
+        Self::asked(path, look, PATIENCE)
     }
 
     pub(super) fn asked(path: &Path, question: fn(&Path), patience: Duration) -> Self {
@@ -50,67 +56,54 @@ impl Answering {
         }
     }
 
-    /// Whether the disk answers, be it that nothing is there; blocks for as long as it takes, 10 s at the
-    /// most.
+    /// Asks, if that is not done yet, and waits for nothing: so that many disks are asked in the time of one.
+    pub(super) fn ask(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.open.is_none() && !asked.is_believed() {
+            asked.open = self.open();
+        }
+    }
+
+    /// Whether the disk answers, be it that nothing is there; blocks for as long as it takes, 10 s after it was
+    /// asked at the most.
     pub(super) fn answers(&self) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.answered.is_some_and(|at| at.elapsed() < BELIEVED) {
+        if asked.is_believed() {
             return true;
         }
-        let (answer, patience) = match asked.open.take() {
-            Some(answer) => (answer, Duration::ZERO),
-            None => {
-                let (path, question) = (self.path.clone(), self.question);
-                let Some(answer) = ask_apart(move || question(&path)) else {
-                    return true;
-                };
-                (answer, self.patience)
-            }
+        let Some(open) = asked.open.take().or_else(|| self.open()) else {
+            return true;
         };
-        match answer.recv_timeout(patience) {
+        let left = self.patience.saturating_sub(open.asked.elapsed());
+        match open.answer.recv_timeout(left) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 asked.answered = Some(Instant::now());
                 true
             }
             Err(RecvTimeoutError::Timeout) => {
-                asked.open = Some(answer);
+                asked.open = Some(open);
                 false
             }
         }
     }
+
+    /// Nothing where the system gives no thread for it.
+    fn open(&self) -> Option<Open> {
+        let (path, question) = (self.path.clone(), self.question);
+        let answer = ask_apart(move || question(&path))?;
+        let asked = Instant::now();
+        Some(Open { asked, answer })
+    }
 }
 
-/// What the system answers for the path with its links resolved; nothing where that is none, or no answer
-/// came.
-pub(super) fn real_path(path: &Path) -> Option<PathBuf> {
-    let path = path.to_owned();
-    in_time(PATIENCE, move || fs::canonicalize(path).ok()).flatten()
-}
-
-/// What came of a look at disks; nothing where that took longer than `patience`.
-pub fn in_time<T: Send + 'static>(
-    patience: Duration,
-    look: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    ask_apart(look)?.recv_timeout(patience).ok()
-}
-
-/// Asks in a thread of its own; nothing where the system gives none.
-fn ask_apart<T: Send + 'static>(
-    question: impl FnOnce() -> T + Send + 'static,
-) -> Option<Receiver<T>> {
-    let (sender, answer) = sync_channel(1);
-    let asking = thread::Builder::new().name("ask-disk".to_owned());
-    // Whoever asked may have gone.
-    let asking = asking.spawn(move || drop(sender.send(question())));
-    asking
-        .inspect_err(|error| tracing::debug!("a disk cannot be asked: {error}"))
-        .ok()
-        .map(|_| answer)
+impl Asked {
+    fn is_believed(&self) -> bool {
+        self.answered.is_some_and(|at| at.elapsed() < BELIEVED)
+    }
 }
 
 /// Asks for what no cache knows.
-fn ask(path: &Path) {
+fn look(path: &Path) {
     drop(rustix::fs::statvfs(path));
     drop(fs::read_dir(path).map(|mut entries| entries.next()));
 }
@@ -128,15 +121,20 @@ mod tests {
     #[test]
     fn a_disk_that_hangs_is_asked_once_and_answers_when_it_goes_on() {
         let moment = Duration::from_millis(1);
-        let mut disk = Answering::asked(Path::new("/mnt"), behind_the_gate, moment);
+        let disk = Answering::asked(Path::new("/mnt"), behind_the_gate, moment);
         let gate = GATE.lock().unwrap();
         assert!(!disk.answers());
-        // Not even waited for, while the first question is open.
-        disk.patience = Duration::MAX;
+        let asked_at = || {
+            let asked = disk.asked.lock().unwrap();
+            asked.open.as_ref().map(|open| open.asked)
+        };
+        let first = asked_at();
         assert!(!disk.answers());
+        disk.ask();
+        assert_eq!(asked_at(), first);
         drop(gate);
-        let answer = disk.asked.lock().unwrap().open.take().unwrap();
-        answer.recv().unwrap();
+        let open = disk.asked.lock().unwrap().open.take().unwrap();
+        open.answer.recv().unwrap();
         assert!(disk.answers());
     }
 
@@ -145,8 +143,5 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(Answering::new(folder.path()).answers());
         assert!(Answering::new(&folder.path().join("missing")).answers());
-        let real = fs::canonicalize(folder.path()).unwrap();
-        assert_eq!(real_path(folder.path()), Some(real));
-        assert_eq!(real_path(&folder.path().join("missing")), None);
     }
 }

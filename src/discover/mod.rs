@@ -17,7 +17,6 @@ mod sight;
 mod walk;
 mod watch;
 
-pub use answering::in_time;
 pub use content::{Content, content, ground};
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;

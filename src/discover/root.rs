@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answering::{Answering, real_path};
+use super::answering::Answering;
 use super::globs::{GlobError, Globs};
+use crate::disk::{QUICK, real_path};
 use crate::domain::settle::{hidden, pruned_folder, temporary_name};
 
 /// How a root learns of what arrives in it.
@@ -208,7 +208,7 @@ impl Root {
         };
         let include = Globs::new("include", &rules.include).map_err(wrong)?;
         let exclude = Globs::new("exclude", &rules.exclude).map_err(wrong)?;
-        let real = real_path(&path);
+        let real = real_path(&path, QUICK);
         let (inner, same_as) = (BTreeSet::new(), None);
         Ok(Self {
             rules_from: path.clone(),
@@ -265,6 +265,11 @@ impl Root {
     /// The path with links resolved, as it was when the root was made.
     pub(super) fn real_path(&self) -> &Path {
         self.real.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Asks the disk that it lies on whether it answers, and waits for nothing.
+    pub(super) fn ask(&self) {
+        self.answering.ask();
     }
 
     /// Whether the disk that it lies on answers, whatever it says; blocks for 10 s at the most, and not at all
@@ -460,7 +465,7 @@ fn plain_path(path: &Path) -> Result<PathBuf, RootError> {
         .components()
         .any(|part| part == Component::ParentDir);
     let straight = if winding {
-        fs::canonicalize(&absolute).ok()
+        real_path(&absolute, QUICK)
     } else {
         None
     };

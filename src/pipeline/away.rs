@@ -8,15 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Pipeline, PipelineError, SLOW_TICK};
-use crate::discover::{ground, in_time};
+use crate::discover::ground;
+use crate::disk::{PATIENCE, in_time};
 use crate::domain::ground::Ground;
 use crate::domain::job::{Job, JobId, Reason, SOURCE_AWAY};
 use crate::domain::timing::after;
 use crate::queue::Lodged;
 use crate::supervise::blocking;
 
-/// How long a disk is asked what lies there (10 s); one that does not answer counts as away.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked up whether a disk is back (30 s).
 pub(super) const LOOK_EVERY: Duration = SLOW_TICK;
 
@@ -30,6 +29,7 @@ pub(super) fn is_away(root: &Path, source: &Path, before: Option<&Ground>) -> bo
         Ok(_) => false,
         Err(_) => before.has_gone(ground(&root, &source).ok().as_ref()),
     };
+    // One that does not answer counts as away.
     in_time(PATIENCE, look).unwrap_or(true)
 }
 

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use super::super::output::{quoted, shown};
 use super::Check;
 use crate::discover::{Mode, ModeReason, Presence, RootMode, WatchLimit};
+use crate::disk::SILENT;
 use crate::domain::money::Amount;
 use crate::domain::route::bytes;
 
@@ -123,6 +124,15 @@ pub(super) fn unreadable(
         format!("ls -la {}   # the disk or the mount fails", quoted(path))
     };
     Check::problem("folder", text, mend)
+}
+
+/// The folder `root`, whose disk did not say anything.
+pub(super) fn silent(root: &Path) -> Check {
+    let mend = format!(
+        "bring its server back, or take it away: sudo umount -l {}",
+        quoted(root)
+    );
+    Check::problem("folder", format!("{}: {SILENT}", shown(root)), mend)
 }
 
 /// How a folder that is there would be watched, and why so.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::output::{clean, quoted, shown};
@@ -14,6 +14,7 @@ use crate::config::{self, ApiKey, Config, KeyOrigin, Mistake, Place, Warning, re
 use crate::discover::{
     Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
 };
+use crate::disk::{PATIENCE, SILENT, each_in_time};
 use crate::domain::job::Provider;
 use crate::domain::near::nearest;
 use crate::domain::price::Price;
@@ -295,15 +296,41 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
             mend,
         )]);
     }
-    let mut checks: Vec<Check> = folders.iter().map(folder).collect();
+    let silent = silent_by_table(config);
+    let (silent, asked): (Vec<_>, Vec<_>) = folders
+        .into_iter()
+        .partition(|folder| silent.contains(&folder.path));
+    let looks = each_in_time(asked.clone(), PATIENCE, |each| folder(&each));
+    let looked = asked.into_iter().zip(looks);
+    let mut checks: Vec<Check> = silent
+        .iter()
+        .map(|folder| judge::silent(&folder.path))
+        .collect();
+    let mut folders = Vec::new();
+    for (folder, look) in looked {
+        match look {
+            Some(check) => {
+                checks.push(check);
+                folders.push(folder);
+            }
+            None => checks.push(judge::silent(&folder.path)),
+        }
+    }
     checks.extend(disks_away(config, &folders));
+    if !silent.is_empty() {
+        return Ok(checks);
+    }
     // Who recognises makes no difference to what is watched.
     let roots = session::places(config, &instead, Provider::LOCAL);
     if let Ok(places) = roots {
         let looked = supervise::blocking(move || {
-            let roots = places.roots.iter();
-            let mut checks: Vec<Check> = roots.filter_map(|root| unreadable(root)).collect();
-            checks.extend(places.places.into_iter().flat_map(mistaken));
+            let answering = places.roots.iter().filter(|root| root.answers());
+            let mut checks: Vec<Check> = answering.filter_map(|root| unreadable(root)).collect();
+            let answering = places
+                .places
+                .into_iter()
+                .filter(|place| place.root.answers());
+            checks.extend(answering.flat_map(mistaken));
             (checks, watched(&places.roots))
         });
         let (unreadable, (watched, folders, limit)) = looked.await?;
@@ -312,6 +339,21 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
         checks.push(judge::watches(folders, limit));
     }
     Ok(checks)
+}
+
+/// The folders of which whoever watches found that they hang: to ask them as well may hang for good.
+fn silent_by_table(config: &Config) -> HashSet<PathBuf> {
+    if !matches!(running_instance(&config.state_dir), Ok(Some(_))) {
+        return HashSet::new();
+    }
+    // What is wrong with the table is told elsewhere.
+    let reader = Reader::open(&config.state_dir).ok().flatten();
+    let folders = reader.and_then(|reader| reader.folders().ok());
+    let silent = folders.unwrap_or_default().into_iter();
+    silent
+        .filter(|folder| folder.trouble.as_deref() == Some(SILENT))
+        .map(|folder| folder.path)
+        .collect()
 }
 
 /// The folders that are there while the disk is not that their recordings lay on.

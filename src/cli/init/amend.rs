@@ -12,6 +12,7 @@ use super::super::{Failure, Session};
 use super::questions::{self, Key, Questions, Trial};
 use super::{Arguments, Written, cannot, usage};
 use crate::config::{self, Config};
+use crate::disk::{QUICK, real_path};
 use crate::durable::{self, Draft, Existing};
 
 /// Gives the configuration at `target` the key and the folders that were asked for.
@@ -59,7 +60,7 @@ pub(super) async fn amend(
 }
 
 fn is_configured(config: &Config, path: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let real = |path: &Path| real_path(path, QUICK).unwrap_or_else(|| path.to_owned());
     let mut folders = config.folders.iter();
     folders.any(|folder| real(&folder.path) == real(path))
 }

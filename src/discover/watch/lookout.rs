@@ -118,6 +118,8 @@ impl Lookout {
     }
 
     fn each(&mut self, mut act: impl FnMut(&mut Post, Means<'_>)) {
+        // All at once: those that do not answer are waited for together.
+        self.posts.iter().for_each(|post| post.root.ask());
         for index in 0..self.posts.len() {
             self.with(index, &mut act);
         }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Intake;
 use super::portion::Portion;
-use crate::discover::{content, in_time};
+use crate::discover::content;
+use crate::disk::{PATIENCE, in_time};
 use crate::domain::existing::{FirstSight, LeftAlone};
 use crate::domain::job::{ContentHash, Reason};
 use crate::domain::settle::Fingerprint;
@@ -19,9 +19,6 @@ use crate::supervise::blocking;
 
 /// The code of what was there before the first start and is left alone.
 pub const EXISTING: &str = "existing";
-
-/// How long reading the mark of an old file may take (10 s).
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why such a file is passed over.
 pub(in crate::pipeline) fn existing() -> Reason {

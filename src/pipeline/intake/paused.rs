@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::Intake;
 use super::reasons::mode_name;
-use super::scan::SILENT;
 use crate::discover::{Presence, RootMode, Scope};
+use crate::disk::SILENT;
 use crate::pipeline::place::Mistaken;
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::FolderRow;

@@ -11,6 +11,7 @@ use super::Intake;
 use super::portion::Portion;
 use super::reasons::io_code;
 use crate::discover::{Content, Root, RootState, ScanReport, Scope, content, scan};
+use crate::disk::SILENT;
 use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
 use crate::supervise::{TaskPanicked, blocking};
@@ -19,8 +20,6 @@ use crate::supervise::{TaskPanicked, blocking};
 const FOUND_AHEAD: usize = 256;
 /// After so long without a sign of a disk it is asked whether it answers at all (10 s).
 const SIGNS_EVERY: Duration = Duration::from_secs(10);
-/// What is wrong with a folder whose disk hangs.
-pub(super) const SILENT: &str = "it does not answer: a disk or a network drive hangs";
 /// The code of that.
 const NO_ANSWER: &str = "no_answer";
 
