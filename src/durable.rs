@@ -6,10 +6,10 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,8 @@ use rustix::fs::{CWD, RenameFlags};
 const USUAL_MODE: u32 = 0o666;
 /// The mode of a file that holds a secret.
 const SECRET_MODE: u32 = 0o600;
+/// The mode of a folder of secrets.
+const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
 /// What to do where the target exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,6 +268,23 @@ pub fn create_folders(folder: &Path) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_folder(folder),
+    }
+}
+
+/// Makes `folder`, which its owner alone may look into, and those above it as the umask has it; one that is there
+/// stays as it is.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        create_folders(parent)?;
+    }
+    let made = DirBuilder::new().mode(PRIVATE_FOLDER_MODE).create(folder);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(folder),
     }
 }
 

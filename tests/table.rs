@@ -6,8 +6,9 @@
     reason = "tests make and spoil files as users do"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -150,7 +151,11 @@ fn a_copy_is_made_beside_whoever_holds_the_table_and_replaces_nothing() {
     assert_eq!(number(&copy, "SELECT count(*) FROM jobs"), 1);
     assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
     let before = fs::read(&copy).unwrap();
-    stage.stenod(arguments).code(1).says("exists");
+    stage
+        .stenod(arguments)
+        .code(2)
+        .says("is there already")
+        .says("name a file that is not there yet");
     assert_eq!(fs::read(&copy).unwrap(), before);
     let told = stage.json(&["db", "backup"]);
     let usual = Path::new(told["backup"].as_str().unwrap()).to_owned();
@@ -335,4 +340,46 @@ fn a_reply_with_which_stenod_went_down_twice_is_left_until_somebody_asks_and_nev
     assert!(stage.at("a.json").exists());
     assert_eq!(submits(&stage), 1, "{}", stage.service.story());
     stage.check();
+}
+
+/// The mode of everything in the state directory.
+fn modes(stage: &Stage) -> BTreeMap<String, u32> {
+    let entries = fs::read_dir(stage.state()).unwrap().map(Result::unwrap);
+    let mode = |entry: &fs::DirEntry| entry.metadata().unwrap().mode() & 0o777;
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry)))
+        .collect()
+}
+
+#[test]
+fn what_lies_in_the_state_directory_is_for_its_owner_alone_and_an_open_directory_is_told() {
+    let stage = stage();
+    let set =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    // As `mkdir -p` makes it.
+    fs::create_dir(stage.state()).unwrap();
+    set(&stage.state(), 0o755);
+    stage.put("a.wav", &wav(1, 0.5));
+    let run = stage.stenod(["run"]).success();
+    let line = format!("chmod 700 {}", stage.state().display());
+    assert_eq!(run.stderr.matches(&line).count(), 1, "{}", run.tell());
+    stage.stenod(["doctor", "--offline"]).says(&line);
+    stage.stenod(["db", "backup"]).success();
+    // As an earlier stenod left it.
+    set(&table(&stage), 0o644);
+    set(&stage.state().join("backups"), 0o755);
+    let mut watch = stage.call(["watch"]).start();
+    stage.put("b.wav", &wav(2, 0.5));
+    watch.until("the transcript", || stage.at("b.json").exists());
+    let modes = modes(&stage);
+    assert!(modes.contains_key("stenod.db-wal") && modes.contains_key("stenod.db-shm"));
+    for (name, mode) in &modes {
+        assert_eq!(mode & 0o077, 0, "{name} in {modes:?}");
+    }
+    assert_eq!(fs::metadata(stage.state()).unwrap().mode() & 0o777, 0o755);
+    watch.terminate();
+    watch.outcome().no_panic();
+    set(&stage.state(), 0o700);
+    let run = stage.stenod(["run"]).success();
+    assert!(!run.stderr.contains("chmod"), "{}", run.tell());
 }

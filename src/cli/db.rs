@@ -126,7 +126,17 @@ fn back_up(
             state_dir.join(BACKUPS).join(name)
         }
     };
-    reader.back_up(&target)?;
+    reader.back_up(&target).map_err(|error| {
+        if error.is_name_taken() {
+            let error = anyhow::anyhow!(
+                "{} is there already, and no copy replaces a file",
+                shown(&target)
+            );
+            return Failure::new(exit::USAGE, error)
+                .hint("name a file that is not there yet, or none: then its name has the time");
+        }
+        Failure::from(error)
+    })?;
     let size = target.metadata()?.len();
     if session.output.json() {
         session

@@ -13,10 +13,7 @@ use tokio::sync::Semaphore;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{ContentHash, JobId};
 use crate::durable::{self, Draft};
-use crate::queue::piece_path;
-
-/// The folder's name in the state directory.
-pub(super) const FOLDER: &str = "spool";
+use crate::queue::{SPOOL, piece_path};
 
 /// A file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl Spool {
     /// The folder in `state_dir`; `cores` files are made at once.
     pub fn new(state_dir: &Path, cores: usize) -> Self {
         Self {
-            folder: state_dir.join(FOLDER),
+            folder: state_dir.join(SPOOL),
             cores: Arc::new(Semaphore::new(cores.max(1))),
             shrunk: Mutex::default(),
         }
@@ -105,7 +102,7 @@ impl Spool {
 
     /// Begins a file; blocks.
     pub(super) fn begin(&self, path: &Path) -> io::Result<Hashed> {
-        durable::create_folders(&self.folder)?;
+        durable::create_private_folder(&self.folder)?;
         Ok(Hashed {
             draft: Draft::begin(path)?,
             hasher: blake3::Hasher::new(),

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
-use super::{QueueError, damage, outbox, schema, upkeep};
+use super::{QueueError, damage, outbox, private, schema, upkeep};
 
 /// No file beside the table is shared with another process in a simulation, and no power is cut: what it
 /// kills is the process, and one lives at a time.
@@ -28,8 +28,32 @@ fn set_durability(connection: &Connection) -> rusqlite::Result<()> {
 /// may have when they need it.
 const PAGES_KEPT_KIB: i32 = 8 * 1024;
 
+/// Looks at a table that is there without changing anything of it, so that one of a later stenod stays as it is.
+fn refuse_newer(path: &Path) -> Result<(), QueueError> {
+    let is_there = path.metadata().is_ok_and(|there| there.len() > 0);
+    if !is_there {
+        return Ok(());
+    }
+    let looked = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        damage::leave_as_it_is(&connection, true)?;
+        schema::older(&connection)
+    };
+    match looked() {
+        Err(error) if error.is_newer_schema() => Err(error),
+        // Whatever else is the matter is met, and told, by who opens it to write.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Opens the database with the settings that its promises rest on, at today's schema.
 pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
+    refuse_newer(path)?;
+    private::make_file(path).map_err(|error| QueueError::StateDir {
+        path: path.to_owned(),
+        error,
+    })?;
     // Until it is known to be sound, nothing in its files is tidied up.
     let keep = damage::has_log(path);
     let mut connection = Connection::open(path)?;

@@ -104,6 +104,20 @@ pub enum QueueError {
 const NO_ROOM_FOR_THE_INDEX: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 impl QueueError {
+    /// Whether the table is one of a later stenod.
+    pub fn is_newer_schema(&self) -> bool {
+        matches!(self, Self::NewerSchema { .. })
+    }
+
+    /// Whether a copy of the table was to have the name of a file that is there.
+    pub fn is_name_taken(&self) -> bool {
+        matches!(
+            self,
+            Self::Backup { error: CopyError::File(error), .. }
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+        )
+    }
+
     /// Whether the reason is that there is no room on the disk.
     pub fn is_disk_full(&self) -> bool {
         let error = if let Self::Sqlite(error) = self {

@@ -32,6 +32,7 @@ mod outbox;
 mod outputs;
 mod pauses;
 mod pieces;
+mod private;
 mod read;
 mod recover;
 mod row;
@@ -70,6 +71,7 @@ pub use outbox::{Audience, GRACE, Outgoing, Post};
 pub use outputs::{Output, RawReply, ReplyKind, StoredReply};
 pub use pauses::{Pause, PauseReason};
 pub use pieces::{NewPiece, path as piece_path};
+pub use private::open_to_others;
 pub use read::{Attempt, FolderRow, LedgerEntry, Outlook, Reader};
 pub use recover::Recovered;
 pub use sources::{Known, Skipped};
@@ -91,6 +93,8 @@ use writer::Writer;
 pub const MOST_FAILURES: u32 = 5;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "stenod.db";
+/// The folder of what is made to be sent, in the state directory.
+pub const SPOOL: &str = "spool";
 
 /// The job table, held by this process.
 #[derive(Debug)]
@@ -110,6 +114,7 @@ impl Queue {
     pub fn open(state_dir: &Path, now: Timestamp) -> Result<Self, QueueError> {
         let lock = Lock::take(state_dir, now)?;
         let path = state_dir.join(DATABASE);
+        private::narrow(state_dir, &[BACKUPS, SPOOL]);
         damage::finish_setting_aside(state_dir, now)?;
         let connection = connection::connect(&path).map_err(|error| {
             if error.is_damage() {
@@ -126,6 +131,12 @@ impl Queue {
                 error
             }
         })?;
+        if let Some(mode) = open_to_others(state_dir) {
+            tracing::warn!(
+                "others than its owner may look into the state directory (mode {mode:o}): chmod 700 {}",
+                state_dir.display()
+            );
+        }
         let writer = Writer::start(connection).map_err(|error| QueueError::StateDir {
             path: state_dir.to_owned(),
             error,

@@ -572,3 +572,22 @@ async fn whose_turn_it_is_is_read_from_an_index() {
     let sorted = plan.iter().filter(|step| step.contains("TEMP B-TREE"));
     assert_eq!(sorted.count(), 1, "{plan:#?}");
 }
+
+#[test]
+fn a_table_of_a_later_stenod_is_looked_at_and_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DATABASE);
+    let later = Connection::open(&path).unwrap();
+    later
+        .execute_batch("CREATE TABLE later (id INTEGER); PRAGMA user_version = 9999")
+        .unwrap();
+    drop(later);
+    let before = std::fs::read(&path).unwrap();
+    let error = Queue::open(folder.path(), at(0)).unwrap_err();
+    assert!(error.is_newer_schema(), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["lock", DATABASE]);
+}

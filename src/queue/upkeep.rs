@@ -129,7 +129,7 @@ fn copy(connection: &Connection, target: &Path, existing: Existing) -> Result<()
     };
     let made = || -> Result<(), CopyError> {
         if let Some(folder) = target.parent() {
-            durable::create_folders(folder)?;
+            durable::create_private_folder(folder)?;
         }
         if existing == Existing::Keep && target.symlink_metadata().is_ok() {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());

@@ -19,7 +19,7 @@ use crate::domain::job::Provider;
 use crate::domain::near::nearest;
 use crate::domain::price::Price;
 use crate::pipeline::{self, is_lodged_away};
-use crate::queue::{DATABASE, QueueError, Reader, running_instance};
+use crate::queue::{DATABASE, QueueError, Reader, open_to_others, running_instance};
 use crate::session::{self, SetupError};
 use crate::speech::services;
 use crate::speech::{ClientError, Greeting, NoAnswer, Service};
@@ -183,6 +183,14 @@ fn state(state_dir: &Path) -> Vec<Check> {
             format!("{} cannot be written", shown(state_dir)),
             mend,
         ));
+    }
+    if let Some(mode) = open_to_others(state_dir) {
+        let text = format!(
+            "others than its owner may look into {} (mode {mode:o}), where replies lie",
+            shown(state_dir)
+        );
+        let mend = format!("chmod 700 {}", quoted(state_dir));
+        checks.push(Check::note("state", text, mend));
     }
     match running_instance(state_dir) {
         Ok(Some(instance)) => {
