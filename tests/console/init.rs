@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use stenod_support::audio::wav;
 use stenod_support::service::Endpoint;
@@ -198,11 +198,24 @@ fn systemd_is_told_of_the_configured_folders() {
     let stage = stage();
     let drop_in = stage.root().join("drop-in/folders.conf");
     let flag = format!("--systemd={}", drop_in.display());
+    let own = [(
+        "output_dir",
+        stage.root().join("not there yet").to_str().unwrap().into(),
+    )];
+    stage.add_folder_with(&stage.root().join("apart"), &own);
     stage.stenod(["init", flag.as_str()]).success();
     let text = fs::read_to_string(&drop_in).unwrap();
-    let folder = stage.recordings();
-    for key in ["RequiresMountsFor", "ReadWritePaths"] {
-        let line = format!("{key}=\"{}\"", folder.display());
+    // Written or not there yet, read alone, and written alone: a folder's own output_dir.
+    let (folder, apart) = (stage.recordings(), stage.root().join("apart"));
+    let outputs = stage.root().join("not there yet");
+    let written = |path: &Path| format!("ReadWritePaths=-\"{}\"", path.display());
+    let mounted = |path: &Path| format!("RequiresMountsFor=\"{}\"", path.display());
+    let wanted = [&folder, &apart, &outputs].map(|path| mounted(path));
+    assert!(!text.contains(&written(&apart)), "{text}");
+    for line in wanted
+        .into_iter()
+        .chain([&folder, &outputs].map(|path| written(path)))
+    {
         assert!(
             text.lines().any(|found| found == line),
             "{line} is missing in\n{text}"

@@ -125,7 +125,7 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     }
     let asks = Questions::new(session, arguments);
     if arguments.user_service || (written.config.is_some() && asks.service(session, &config)?) {
-        written.unit = Some(service::write_unit(&session.environment, &target)?);
+        written.unit = Some(service::write_unit(&session.environment, &target, &config)?);
     }
     let is_new = !written.added.is_empty() || written.key_file.is_some();
     let heard = match is_new {

@@ -1,5 +1,6 @@
 //! What `init` writes for systemd: a drop-in for the service of the machine, or a unit for a person's own.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,11 @@ const USER_UNIT: &str = include_str!("../../../systemd/stenod-user.service");
 /// How it calls stenod there.
 const PROGRAM: &str = "=/usr/bin/stenod ";
 
+/// What it sees of homes there.
+const OWN_HOME: &str = "BindPaths=%h %t\n";
+/// Of what is below these, the unit sees nothing but that.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
 /// Whether systemd looks after services of this person.
 pub(super) fn has_user_manager(environment: &Environment) -> bool {
     let runtime = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
@@ -23,6 +29,7 @@ pub(super) fn has_user_manager(environment: &Environment) -> bool {
 pub(super) fn write_unit(
     environment: &Environment,
     config_file: &Path,
+    config: &Config,
 ) -> Result<(PathBuf, bool), Failure> {
     let home = || Some(PathBuf::from(environment.get("HOME")?).join(".config"));
     let own = environment.get("XDG_CONFIG_HOME").map(PathBuf::from);
@@ -32,12 +39,34 @@ pub(super) fn write_unit(
     durable::create_folders(&folder).map_err(|error| cannot(&folder, error))?;
     let file = folder.join("stenod.service");
     let program = std::env::current_exe()?;
-    let text = unit(&program, config_file);
+    let mut text = unit(&program, config_file);
+    let home = environment.home().unwrap_or(Path::new("/"));
+    let own = [program.as_path(), config_file, &config.state_dir];
+    let hidden = hidden_places(own.into_iter().chain(places(config)), home);
+    text = text.replacen(OWN_HOME, &format!("{OWN_HOME}{hidden}"), 1);
     match durable::write(&file, text.as_bytes(), Existing::Keep) {
         Ok(()) => Ok((file, true)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((file, false)),
         Err(error) => Err(cannot(&file, error)),
     }
+}
+
+/// What the unit has to see beside this person's own home.
+fn hidden_places<'a>(places: impl Iterator<Item = &'a Path>, home: &Path) -> String {
+    let is_hidden = |place: &&Path| {
+        HOMES.iter().any(|homes| place.starts_with(homes)) && !place.starts_with(home)
+    };
+    let places: BTreeSet<&Path> = places.filter(is_hidden).collect();
+    let line = |place: &Path| format!("BindPaths=-{}\n", quote(place));
+    places.into_iter().map(line).collect()
+}
+
+/// Where recordings are looked for and transcripts are written.
+fn places(config: &Config) -> impl Iterator<Item = &Path> {
+    config.folders.iter().flat_map(|folder| {
+        let output_dir = folder.transcribe.output_dir.as_deref();
+        std::iter::once(folder.path.as_path()).chain(output_dir)
+    })
 }
 
 fn unit(program: &Path, config_file: &Path) -> String {
@@ -61,17 +90,18 @@ pub(super) fn drop_in(config: &Config) -> String {
     let mut text =
         "# Written by `stenod init --systemd`; run it again when the folders change.\n[Unit]\n"
             .to_owned();
-    for folder in &config.folders {
-        text.push_str(&format!("RequiresMountsFor={}\n", quote(&folder.path)));
+    for place in places(config).collect::<BTreeSet<_>>() {
+        text.push_str(&format!("RequiresMountsFor={}\n", quote(place)));
     }
-    text.push_str("\n[Service]\n");
-    for folder in &config.folders {
-        let place = folder
-            .transcribe
-            .output_dir
-            .as_ref()
-            .unwrap_or(&folder.path);
-        text.push_str(&format!("ReadWritePaths={}\n", quote(place)));
+    let written = config.folders.iter().map(|folder| {
+        let named = folder.transcribe.output_dir.as_deref();
+        named.unwrap_or(&folder.path)
+    });
+    text.push_str(
+        "\n[Service]\n# A folder that is not there yet does not keep the service from starting.\n",
+    );
+    for place in written.collect::<BTreeSet<_>>() {
+        text.push_str(&format!("ReadWritePaths=-{}\n", quote(place)));
     }
     text
 }
@@ -79,6 +109,20 @@ pub(super) fn drop_in(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_unit_sees_what_is_named_in_the_homes_of_others() {
+        let places = [
+            "/home/me/Talks",
+            "/home/bob/50% Talks",
+            "/mnt/nas",
+            "/root/bin/stenod",
+        ];
+        let hidden = hidden_places(places.map(Path::new).into_iter(), Path::new("/home/me"));
+        let wanted = "BindPaths=-\"/home/bob/50%% Talks\"\nBindPaths=-\"/root/bin/stenod\"\n";
+        assert_eq!(hidden, wanted);
+        assert_eq!(USER_UNIT.matches(OWN_HOME).count(), 1);
+    }
 
     #[test]
     fn the_unit_calls_this_program_with_this_configuration() {
