@@ -494,7 +494,7 @@ pub async fn open(
     }
     for id in &recovered.poison {
         let reason = fall::poison();
-        tracing::error!(job = id.0, code = reason.code, "{}", reason.text);
+        tracing::error!(job_id = id.0, code = reason.code, "{}", reason.text);
     }
     let meter = Arc::new(Meter::default());
     let pipeline = Pipeline {

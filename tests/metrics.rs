@@ -108,6 +108,11 @@ fn metrics_tell_of_jobs_money_requests_pauses_and_folders() {
         "stenod_service_requests_total{call=\"submit\",status=\"200\"} 1\n".to_owned(),
         "stenod_service_requests_total{call=\"submit\",status=\"503\"} 1\n".to_owned(),
         "stenod_paused{reason=\"offline\"} 0\n".to_owned(),
+        "stenod_retries_total{reason=\"service_overloaded\"} 1\n".to_owned(),
+        "stenod_retries_total{reason=\"rate_limited\"} 0\n".to_owned(),
+        "stenod_pauses_total{reason=\"offline\"} 1\n".to_owned(),
+        "stenod_pauses_total{reason=\"budget\"} 0\n".to_owned(),
+        "stenod_notices_total{receiver=\"webhook\",result=\"given_up\"} 0\n".to_owned(),
         format!("stenod_folder_up{{folder=\"{folder}\"}} 1\n"),
         format!("stenod_folder_watched{{folder=\"{folder}\",mode=\""),
         "stenod_scans_total ".to_owned(),
@@ -141,6 +146,23 @@ fn health_is_asked_for_and_nothing_but_reading_is_served() {
     assert!(other.head.starts_with("http/1.1 404"), "{}", other.head);
     let post = ask(&address, "POST /metrics");
     assert!(post.head.starts_with("http/1.1 405"), "{}", post.head);
+    watch.terminate();
+    watch.outcome().no_panic();
+}
+
+#[test]
+fn another_address_after_a_reload_is_told_to_take_a_restart() {
+    let stage = stage();
+    let mut watch = stage.call(["watch"]).start();
+    let address = address(&mut watch);
+    stage.set("listen", "127.0.0.1:1");
+    let says = "listen stays 127.0.0.1:0 until stenod is started again";
+    stage.stenod(["reload"]).success().says(says);
+    assert!(watch.stderr().contains(says), "{}", watch.stderr());
+    assert_eq!(ask(&address, "GET /healthz").body, "ok\n");
+    stage.set("listen", "127.0.0.1:0");
+    let again = stage.stenod(["reload"]).success();
+    assert!(!again.stdout.contains("listen stays"), "{}", again.tell());
     watch.terminate();
     watch.outcome().no_panic();
 }

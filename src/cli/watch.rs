@@ -85,6 +85,7 @@ pub(super) async fn execute(
         crier,
         hangup,
         manager: manager(&session.environment),
+        listen: config.listen,
         web,
     };
     match under_signals(signals, &stop, asked, daemon::watch(start)).await {
@@ -165,7 +166,7 @@ impl Reporter for Log {
                 tracing::trace!(source = shown(path), "{read} of {size} bytes read");
             }
             Event::Encoded { id, seconds } => {
-                tracing::trace!(job = id.0, "{seconds:.0} s of audio encoded");
+                tracing::trace!(job_id = id.0, "{seconds:.0} s of audio encoded");
             }
             Event::Uploaded { id, sent, size } => {
                 tracing::trace!(job_id = id.0, "{sent} of {size} bytes uploaded");

@@ -8,7 +8,8 @@ mod health;
 mod pages;
 mod vigil;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -16,6 +17,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::control::Refusal;
 use crate::desk::{self, Crier, Desk, Origins, Reload, refusal_of_open};
 use crate::discover::{Tuning, Watcher};
@@ -45,6 +47,8 @@ pub struct Start {
     pub hangup: Signal,
     /// The service manager.
     pub manager: Manager,
+    /// Where the configuration wants the web server.
+    pub listen: Option<SocketAddr>,
     /// The web server, if one is wanted.
     pub web: Option<web::Server>,
 }
@@ -73,6 +77,7 @@ pub async fn watch(start: Start) -> Result<(), PipelineError> {
         asked,
         hangup: start.hangup,
         manager: &start.manager,
+        listen: start.listen,
     };
     // Without one of them the others are of no use.
     let ending = async |part: BoxFuture<'_, Result<(), PipelineError>>| {
@@ -122,6 +127,8 @@ struct Watching<'a> {
     asked: mpsc::Receiver<Reload>,
     hangup: Signal,
     manager: &'a Manager,
+    /// What the web server was started with.
+    listen: Option<SocketAddr>,
 }
 
 impl Watching<'_> {
@@ -167,13 +174,7 @@ impl Watching<'_> {
             .map_err(refusal_of_open)?;
         let notes = config.warnings.iter().map(ToString::to_string);
         let mut notes: Vec<String> = notes.collect();
-        let state_dir = own.queue.state_dir();
-        if config.state_dir != state_dir {
-            notes.push(format!(
-                "state_dir stays {} until stenod is started again",
-                state_dir.display()
-            ));
-        }
+        notes.extend(self.left_as_it_is(&config, own.queue.state_dir()));
         forget_others(&renewed, &places)
             .await
             .map_err(|error| refusal_of_open(error.into()))?;
@@ -181,6 +182,21 @@ impl Watching<'_> {
         self.latest.send_replace(renewed);
         bell.notify_one();
         Ok((places, notes))
+    }
+
+    /// What a reload cannot change and the configuration of today wants otherwise, in one sentence.
+    fn left_as_it_is(&self, config: &Config, state_dir: &Path) -> Option<String> {
+        let mut kept = Vec::new();
+        if config.state_dir != state_dir {
+            kept.push(format!("state_dir stays {}", state_dir.display()));
+        }
+        if config.listen != self.listen {
+            let listen = self.listen.map(|address| address.to_string());
+            let listen = listen.unwrap_or_else(|| "off".to_owned());
+            kept.push(format!("listen stays {listen}"));
+        }
+        let kept = kept.join(" and ");
+        (!kept.is_empty()).then(|| format!("{kept} until stenod is started again"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pages of the web server: `/metrics` for Prometheus, `/healthz` for whoever restarts what hangs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::clock::Calendar;
 use crate::domain::exposition::{Kind, MEDIA_TYPE, Page};
 use crate::domain::job::State;
 use crate::domain::notice::Way;
-use crate::pipeline::{Counts, Pipeline, Spent};
+use crate::pipeline::{Counts, NOTICE_RESULTS, Pipeline, Spent, USUAL_RETRIES};
 use crate::queue::{
     Allowance, FolderRow, Measure, Outgoing, Pause, PauseReason, QueueError, Reader, Spend,
 };
@@ -300,30 +301,43 @@ fn counted(page: &mut Page, counts: &Counts) {
         "stenod_retries_total",
         Kind::Counter,
         "Recordings that were put back into the queue, by reason.",
-        counts
-            .retries
-            .iter()
-            .map(|(reason, count)| (label("reason", reason), of_count(*count))),
+        from_zero(&USUAL_RETRIES, &counts.retries),
     );
     page.add(
         "stenod_pauses_total",
         Kind::Counter,
         "Pauses of the queue that began, by reason.",
-        counts
-            .pauses
-            .iter()
-            .map(|(reason, count)| (label("reason", *reason), of_count(*count))),
+        from_zero(&PauseReason::ALL.map(PauseReason::as_str), &counts.pauses),
     );
     page.add(
         "stenod_notices_total",
         Kind::Counter,
         "Times that a receiver was told of a notice, by what came of it.",
-        counts.notices.iter().map(|((way, result), count)| {
-            let mut labels = label("receiver", *way);
-            labels.push(("result", (*result).to_owned()));
-            (labels, of_count(*count))
+        Way::ALL.into_iter().flat_map(|way| {
+            let way = way.as_str();
+            NOTICE_RESULTS.map(|result| {
+                let mut labels = label("receiver", way);
+                labels.push(("result", result.to_owned()));
+                let count = counts.notices.get(&(way, result));
+                (labels, of_count(count.copied().unwrap_or(0)))
+            })
         }),
     );
+}
+
+/// Counts by reason; those that are known have a sample before anything happened, so that the first event is an
+/// increase.
+fn from_zero<Reason: AsRef<str>>(
+    known: &[&str],
+    counts: &BTreeMap<Reason, u64>,
+) -> Vec<(Labels, f64)> {
+    let known = known.iter().map(|reason| (*reason, 0));
+    let counted = counts
+        .iter()
+        .map(|(reason, count)| (reason.as_ref(), *count));
+    let counts: BTreeMap<&str, u64> = known.chain(counted).collect();
+    let sample = |(reason, count): (&str, u64)| (label("reason", reason), of_count(count));
+    counts.into_iter().map(sample).collect()
 }
 
 fn spent(page: &mut Page, name: &str, help: &str, spent: Spent) {

@@ -12,6 +12,22 @@ use crate::domain::job::{Provider, Ticket};
 use crate::domain::price::Catalogue;
 use crate::speech::{Answer, Balance, Greeting, NoAnswer, Service, Submission};
 
+/// The reasons for which recordings are put back into the queue when a service or the network is unwell.
+pub const USUAL_RETRIES: [&str; 10] = [
+    "balance_empty",
+    "key_refused",
+    "offline",
+    "rate_limited",
+    "reply_lost",
+    "reply_unreadable",
+    "service_error",
+    "service_overloaded",
+    "service_unreachable",
+    "upload_broken",
+];
+/// What comes of telling a receiver.
+pub const NOTICE_RESULTS: [&str; 3] = ["given_up", "refused", "taken"];
+
 /// Counts of this process.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<Counts>);

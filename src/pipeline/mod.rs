@@ -48,7 +48,7 @@ pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
 pub use intake::{About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine};
 pub use limiter::Limiter;
-pub use meter::{Counts, Meter, Metered, Spent};
+pub use meter::{Counts, Meter, Metered, NOTICE_RESULTS, Spent, USUAL_RETRIES};
 pub use operator::{Changed, Chosen, InFlight, Table};
 pub use pauses::Pauses;
 pub use place::{FolderFiles, Mistaken, Place};

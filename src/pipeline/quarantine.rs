@@ -56,7 +56,7 @@ impl Pipeline {
     pub(super) async fn submit_alone(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
         let source = job.source.clone();
         tracing::warn!(
-            job = job.id.0,
+            job_id = job.id.0,
             source = %source.display(),
             "stenod went down while it was in hand: it is tried alone"
         );

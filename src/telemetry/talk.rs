@@ -51,7 +51,7 @@ where
 /// What is said, and in brackets of what: a job by its number, a file by its name.
 fn sentence(fields: &Fields) -> String {
     let about = fields.named.iter().map(|(name, value)| match *name {
-        "job_id" | "job" => format!("job {value}"),
+        "job_id" => format!("job {value}"),
         "source" | "folder" | "object" => value.clone(),
         other => format!("{} {value}", other.replace('_', " ")),
     });
