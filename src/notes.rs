@@ -424,4 +424,16 @@ mod tests {
         let noted = Notes::default().of(&folder.path().join("talk.mp3"));
         assert_eq!(noted.mistakes.len(), 2);
     }
+
+    #[test]
+    fn a_file_beyond_its_bound_is_a_mistake_however_large_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = folder.path().join(SPEAKERS);
+        // Without its content on the disk: 1 TiB of zeros.
+        durable::write(&names, b"\"Speaker 1\" = \"Ada\"\n", Existing::Keep).unwrap();
+        let file = File::options().write(true).open(&names).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let noted = Notes::default().of(&folder.path().join("talk.mp3"));
+        assert_eq!(noted.mistakes.len(), 1);
+    }
 }

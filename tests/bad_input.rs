@@ -9,10 +9,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use stenod::media::decode::Samples;
 use stenod_support::audio::{cut_wav, wav};
-use stenod_support::service::{Endpoint, Gate, Moment, Rule};
+use stenod_support::service::{Endpoint, Gate, Moment, Reply, Rule};
 use stenod_support::stage::{NOBODY, Outcome, Stage, is_root, tree};
 
 fn stage() -> Stage {
@@ -290,4 +292,139 @@ fn a_link_to_a_recording_is_free() {
     let stage = with_neighbour();
     symlink(Path::new("good.wav"), stage.at("link.wav")).unwrap();
     run_with_neighbour(&stage).success();
+}
+
+/// No control character but the ends of lines and tabs.
+#[track_caller]
+fn assert_harmless(what: &str, text: &str) {
+    let odd = text
+        .chars()
+        .find(|c| c.is_control() && !"\n\t".contains(*c));
+    assert_eq!(odd, None, "{what}: {text:?}");
+}
+
+#[test]
+fn escape_codes_in_names_transcripts_and_refusals_steer_no_terminal() {
+    let stage = stage();
+    let code = "\u{1b}]0;mine\u{7}\u{1b}[2J\u{9b}31m";
+    let name = format!("{code}talk.wav");
+    let (good, bad) = (wav(1, 0.3), wav(2, 0.3));
+    stage.put(&name, &good);
+    stage.put(format!("{code}folder/refused.wav"), &bad);
+    stage.put("gone\u{1b}[2J.wav", b"no sound");
+    stage
+        .service
+        .say(&good, &format!("words{code} that {code}steer"));
+    let refusal = Reply::json(400, &serde_json::json!({"error": {"message": code}}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).of(&bad).always().answer(refusal));
+    let path = stage.at(&name);
+    let path = path.to_str().unwrap();
+    for arguments in [
+        vec!["plan"],
+        vec!["run"],
+        vec!["-vvv", "run"],
+        vec!["status"],
+        vec!["list"],
+        vec!["show", path],
+        vec!["explain", path],
+        vec!["speakers", path],
+        vec!["render", "-f", "txt,json,srt,vtt,md,tsv,lrc,rttm"],
+        vec!["usage"],
+        vec!["doctor", "--offline"],
+        vec!["db", "check"],
+        vec!["show", path, "--json"],
+        vec!["list", "--json"],
+        vec!["show", "gone\u{1b}[2J"],
+    ] {
+        let outcome = stage.stenod(&arguments).no_panic();
+        assert_harmless("stdout", &outcome.stdout);
+        assert_harmless("stderr", &outcome.stderr);
+    }
+    let names = stage.names().into_iter();
+    let outputs: Vec<String> = names.filter(|name| !name.ends_with(".wav")).collect();
+    for name in &outputs {
+        assert_harmless("output", &stage.read(name));
+    }
+    assert_eq!(outputs.len(), 8, "{outputs:?}");
+}
+
+/// The bytes with the checksum of a frame of FLAC behind them.
+fn checked(mut bytes: Vec<u8>, bits: u32, polynomial: u32) -> Vec<u8> {
+    let mut sum = 0_u32;
+    for byte in &bytes {
+        sum ^= u32::from(*byte) << (bits - 8);
+        for _ in 0..8 {
+            let carry = sum >> (bits - 1) & 1;
+            sum = (sum << 1) & ((1 << bits) - 1);
+            sum ^= carry * polynomial;
+        }
+    }
+    let whole = sum.to_be_bytes();
+    bytes.extend(&whole[4 - usize::try_from(bits / 8).unwrap()..]);
+    bytes
+}
+
+/// So many frames of 32,768 silent samples at 16 kHz, in a dozen bytes each.
+fn silent_flac(frames: u32) -> Vec<u8> {
+    const BLOCK: u16 = 32_768;
+    let samples = u64::from(frames) * u64::from(BLOCK);
+    let mut bytes = b"fLaC\x80\0\0\x22".to_vec();
+    bytes.extend([BLOCK.to_be_bytes(), BLOCK.to_be_bytes()].concat());
+    bytes.extend([0; 6]);
+    bytes.extend((16_000 << 44 | 15 << 36 | samples).to_be_bytes());
+    bytes.extend([0; 16]);
+    for number in 0..frames {
+        let mut frame = vec![0xFF, 0xF8, 0xF5, 0x08];
+        let number = char::from_u32(number).unwrap();
+        frame.extend(number.encode_utf8(&mut [0; 4]).as_bytes());
+        let mut frame = checked(frame, 8, 0x07);
+        frame.extend([0, 0, 0]);
+        bytes.extend(checked(frame, 16, 0x8005));
+    }
+    bytes
+}
+
+#[test]
+fn a_small_file_that_unpacks_to_hundreds_of_megabytes_is_decoded_without_them_in_memory() {
+    // By itself, so that the memory of other tests does not count.
+    let this = std::env::current_exe().unwrap();
+    let inside = [
+        "--ignored",
+        "--exact",
+        "what_unpacks_is_decoded_piece_by_piece",
+    ];
+    let ran = Command::new(this).args(inside).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "looks at the memory of its process, which has to be its own"]
+fn what_unpacks_is_decoded_piece_by_piece() {
+    const FRAMES: u32 = 1800;
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = silent_flac(FRAMES);
+    assert!(bomb.len() < 32_000);
+    // A minute of sound, and a header that claims 4 GiB.
+    let mut claims = wav(1, 60.0);
+    claims[40..44].copy_from_slice(&0xFFFF_FFF0_u32.to_le_bytes());
+    let (mut buffer, mut unpacked) = (vec![0.0_f32; 16_000], 0);
+    for (name, bytes) in [("bomb.flac", &bomb), ("claims.wav", &claims)] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let mut samples = Samples::open(&path).unwrap();
+        loop {
+            match samples.read(&mut buffer).unwrap() {
+                0 => break,
+                count => unpacked += count,
+            }
+        }
+    }
+    assert!(unpacked * size_of::<f32>() > 220 << 20, "{unpacked}");
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let highest = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let highest: u64 = highest.unwrap().replace("kB", "").trim().parse().unwrap();
+    assert!(highest < 128 << 10, "{highest} KiB at the most");
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::domain::plain;
 pub(super) use crate::domain::plain::{clean, quoted, shown, word};
 
 use super::text::Page;
@@ -178,12 +179,12 @@ impl Output {
 
     /// Writes a JSON document, to standard output.
     pub(super) fn document(&self, value: &Value) -> io::Result<()> {
-        self.data(&format!("{value:#}\n"))
+        self.data(&(plain::json(format!("{value:#}")) + "\n"))
     }
 
     /// Writes a line of JSON, to standard output.
     pub(super) fn line(&self, value: &Value) -> io::Result<()> {
-        self.data(&format!("{value}\n"))
+        self.data(&(plain::json(value.to_string()) + "\n"))
     }
 
     /// Says something to whoever is reading, unless they want quiet.

@@ -187,6 +187,29 @@ mod tests {
         }
 
         #[test]
+        fn no_output_leaves_the_folder_of_its_recording(
+            name in proptest::collection::vec(1_u8..=255, 1..300),
+            number in 1..=MOST_NUMBERED_NAMES,
+            stem_is_taken in any::<bool>(),
+            apart in any::<bool>(),
+        ) {
+            let name: Vec<u8> = name.into_iter().filter(|byte| *byte != b'/').collect();
+            prop_assume!(!name.is_empty() && name != b"." && name != b"..");
+            let recording = Path::new("/in/sub").join(OsStr::from_bytes(&name));
+            let base = base_name(&recording, stem_is_taken);
+            let (output_dir, folder) = match apart {
+                true => (Some(Path::new("/out")), Path::new("/out/sub")),
+                false => (None, Path::new("/in/sub")),
+            };
+            for base in [base.clone(), marked(&base, &recording)] {
+                let base = base_path(&recording, Path::new("/in"), output_dir, &base);
+                let output = output_path(&base, number, "diarization.json");
+                prop_assert_eq!(output.parent(), Some(folder));
+                prop_assert!(output.components().all(|part| part != Component::ParentDir));
+            }
+        }
+
+        #[test]
         fn cutting_a_valid_name_leaves_a_valid_name(name in "\\PC{1,200}") {
             let name = name.replace('/', "_");
             prop_assume!(name != "." && name != "..");

@@ -39,6 +39,24 @@ pub fn clean(text: &str) -> String {
     text.chars().flat_map(escaped).collect()
 }
 
+/// JSON in which the control characters are escaped, too, that it may hold as they are: U+007F to U+009F, by which
+/// some terminals are steered.
+pub fn json(text: String) -> String {
+    let is_odd = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+    if !text.contains(is_odd) {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_odd(c) {
+            plain.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
 /// Whether a character turns the direction of what follows, so that a name reads as another one.
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -62,6 +80,15 @@ mod tests {
         assert_eq!(clean("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(clean("grün"), "grün");
         assert_eq!(clean("a\u{202e}3pm"), "a\\u{202e}3pm");
+    }
+
+    #[test]
+    fn json_means_the_same_and_steers_nothing() {
+        let value = serde_json::json!({"a\u{9b}": "\u{1b}[31m\u{9b}31m\u{7f}ü"});
+        let text = json(value.to_string());
+        assert!(!text.contains(char::is_control), "{text:?}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, value);
     }
 
     #[test]

@@ -79,6 +79,15 @@ pub(super) struct Http {
     key: RwLock<Option<HeaderValue>>,
     reread: RereadKey,
     clock: SharedClock,
+    patience: Patience,
+}
+
+/// How long answers are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    question: Duration,
+    /// Beyond the length of the recording.
+    answer: Duration,
 }
 
 impl Http {
@@ -110,6 +119,10 @@ impl Http {
             key: RwLock::new(key),
             reread: connection.reread,
             clock: connection.clock,
+            patience: Patience {
+                question: QUESTION_LIMIT,
+                answer: ANSWER_LIMIT,
+            },
         })
     }
 
@@ -163,8 +176,8 @@ impl Http {
         call: Call,
         duration: Option<AudioDuration>,
     ) -> Result<Answer, NoAnswer> {
-        let patience =
-            ANSWER_LIMIT + duration.map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
+        let patience = self.patience.answer
+            + duration.map_or(Duration::ZERO, |d| Duration::from_micros(d.micros()));
         let (body, watch) = upload::body(call.parts);
         let request = self
             .request(Method::POST, path)
@@ -236,7 +249,7 @@ impl Http {
             }
         };
         let response = request
-            .timeout(QUESTION_LIMIT)
+            .timeout(self.patience.question)
             .send()
             .await
             .map_err(failed)?;
@@ -386,6 +399,9 @@ fn broken(error: reqwest::Error, watch: &Watch) -> NoAnswer {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -418,6 +434,90 @@ mod tests {
         assert!(http.takes_new_key());
         assert_eq!(http.key().unwrap(), "Bearer second");
         assert!(!http.takes_new_key(), "it is the same key");
+    }
+
+    /// A server that answers every request by writing what `rest` gives, piece by piece, until nobody reads it.
+    fn endless(status: &'static str, rest: fn() -> &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 4096];
+                let read = stream.read(&mut request).unwrap();
+                assert!(read > 0);
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: 1099511627776\r\n\r\n");
+                stream.write_all(head.as_bytes()).unwrap();
+                while stream.write_all(rest()).is_ok() {}
+            }
+        });
+        format!("http://{address}")
+    }
+
+    fn to(base_url: &str) -> Http {
+        let header = KeyHeader {
+            name: reqwest::header::AUTHORIZATION,
+            prefix: "Bearer ",
+        };
+        let connection = Connection {
+            base_url,
+            key: None,
+            reread: Box::new(|| None),
+            prices: std::collections::HashMap::new(),
+            clock: std::sync::Arc::new(crate::clock::SystemClock),
+        };
+        Http::new(header, connection).unwrap()
+    }
+
+    fn a_lot() -> &'static [u8] {
+        &[b' '; 64 << 10]
+    }
+
+    fn a_trickle() -> &'static [u8] {
+        std::thread::sleep(Duration::from_millis(1));
+        b" "
+    }
+
+    #[tokio::test]
+    async fn a_reply_of_a_terabyte_is_cut_at_its_bound() {
+        for (status, bound) in [
+            ("200 OK", LARGEST_REPLY),
+            ("500 Internal Server Error", LARGEST_ERROR),
+        ] {
+            let http = to(&endless(status, a_lot));
+            let answer = http.ask(http.request(Method::GET, "/")).await.unwrap();
+            assert_eq!(answer.body.len(), bound, "{status}");
+            // What was set aside for it, with what the last piece may have taken.
+            assert!(
+                answer.body.capacity() <= 2 * (bound + (1 << 20)),
+                "{status}"
+            );
+            let open: Gate = Box::new(|| Box::pin(async { Ok(()) }));
+            let call = Call::json(Bytes::from_static(b"{}"), open);
+            let answer = http.submit("/", call, None).await.unwrap();
+            assert_eq!(answer.body.len(), bound, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_trickles_beyond_its_time_is_given_up() {
+        let mut http = to(&endless("200 OK", a_trickle));
+        let soon = Duration::from_millis(200);
+        http.patience = Patience {
+            question: soon,
+            answer: soon,
+        };
+        let error = http.ask(http.request(Method::GET, "/")).await.unwrap_err();
+        assert!(matches!(error, NoAnswer::Broken { .. }), "{error:?}");
+        let open: Gate = Box::new(|| Box::pin(async { Ok(()) }));
+        let call = Call::json(Bytes::from_static(b"{}"), open);
+        let error = http.submit("/", call, None).await.unwrap_err();
+        // The service had it whole: nobody knows whether it was billed.
+        let NoAnswer::Broken { phase, text } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(phase, Phase::AfterCommit);
+        assert!(text.starts_with("no answer within"), "{text}");
     }
 
     #[tokio::test]

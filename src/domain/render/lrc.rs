@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Document, clock, milliseconds, stem};
+use super::{Document, clock, milliseconds, title};
 use crate::domain::captions::{Naming, cues};
 
 /// The lines, or nothing when there is text without any time.
 pub(super) fn render(document: &Document) -> Option<String> {
     let transcript = &document.transcript;
     let mut file = String::new();
-    writeln!(file, "[ti:{}]", tag(stem(document))).ok()?;
+    writeln!(file, "[ti:{}]", tag(&title(document))).ok()?;
     if let Some(length) = transcript.duration.map(milliseconds) {
         let (hours, minutes, seconds, _) = clock(length);
         writeln!(file, "[length:{:02}:{seconds:02}]", hours * 60 + minutes).ok()?;

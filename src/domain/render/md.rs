@@ -14,13 +14,13 @@ use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::txt::{PARAGRAPH_COLUMNS, line, split};
-use super::{Document, clock, milliseconds, stem};
+use super::{Document, clock, milliseconds, stem, title};
 use crate::domain::transcript::{Segment, Span, Transcript, Turn};
 
 /// The file's text.
 pub(super) fn render(document: &Document) -> String {
     let mut file = front_matter(document);
-    file.push_str(&format!("\n# {}\n", escaped(&line(stem(document)))));
+    file.push_str(&format!("\n# {}\n", escaped(&line(&title(document)))));
     for block in blocks(document) {
         file.push('\n');
         file.push_str(&block);

@@ -24,6 +24,7 @@ use super::captions::{CaptionLanguage, Captions};
 use super::format::Format;
 use super::glossary::Applied;
 use super::language;
+use super::plain;
 use super::transcript::{Span, Timing, Transcript};
 
 /// A finished recording with all that its outputs say.
@@ -224,6 +225,12 @@ fn stem(document: &Document) -> &str {
     }
 }
 
+/// The same as a person may see it on any terminal.
+fn title(document: &Document) -> String {
+    let is_odd = |c: char| c.is_control() && !c.is_whitespace();
+    stem(document).replace(is_odd, "\u{fffd}")
+}
+
 /// Seconds of a recording in whole milliseconds.
 fn milliseconds(seconds: f64) -> u64 {
     Span::new(0.0, seconds).end_milliseconds()
@@ -242,9 +249,8 @@ const fn clock(milliseconds: u64) -> (u64, u64, u64, u64) {
 
 /// Serialises as readable JSON that ends with a newline.
 fn pretty(value: &impl serde::Serialize) -> Option<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value).ok()?;
-    bytes.push(b'\n');
-    Some(bytes)
+    let text = plain::json(serde_json::to_string_pretty(value).ok()?);
+    Some((text + "\n").into_bytes())
 }
 
 #[cfg(test)]

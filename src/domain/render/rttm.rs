@@ -1,7 +1,7 @@
 //! Rich Transcription Time Marked (NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A):
 //! one line for every stretch of one speaker without a long pause.
 
-use super::{Document, stem};
+use super::{Document, title};
 use crate::domain::transcript::{Presence, Span, SpeakerId, Transcript, Turn};
 
 /// A pause that ends a stretch of speech, in seconds.
@@ -15,7 +15,7 @@ const NO_VALUES: [&str; 17] = [
 
 /// The lines, in the order of the speech.
 pub(super) fn render(document: &Document) -> String {
-    let file = field(stem(document));
+    let file = field(&title(document));
     let transcript = &document.transcript;
     let mut file_lines = String::new();
     let mut put = |speaker: SpeakerId, span: Span| {
