@@ -25,6 +25,9 @@ use crate::queue::NewPiece;
 use crate::speech::Service;
 use crate::supervise;
 
+/// Pieces that are made and not in the table yet, at the most; a table that is further behind has failed.
+const PIECES_AHEAD: usize = 4096;
+
 impl Pipeline {
     /// Sends the speech of a claimed recording, encoded again.
     pub(super) async fn submit_shrunk(
@@ -111,7 +114,7 @@ impl Pipeline {
             number: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
             start: last.stretch.end,
         });
-        let (made, mut coming) = mpsc::unbounded_channel();
+        let (made, mut coming) = mpsc::channel(PIECES_AHEAD);
         let making = self.make(&job, errand, move |maker| {
             let cutting = cut.cutting().ok_or(Unmade::NoCut)?;
             maker.split(&cutting, from, made)

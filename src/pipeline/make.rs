@@ -8,7 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::spool::{Hashed, Made, Spool};
@@ -81,7 +81,7 @@ impl Maker<'_> {
         &self,
         cutting: &Cutting,
         from: Resume,
-        made: UnboundedSender<NewPiece>,
+        made: Sender<NewPiece>,
     ) -> Result<(), Unmade> {
         let mut pieces = Pieces {
             spool: &self.pipeline.spool,
@@ -176,7 +176,7 @@ pub(super) fn is_queued(mut file: &File, job: &Job) -> io::Result<bool> {
 struct Pieces<'s> {
     spool: &'s Spool,
     parent: JobId,
-    made: UnboundedSender<NewPiece>,
+    made: Sender<NewPiece>,
 }
 
 impl crate::media::split::Spool for Pieces<'_> {
@@ -195,6 +195,6 @@ impl crate::media::split::Spool for Pieces<'_> {
             hash: made.hash,
         };
         // Nobody takes it in where the table has failed, and then nothing more is to be made.
-        self.made.send(piece).map_err(io::Error::other)
+        self.made.try_send(piece).map_err(io::Error::other)
     }
 }
