@@ -347,7 +347,7 @@ fn escape_codes_in_names_transcripts_and_refusals_steer_no_terminal() {
     for name in &outputs {
         assert_harmless("output", &stage.read(name));
     }
-    assert_eq!(outputs.len(), 8, "{outputs:?}");
+    assert_eq!(outputs.len(), 7, "{outputs:?}");
 }
 
 /// The bytes with the checksum of a frame of FLAC behind them.
