@@ -53,6 +53,18 @@ pub(super) fn number(fields: &Map<String, Value>, name: &str) -> Option<f64> {
     }
 }
 
+/// A field that is a time in seconds: not a number where it is something else.
+pub(super) fn moment(fields: &Map<String, Value>, name: &str) -> Option<f64> {
+    match fields.get(name)? {
+        Value::Null => None,
+        Value::Number(_)
+        | Value::String(_)
+        | Value::Bool(_)
+        | Value::Array(_)
+        | Value::Object(_) => Some(number(fields, name).unwrap_or(f64::NAN)),
+    }
+}
+
 /// A decimal that may be text or a number.
 pub(super) fn decimal(value: &Value) -> Option<Decimal> {
     let digits = match value {

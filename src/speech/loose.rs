@@ -76,6 +76,16 @@ impl<'a> Loose<'a> {
         }
     }
 
+    /// A field that is a time in seconds: not a number where it is something else.
+    pub(super) fn moment(&self, name: &str) -> Option<f64> {
+        match self.field(name)? {
+            Self::Word => None,
+            Self::Number(_) | Self::Text(_) | Self::List(_) | Self::Object(_) => {
+                Some(self.number(name).unwrap_or(f64::NAN))
+            }
+        }
+    }
+
     /// A label that may be text or a number.
     pub(super) fn label(&self, name: &str) -> Option<String> {
         match self.field(name)? {
@@ -182,6 +192,8 @@ mod tests {
         assert_eq!((body.text("a"), body.text("b")), (Some("x"), None));
         assert_eq!((body.number("b"), body.number("a")), (Some(1.5), None));
         assert_eq!(read(r#"{"a": " 0.5"}"#).number("a"), Some(0.5));
+        assert!(body.moment("a").is_some_and(f64::is_nan) && body.moment("c").is_some());
+        assert_eq!((body.moment("b"), body.moment("e")), (Some(1.5), None));
         assert_eq!((body.list("c").len(), body.list("d").len()), (2, 0));
         assert_eq!((body.text("e"), body.text("f")), (None, None));
         assert_eq!(read("[]").field("a"), None);

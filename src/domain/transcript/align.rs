@@ -10,7 +10,7 @@ use super::script::{is_opening, is_spaceless};
 use super::{HeardWord, WordKind};
 
 /// How far ahead a heard word is looked for in the text, in letters.
-const LOOK_AHEAD: usize = 64;
+pub(super) const LOOK_AHEAD: usize = 64;
 
 /// A word of the text and the heard words that it consists of.
 #[derive(Debug, Clone, PartialEq)]

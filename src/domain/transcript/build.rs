@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use super::heard::one_line;
 use super::lend::{Lent, lend};
+use super::moments;
 use super::sentences::append;
 use super::span::{LONGEST_SECONDS, to_milliseconds};
 use super::speakers::Voices;
 use super::spell::spell_as_text;
 use super::suspicion::{Doubtful, suspicions};
-use super::times::{Mark, Mended, mend};
+use super::times::{Mark, Mended, mend, timed};
 use super::words::{Listed, listed};
 use super::{
     AudioEvent, Heard, Presence, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning,
@@ -45,11 +46,12 @@ pub(super) struct Drafts {
 pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     let mut heard = heard.cleaned();
     spell_as_text(&mut heard);
-    let lent = lend(&mut heard);
     let duration = measured
         .or(heard.duration)
         .filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds))
         .map(to_milliseconds);
+    let odd_times = moments::check(&mut heard, duration);
+    let lent = lend(&mut heard);
     let voices = Voices::of(&heard);
     let Drafts {
         mut drafts,
@@ -67,6 +69,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     give_whole_span(&mut drafts, timing, duration);
     let (segments, mut speakers) = numbered(drafts, &voices);
     let presences = presences(&mut speakers, &voices);
+    warnings.splice(0..0, odd_times);
     warnings.extend(unmatched(&voices));
     warnings.extend(apart(&presences, &text));
     warnings.extend(reply_warnings(&heard));
@@ -115,40 +118,61 @@ fn reply_warnings(heard: &Heard) -> Vec<Warning> {
 }
 
 /// What the mending of times has to say.
-pub(super) fn time_warnings(mended: &Mended, count: usize) -> Vec<Warning> {
+pub(super) fn time_warnings(mended: Option<&Mended>, marks: &[Mark]) -> Vec<Warning> {
+    let count = marks.len();
+    let Some(mended) = mended else {
+        return unused(timed(marks), count).into_iter().collect();
+    };
     let of = |number: usize, code, what: &str| {
-        let message = format!("{number} of {count} times {what}");
+        let message = format!("{what}: {number} of {count}");
         (number > 0).then_some(Warning { code, message })
     };
-    [
-        of(
-            mended.replaced,
-            WarningCode::TimesMended,
-            "were impossible and have been replaced",
+    let kinds = [
+        (
+            mended.out_of_order,
+            "times out of order, which have been moved",
         ),
-        of(
-            mended.filled,
-            WarningCode::TimesFilled,
-            "were absent and have been estimated",
+        (
+            mended.cut,
+            "times that reached into the next, now cut short",
         ),
-        of(
-            mended.past_end,
-            WarningCode::TimesPastEnd,
-            "lie behind the end of the recording",
+        (
+            mended.moved_back,
+            "times behind the end of the recording, which have been moved back",
         ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    let moved = kinds.map(|(number, what)| of(number, WarningCode::TimesMended, what));
+    let filled = of(
+        mended.filled,
+        WarningCode::TimesFilled,
+        "absent times, which have been estimated",
+    );
+    let past_end = of(
+        mended.past_end,
+        WarningCode::TimesPastEnd,
+        "times behind the end of the recording, which have been kept",
+    );
+    moved
+        .into_iter()
+        .chain([filled, past_end])
+        .flatten()
+        .collect()
+}
+
+/// Times that are too few to be used.
+pub(super) fn unused(timed: usize, count: usize) -> Option<Warning> {
+    let message = format!("only {timed} of {count} times can be used, so none is");
+    (timed > 0).then_some(Warning {
+        code: WarningCode::TimesDropped,
+        message,
+    })
 }
 
 fn drafts(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &Voices) -> Drafts {
-    let mut differing = Vec::new();
-    match listed(heard, lent, duration, voices) {
+    let mut told = match listed(heard, lent, duration, voices) {
         Listed::Drafts(drafts) => return drafts,
-        Listed::Differ(warning) => differing.push(warning),
-        Listed::Nothing => {}
-    }
+        Listed::Nothing(warning) => warning.into_iter().collect::<Vec<_>>(),
+    };
     let stretches = if heard.segments.is_empty() {
         turn_stretches(heard, voices)
     } else {
@@ -159,9 +183,9 @@ fn drafts(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &Voices) -> 
     } else {
         from_stretches(stretches, heard, duration)
     };
-    differing.append(&mut drafts.warnings);
+    told.append(&mut drafts.warnings);
     Drafts {
-        warnings: differing,
+        warnings: told,
         ..drafts
     }
 }
@@ -230,11 +254,7 @@ fn from_stretches(mut stretches: Vec<Stretch<'_>>, heard: &Heard, duration: Opti
     }
     let marks: Vec<Mark> = stretches.iter().map(|stretch| stretch.mark).collect();
     let mended = mend(&marks, duration);
-    warnings.extend(
-        mended
-            .iter()
-            .flat_map(|mended| time_warnings(mended, marks.len())),
-    );
+    warnings.extend(time_warnings(mended.as_ref(), &marks));
     let timing = match &mended {
         None => Timing::None,
         Some(_) if heard.pieces => Timing::Pieces,
@@ -277,7 +297,7 @@ fn whole_text(stretches: &[Stretch<'_>]) -> String {
 }
 
 /// Whether two texts have the same letters, in whatever order.
-fn has_letters_of(text: &str, other: &str) -> bool {
+pub(super) fn has_letters_of(text: &str, other: &str) -> bool {
     let sorted = |text: &str| {
         let mut letters: Vec<char> = super::align::letters(text).collect();
         letters.sort_unstable();
@@ -411,8 +431,11 @@ fn apart(presences: &[Presence], text: &str) -> Option<Warning> {
 
 fn unmatched(voices: &Voices) -> Option<Warning> {
     let count = voices.unmatched;
-    let message =
-        format!("{count} speaker labels of words and turns could not be matched by their times");
+    let labels = match count {
+        1 => "1 speaker label".to_owned(),
+        _ => format!("{count} speaker labels"),
+    };
+    let message = format!("{labels} of words and turns could not be matched by their times");
     (count > 0).then_some(Warning {
         code: WarningCode::SpeakersUnmatched,
         message,

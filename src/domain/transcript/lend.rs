@@ -14,6 +14,8 @@ pub(super) struct Lent {
     pub(super) times: usize,
     /// Whether the stretches are to be used in the place of the words.
     pub(super) stretches_know_more: bool,
+    /// How many words have times that are then not used, and how many words there are.
+    pub(super) unused: (usize, usize),
 }
 
 /// A stretch of text with its time.
@@ -39,12 +41,14 @@ pub(super) fn lend(heard: &mut Heard) -> Lent {
     };
     let of_words = distinct(spoken.iter().filter_map(|word| word.speaker.as_deref()));
     let of_lenders = distinct(lenders.iter().filter_map(|one| one.speaker.as_deref()));
-    if timed * 2 < spoken.len() && of_words.len() <= of_lenders.len() {
+    let spoken = spoken.len();
+    if timed * 2 < spoken && of_words.len() <= of_lenders.len() {
         // Their labels would be speakers of their own, which nobody is.
         heard.words.iter_mut().for_each(|word| word.speaker = None);
         return Lent {
             times: 0,
             stretches_know_more: true,
+            unused: (timed, spoken),
         };
     }
     if !is_told {
@@ -58,7 +62,7 @@ pub(super) fn lend(heard: &mut Heard) -> Lent {
     }
     Lent {
         times,
-        stretches_know_more: false,
+        ..Lent::default()
     }
 }
 

@@ -10,6 +10,9 @@ mod build;
 mod compose;
 mod heard;
 mod lend;
+mod moments;
+mod order;
+mod reference;
 mod script;
 mod sentences;
 mod span;
@@ -171,6 +174,10 @@ pub enum WarningCode {
     TextInSilence,
     /// Times were impossible and have been replaced.
     TimesMended,
+    /// Times are not used, because they cannot be those of the recording.
+    TimesDropped,
+    /// Times were milliseconds where seconds belong.
+    TimesInMilliseconds,
     /// Times were absent and have been placed between their neighbours.
     TimesFilled,
     /// Times lie behind the end of the recording.

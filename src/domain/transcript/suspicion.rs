@@ -123,7 +123,7 @@ fn too_many(text: &str, duration: Option<f64>) -> Option<Warning> {
 }
 
 /// The number of words; a character of a script without spaces counts for half a word.
-fn spoken_words(text: &str) -> f64 {
+pub(super) fn spoken_words(text: &str) -> f64 {
     let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
     let spaceless = |character: &char| character.is_alphanumeric() && is_spaceless(*character);
     let characters = text.chars().filter(spaceless).count();

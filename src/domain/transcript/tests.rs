@@ -236,7 +236,9 @@ fn turns_give_what_most_words_lack_whether_the_words_have_labels_or_not() {
             assert_eq!(transcript.segments[1].span, Some(Span::new(1.9, 3.4)));
             let labels: Vec<_> = transcript.speakers.iter().map(|one| &one.label).collect();
             assert_eq!(labels, ["Speaker 1", "Speaker 2"]);
-            assert_eq!(codes(&transcript), []);
+            let is_any_unused = (0..8).any(timed);
+            let told = is_any_unused.then_some(WarningCode::TimesDropped);
+            assert_eq!(codes(&transcript), told.into_iter().collect::<Vec<_>>());
         }
     }
 }
@@ -581,6 +583,203 @@ fn speaker_numbers_are_written_and_read_alike() {
     assert_eq!(SpeakerId(7).to_string(), "SPEAKER_07");
     assert_eq!("SPEAKER_07".parse(), Ok(SpeakerId(7)));
     assert!("Speaker 7".parse::<SpeakerId>().is_err());
+}
+
+#[test]
+fn milliseconds_that_were_taken_for_seconds_become_seconds() {
+    let heard = Heard {
+        text: "Hello there. Bye now.".to_owned(),
+        words: vec![
+            by("speaker_0", word("Hello", 2500.0, 2900.0)),
+            by("speaker_0", word("there.", 3000.0, 3400.0)),
+            by("speaker_1", word("Bye", 8000.0, 8300.0)),
+            by("speaker_1", word("now.", 9000.0, 10_500.0)),
+        ],
+        turns: vec![
+            turn("Speaker 1", "Hello there.", 2.5, 3.4),
+            turn("Speaker 2", "Bye now.", 8.0, 10.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, Some(10.0));
+    assert_eq!(transcript.segments[0].span, Some(Span::new(2.5, 3.4)));
+    assert_eq!(transcript.timing, Timing::Words);
+    assert_eq!(transcript.speakers[1].label, "Speaker 2");
+    assert_eq!(codes(&transcript), [WarningCode::TimesInMilliseconds]);
+}
+
+#[test]
+fn times_that_fit_a_recording_in_no_way_are_none_and_the_text_stays() {
+    let wild = |factor: f64| {
+        let said = "one two three four five six".split(' ').zip(1_u32..);
+        let words = said.map(|(text, number)| {
+            word(
+                text,
+                f64::from(number) * factor,
+                f64::from(number) * factor + 1.0,
+            )
+        });
+        Heard {
+            text: "one two three four five six".to_owned(),
+            words: words.collect(),
+            ..Heard::default()
+        }
+    };
+    for factor in [40.0, 50_000.0] {
+        let transcript = Transcript::from_heard(wild(factor), Some(10.0));
+        assert_eq!(texts(&transcript), ["one two three four five six"]);
+        assert_eq!(transcript.timing, Timing::None);
+        assert_eq!(codes(&transcript), [WarningCode::TimesDropped], "{factor}");
+    }
+    let mut heard = wild(40.0);
+    heard.segments = vec![segment("one two three four five six", 0.5, 4.0)];
+    let transcript = Transcript::from_heard(heard, Some(10.0));
+    assert_eq!(transcript.timing, Timing::Segments);
+    assert_eq!(transcript.segments[0].span, Some(Span::new(0.5, 4.0)));
+    assert_eq!(codes(&transcript), [WarningCode::TimesDropped]);
+}
+
+#[test]
+fn every_time_that_is_dropped_or_mended_is_told_once_a_kind() {
+    let bare = |text: &str| HeardWord {
+        text: text.to_owned(),
+        ..HeardWord::default()
+    };
+    let heard = Heard {
+        words: vec![
+            word("a", -0.5, 0.4),
+            word("b", -0.1, 0.5),
+            word("c", 1.0, 0.6),
+            word("d", 1.2, 2.4),
+            word("e", 1.5, 1.9),
+            word("f", 0.2, 0.3),
+            word("g", f64::NAN, f64::NAN),
+            bare("h"),
+            word("i", 3.0, 3.4),
+            word("j", 3.5, 19.0),
+        ],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, Some(10.0));
+    let told: Vec<&str> = transcript
+        .warnings
+        .iter()
+        .map(|one| one.message.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "times that are no numbers and are not used: 1 of 10",
+            "negative times, which count as 0: 2 of 10",
+            "times that end before they begin, now without a length: 1 of 10",
+            "times out of order, which have been moved: 1 of 10",
+            "times that reached into the next, now cut short: 2 of 10",
+            "times behind the end of the recording, which have been moved back: 1 of 10",
+            "absent times, which have been estimated: 2 of 10",
+        ]
+    );
+    let few = Heard {
+        words: vec![word("a", 0.0, 0.4), bare("b"), bare("c")],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(few, Some(10.0));
+    assert_eq!(transcript.timing, Timing::None);
+    let message = "only 1 of 3 times can be used, so none is";
+    assert_eq!(transcript.warnings[0].message, message);
+}
+
+#[test]
+fn words_that_were_not_heard_stay_with_the_speaker_of_their_segment() {
+    let segment_of = |speaker: &str, text: &str, start, end| HeardSegment {
+        speaker: Some(speaker.to_owned()),
+        ..segment(text, start, end)
+    };
+    let words = vec![
+        word("Hello", 0.0, 0.4),
+        word("Fine", 2.0, 2.4),
+        word("thanks.", 2.5, 2.9),
+    ];
+    let heard = Heard {
+        segments: vec![
+            segment_of("A", "Hello how are you?", 0.0, 1.5),
+            segment_of("B", "Fine thanks.", 2.0, 3.0),
+            segment_of("A", "Good.", 3.0, 3.5),
+        ],
+        words: words.clone(),
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    assert_eq!(
+        texts(&transcript),
+        ["Hello how are you?", "Fine thanks.", "Good."]
+    );
+    let speakers: Vec<_> = transcript.segments.iter().map(|one| one.speaker).collect();
+    assert_eq!(
+        speakers,
+        [Some(SpeakerId(0)), Some(SpeakerId(1)), Some(SpeakerId(0))]
+    );
+
+    let words = [("A", 0), ("B", 1), ("B", 2)].map(|(speaker, at)| by(speaker, words[at].clone()));
+    let heard = Heard {
+        text: "Hello how are you? Oh. Fine thanks. Good, very good.".to_owned(),
+        words: words.into_iter().collect(),
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    let turns: Vec<(String, Option<SpeakerId>)> = transcript
+        .turns()
+        .map(|turn| (turn.text(), turn.speaker))
+        .collect();
+    assert_eq!(
+        turns,
+        [
+            ("Hello how are you?".to_owned(), Some(SpeakerId(0))),
+            (
+                "Oh. Fine thanks. Good, very good.".to_owned(),
+                Some(SpeakerId(1))
+            ),
+        ]
+    );
+}
+
+#[test]
+fn words_of_speakers_who_talk_at_once_may_stand_in_another_order_than_in_the_text() {
+    let by_speaker = "I was saying things. no wait";
+    let turns = [
+        ("speaker_0", "I was saying things.", 0.0, 1.6),
+        ("speaker_1", "no wait", 0.5, 1.5),
+    ];
+    let segments = turns.map(|(speaker, text, start, end)| HeardSegment {
+        speaker: Some(speaker.to_owned()),
+        ..segment(text, start, end)
+    });
+    let unlabelled = cross_talk().into_iter().map(|word| HeardWord {
+        speaker: None,
+        ..word
+    });
+    for (words, segments) in [
+        (cross_talk(), Vec::new()),
+        (cross_talk(), segments.to_vec()),
+        (unlabelled.collect(), Vec::new()),
+    ] {
+        let is_labelled = words[0].speaker.is_some();
+        let heard = Heard {
+            text: by_speaker.to_owned(),
+            words,
+            segments,
+            ..Heard::default()
+        };
+        let transcript = Transcript::from_heard(heard, None);
+        assert!(!codes(&transcript).contains(&WarningCode::WordsDiffer));
+        assert!(transcript.segments_hold_text());
+        assert_eq!(transcript.timing, Timing::Words);
+        if is_labelled {
+            assert_eq!(transcript.text, by_speaker);
+            assert_eq!(texts(&transcript), ["I was saying things.", "no wait"]);
+            assert_eq!(transcript.speakers.len(), 2);
+            assert_eq!(codes(&transcript), []);
+        }
+    }
 }
 
 fn any_text() -> impl Strategy<Value = String> {

@@ -1,19 +1,22 @@
 //! Mends the times of words and segments, by these rules:
 //!
 //! a negative time is 0; no number, or one past belief, is no time; an end before its start is the
-//! start; of the starts of one speaker the longest run that never goes backwards is kept (so that
-//! one wild time spoils no other); an end lies no later than the same speaker's next start; what
-//! has no time then is placed after what stands before it, at a reading speed, squeezed into the
-//! room there is. Spans of different speakers may overlap. No word changes place.
+//! start; an end behind that of the recording is cut to it; of the starts of one speaker the longest
+//! run that never goes backwards is kept (so that one wild time spoils no other); an end lies no later
+//! than the same speaker's next start; what has no time then is placed after what stands before it, at
+//! a reading speed, squeezed into the room there is. Spans of different speakers may overlap. No word
+//! changes place. What is mended here is counted; `moments` has told of what is odd by itself.
 
 use std::collections::HashMap;
 
 use super::span::{LONGEST_SECONDS, Span};
 
-/// Steps back that are rounding, not disorder, in seconds.
+/// Steps back that are lifted and put nothing out of order, in seconds.
 const TOLERANCE_SECONDS: f64 = 0.1;
-/// How far behind the end of the recording a start may lie, in seconds.
-const PAST_END_SECONDS: f64 = 1.0;
+/// Steps back that are rounding and not told, in seconds.
+const ROUNDING_SECONDS: f64 = 0.021;
+/// How far behind the end of the recording a time may lie, in seconds.
+pub(super) const PAST_END_SECONDS: f64 = 1.0;
 /// The time given to a character that has none, in seconds.
 const SECONDS_PER_CHARACTER: f64 = 0.06;
 
@@ -30,9 +33,13 @@ pub(super) struct Mark {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mended {
     pub(super) spans: Vec<Span>,
-    /// How many times were impossible.
-    pub(super) replaced: usize,
-    /// How many times were absent.
+    /// How many stepped back.
+    pub(super) out_of_order: usize,
+    /// How many reached into the same speaker's next.
+    pub(super) cut: usize,
+    /// How many lay behind the end of the recording.
+    pub(super) moved_back: usize,
+    /// How many were absent.
     pub(super) filled: usize,
     /// How many lie behind the end of the recording and were kept.
     pub(super) past_end: usize,
@@ -53,23 +60,27 @@ impl Mark {
 pub(super) fn mend(marks: &[Mark], duration: Option<f64>) -> Option<Mended> {
     let said: Vec<Option<Span>> = marks.iter().map(mark_span).collect();
     let absent = said.iter().filter(|span| span.is_none()).count();
-    let (mut kept, past_end) = without_strays(said, duration);
-    level_small_steps(&mut kept, marks);
-    keep_forward(&mut kept, marks);
+    let (mut kept, strays) = without_strays(said, duration);
+    let lifted = level_small_steps(&mut kept, marks);
+    let dropped = keep_forward(&mut kept, marks);
     let timed = kept.iter().flatten().count();
     if timed == 0 || timed * 2 < marks.len() {
         return None;
     }
     let cut = end_before_next(&mut kept, marks);
-    let odd = marks.iter().filter(|mark| is_odd(mark)).count();
-    let dropped = marks.len() - timed - absent;
-    let spans = filled(&kept, marks, duration);
     Some(Mended {
-        spans,
-        replaced: dropped + odd + cut,
+        spans: filled(&kept, marks, duration),
+        out_of_order: lifted + dropped,
+        cut,
+        moved_back: strays.moved_back,
         filled: absent,
-        past_end,
+        past_end: strays.kept,
     })
+}
+
+/// How many marks have a time that can be believed.
+pub(super) fn timed(marks: &[Mark]) -> usize {
+    marks.iter().filter(|mark| mark.span().is_some()).count()
 }
 
 fn possible(seconds: Option<f64>) -> Option<f64> {
@@ -91,48 +102,60 @@ fn reading_seconds(mark: &Mark) -> f64 {
     f64::from(characters) * SECONDS_PER_CHARACTER
 }
 
-fn is_odd(mark: &Mark) -> bool {
-    let negative = |moment: Option<f64>| moment.is_some_and(|seconds| seconds < 0.0);
-    let backwards = mark
-        .start
-        .zip(mark.end)
-        .is_some_and(|(start, end)| end < start);
-    negative(mark.start) || negative(mark.end) || backwards
+/// What lies behind the end of the recording.
+struct Strays {
+    moved_back: usize,
+    kept: usize,
 }
 
-/// Takes out the few starts behind the end of the recording; many are kept and counted, because
-/// then it is the length that is in doubt.
-fn without_strays(spans: Vec<Option<Span>>, duration: Option<f64>) -> (Vec<Option<Span>>, usize) {
-    let limit = duration.map_or(f64::INFINITY, |seconds| seconds + PAST_END_SECONDS);
-    let is_stray = |span: &Span| span.start() > limit;
-    let strays = spans.iter().flatten().filter(|span| is_stray(span)).count();
-    if strays * 10 > spans.len() {
+/// Takes out the few starts behind the end of the recording, and cuts ends to it; many are kept and
+/// counted, because then it is the length that is in doubt.
+fn without_strays(
+    mut spans: Vec<Option<Span>>,
+    duration: Option<f64>,
+) -> (Vec<Option<Span>>, Strays) {
+    let length = duration.unwrap_or(f64::INFINITY);
+    let limit = length + PAST_END_SECONDS;
+    let starts = spans.iter().flatten().map(|span| span.start());
+    let beyond = starts.filter(|start| *start > limit).count();
+    let mut strays = Strays {
+        moved_back: 0,
+        kept: beyond,
+    };
+    if beyond * 10 > spans.len() {
         return (spans, strays);
     }
-    (
-        spans
-            .into_iter()
-            .map(|span| span.filter(|span| !is_stray(span)))
-            .collect(),
-        0,
-    )
+    strays.kept = 0;
+    for place in &mut spans {
+        let Some(span) = *place else { continue };
+        if span.end() > limit {
+            strays.moved_back += 1;
+            *place = (span.start() <= limit).then(|| Span::new(span.start(), length));
+        }
+    }
+    (spans, strays)
 }
 
-/// Lifts starts that step back by no more than rounding.
-fn level_small_steps(spans: &mut [Option<Span>], marks: &[Mark]) {
+/// Lifts starts that step back a little; says how many were more than rounding.
+fn level_small_steps(spans: &mut [Option<Span>], marks: &[Mark]) -> usize {
+    let mut lifted = 0;
     let mut last: HashMap<Option<usize>, f64> = HashMap::new();
     for (span, mark) in spans.iter_mut().zip(marks) {
         let Some(here) = span else { continue };
         let before = last.get(&mark.speaker).copied().unwrap_or(0.0);
         if here.start() < before && before - here.start() <= TOLERANCE_SECONDS {
+            lifted += usize::from(before - here.start() > ROUNDING_SECONDS);
             *here = Span::new(before, here.end());
         }
         last.insert(mark.speaker, here.start());
     }
+    lifted
 }
 
-/// Keeps, for each speaker, the longest run of starts that never goes backwards.
-fn keep_forward(spans: &mut [Option<Span>], marks: &[Mark]) {
+/// Keeps, for each speaker, the longest run of starts that never goes backwards; says how many are not
+/// in one.
+fn keep_forward(spans: &mut [Option<Span>], marks: &[Mark]) -> usize {
+    let mut dropped = 0;
     let mut by_speaker: HashMap<Option<usize>, Vec<(usize, f64)>> = HashMap::new();
     for (position, (span, mark)) in spans.iter().zip(marks).enumerate() {
         if let Some(span) = span {
@@ -149,9 +172,11 @@ fn keep_forward(spans: &mut [Option<Span>], marks: &[Mark]) {
                 && let Some(span) = spans.get_mut(*position)
             {
                 *span = None;
+                dropped += 1;
             }
         }
     }
+    dropped
 }
 
 /// The positions of a longest subsequence that never falls (patience sorting).
@@ -186,7 +211,7 @@ fn end_before_next(spans: &mut [Option<Span>], marks: &[Mark]) -> usize {
         if let Some(next) = next_start.insert(mark.speaker, here.start())
             && here.end() > next
         {
-            cut += usize::from(here.end() - next > TOLERANCE_SECONDS);
+            cut += usize::from(here.end() - next > ROUNDING_SECONDS);
             *here = Span::new(here.start(), next);
         }
     }
@@ -297,7 +322,11 @@ mod tests {
     #[test]
     fn good_times_are_left_alone() {
         let mended = mend(&[mark(0.0, 1.0), mark(1.0, 1.0), mark(1.0, 2.0)], Some(2.0)).unwrap();
-        assert_eq!((mended.replaced, mended.filled, mended.past_end), (0, 0, 0));
+        assert_eq!(
+            (mended.out_of_order, mended.cut, mended.moved_back),
+            (0, 0, 0)
+        );
+        assert_eq!((mended.filled, mended.past_end), (0, 0));
         assert_eq!(mended.spans[1], Span::new(1.0, 1.0));
     }
 
@@ -313,7 +342,7 @@ mod tests {
             mended(&marks),
             [(0.0, 1.0), (1.0, 1.3), (1.5, 2.0), (2.0, 3.0)]
         );
-        assert_eq!(mend(&marks, None).unwrap().replaced, 1);
+        assert_eq!(mend(&marks, None).unwrap().out_of_order, 1);
     }
 
     #[test]
@@ -332,10 +361,31 @@ mod tests {
     }
 
     #[test]
-    fn negative_and_backward_times_are_counted() {
+    fn negative_and_backward_times_are_the_nearest_possible() {
         let marks = [mark(-1.0, 0.5), mark(0.9, 0.7), mark(1.0, 1.2)];
         assert_eq!(mended(&marks), [(0.0, 0.5), (0.9, 0.9), (1.0, 1.2)]);
-        assert_eq!(mend(&marks, None).unwrap().replaced, 2);
+    }
+
+    #[test]
+    fn what_is_lifted_or_cut_by_more_than_rounding_is_counted() {
+        let marks = [
+            mark(0.0, 1.0),
+            mark(0.98, 2.0),
+            mark(1.5, 2.0),
+            mark(1.45, 2.0),
+            mark(2.0, 3.0),
+        ];
+        let mended = mend(&marks, None).unwrap();
+        assert_eq!((mended.out_of_order, mended.cut), (1, 2));
+        assert_eq!(mended.spans[3].start(), 1.5);
+    }
+
+    #[test]
+    fn an_end_behind_the_recording_is_cut_to_it() {
+        let mended = mend(&[mark(0.0, 1.0), mark(9.5, 19.0)], Some(10.0)).unwrap();
+        assert_eq!((mended.spans[1].end(), mended.moved_back), (10.0, 1));
+        let mended = mend(&[mark(0.0, 1.0), mark(9.5, 10.9)], Some(10.0)).unwrap();
+        assert_eq!((mended.spans[1].end(), mended.moved_back), (10.9, 0));
     }
 
     #[test]
@@ -356,7 +406,7 @@ mod tests {
         marks.push(mark(500.0, 501.0));
         let few = mend(&marks, Some(11.0)).unwrap();
         assert_eq!(
-            (few.spans[10].end(), few.replaced, few.past_end),
+            (few.spans[10].end(), few.moved_back, few.past_end),
             (10.3, 1, 0)
         );
         let many = mend(&marks, Some(4.0)).unwrap();

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::align::{Alignment, Token, align};
-use super::build::{Draft, Drafts, time_warnings};
-use super::compose::compose;
+use super::align::Token;
+use super::build::{Draft, Drafts, time_warnings, unused};
 use super::lend::Lent;
-use super::sentences::{append, ends_sentence};
+use super::order::is_said;
+use super::reference::{Blocks, Reference, reference};
+use super::sentences::ends_sentence;
 use super::speakers::{Voices, fill_between};
-use super::times::{Mark, mend};
-use super::{Heard, HeardWord, Span, Timing, Warning, WarningCode, Word, WordKind};
+use super::times::{Mark, mend, timed};
+use super::{Heard, HeardWord, Span, Timing, Warning, Word, WordKind};
 
 /// A pause that ends a segment, in seconds.
 const PAUSE_SECONDS: f64 = 1.0;
@@ -27,10 +28,9 @@ const LONGEST_SEGMENT: usize = 400;
 pub(super) enum Listed {
     /// Segments.
     Drafts(Drafts),
-    /// Nothing, because the words are not those of the segments.
-    Differ(Warning),
-    /// Nothing, because there are none or others know more.
-    Nothing,
+    /// Nothing, because there are none, they are not those of the segments or others know more; and what
+    /// is to be told of it.
+    Nothing(Option<Warning>),
 }
 
 /// A word on its way into a segment.
@@ -44,21 +44,22 @@ struct Placed {
 /// Makes segments out of the words, if there are usable ones.
 pub(super) fn listed(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &Voices) -> Listed {
     if lent.stretches_know_more || heard.words.iter().all(|word| !is_said(word)) {
-        return Listed::Nothing;
+        let (timed, count) = lent.unused;
+        return Listed::Nothing(unused(timed, count));
     }
-    let (blocks, words, alignment) = match reference(heard) {
+    let Reference {
+        blocks,
+        words,
+        alignment,
+        mut warnings,
+    } = match reference(heard) {
         Ok(found) => found,
-        Err(Some(warning)) => return Listed::Differ(warning),
-        Err(None) => return Listed::Nothing,
+        Err(warning) => return Listed::Nothing(warning),
     };
-    let mut warnings = Vec::new();
-    if !heard.text.is_empty() && blocks.from_words {
-        warnings.push(differ());
-    }
-    let mut marks = marks(&alignment.tokens, &words, &blocks.text, voices);
+    let mut marks = marks(&alignment.tokens, &words, &blocks, voices);
     let mut mended = mend(&marks, duration);
     if mended.is_none() && others_know_more(heard, &marks) {
-        return Listed::Nothing;
+        return Listed::Nothing(unused(timed(&marks), marks.len()));
     }
     if let Some(mended) = &mut mended {
         mended.filled += lent.times;
@@ -67,11 +68,7 @@ pub(super) fn listed(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &
         .as_ref()
         .map(|mended| mended.spans.clone())
         .unwrap_or_default();
-    warnings.extend(
-        mended
-            .iter()
-            .flat_map(|mended| time_warnings(mended, marks.len())),
-    );
+    warnings.extend(time_warnings(mended.as_ref(), &marks));
     let placed: Vec<Placed> = alignment
         .tokens
         .iter()
@@ -93,159 +90,90 @@ pub(super) fn listed(heard: &Heard, lent: Lent, duration: Option<f64>, voices: &
         drafts,
         timing,
         warnings,
-        moved,
+        moved: moved || blocks.is_reordered,
     })
 }
 
-/// The text that the words belong to, and where its segments end.
-struct Blocks {
-    text: String,
-    /// The end of each segment, in bytes.
-    ends: Vec<usize>,
-    /// Whether the text was put together from the words.
-    from_words: bool,
-}
-
-impl Blocks {
-    fn of(text: String) -> Self {
-        Self {
-            ends: vec![text.len()],
-            text,
-            from_words: false,
-        }
-    }
-
-    fn of_segments(heard: &Heard) -> Self {
-        let mut blocks = Self {
-            text: String::new(),
-            ends: Vec::new(),
-            from_words: false,
-        };
-        for segment in &heard.segments {
-            append(&mut blocks.text, &segment.text);
-            blocks.ends.push(blocks.text.len());
-        }
-        blocks
-    }
-
-    fn block_of(&self, byte: usize) -> usize {
-        self.ends.partition_point(|end| *end <= byte)
-    }
-}
-
-/// Finds the text and the order of the words that fit each other; else says why not, if at all.
-fn reference(heard: &Heard) -> Result<(Blocks, Vec<HeardWord>, Alignment), Option<Warning>> {
-    let words = &heard.words;
-    let blocks = if heard.segments.is_empty() {
-        Blocks::of(heard.text.clone())
-    } else {
-        Blocks::of_segments(heard)
-    };
-    if !blocks.text.is_empty() {
-        for order in [<[HeardWord]>::to_vec, by_start] {
-            let words = order(words);
-            let alignment = align(&blocks.text, &words);
-            if alignment.holds() {
-                return Ok((blocks, words, alignment));
-            }
-        }
-        if words.iter().all(is_no_speech) {
-            return Err(None);
-        }
-        if !heard.segments.is_empty() {
-            return Err(Some(differ()));
-        }
-    }
-    let words = if runs_backwards(words) {
-        by_start(words)
-    } else {
-        words.clone()
-    };
-    let text = compose(words.iter());
-    let alignment = align(&text, &words);
-    Ok((
-        Blocks {
-            from_words: true,
-            ..Blocks::of(text)
-        },
-        words,
-        alignment,
-    ))
-}
-
-/// Whether an entry is a sound, punctuation or white space.
-fn is_no_speech(word: &HeardWord) -> bool {
-    word.kind == WordKind::AudioEvent || super::align::letters(&word.text).next().is_none()
-}
-
-fn differ() -> Warning {
-    let message = "the words are not those of the text".to_owned();
-    Warning {
-        code: WarningCode::WordsDiffer,
-        message,
-    }
-}
-
-fn is_said(word: &HeardWord) -> bool {
-    !word.text.trim().is_empty()
-}
-
-/// The words in the order of their starts; those without one stay behind the one before.
-fn by_start(words: &[HeardWord]) -> Vec<HeardWord> {
-    let mut last = 0.0;
-    let mut keyed: Vec<(f64, &HeardWord)> = words
-        .iter()
-        .filter(|word| is_said(word))
-        .map(|word| {
-            last = word.start.filter(|start| start.is_finite()).unwrap_or(last);
-            (last, word)
-        })
-        .collect();
-    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-    keyed.into_iter().map(|(_, word)| word.clone()).collect()
-}
-
-/// Whether one speaker's words are listed against time, beyond a stray or two.
-fn runs_backwards(words: &[HeardWord]) -> bool {
-    let mut last: HashMap<Option<&str>, f64> = HashMap::new();
-    let steps_back = words
-        .iter()
-        .filter(|word| is_said(word))
-        .filter_map(|word| Some((word.speaker.as_deref(), word.start?)))
-        .filter(|(speaker, start)| {
-            last.insert(*speaker, *start)
-                .is_some_and(|last| *start < last)
-        })
-        .count();
-    steps_back * 10 > words.len()
-}
-
 /// The time and speaker of each token, as its heard words give them.
-fn marks(tokens: &[Token], words: &[HeardWord], text: &str, voices: &Voices) -> Vec<Mark> {
+fn marks(tokens: &[Token], words: &[HeardWord], blocks: &Blocks, voices: &Voices) -> Vec<Mark> {
     let mut marks: Vec<Mark> = tokens
         .iter()
-        .map(|token| mark(token, words, text, voices))
+        .map(|token| mark(token, words, blocks, voices))
         .collect();
     let mut speakers: Vec<Option<usize>> = marks.iter().map(|mark| mark.speaker).collect();
     fill_between(&mut speakers);
     for (mark, speaker) in marks.iter_mut().zip(speakers) {
         mark.speaker = speaker;
     }
+    give_unheard(&mut marks, tokens, blocks);
     marks
 }
 
-fn mark(token: &Token, words: &[HeardWord], text: &str, voices: &Voices) -> Mark {
+fn mark(token: &Token, words: &[HeardWord], blocks: &Blocks, voices: &Voices) -> Mark {
     let items = || token.items.iter().filter_map(|item| words.get(*item));
+    let text = blocks.text.get(token.range.clone()).unwrap_or_default();
     let mut mark = Mark {
         start: items().find_map(|word| word.start),
         end: items().rev().find_map(|word| word.end),
         speaker: items().find_map(|word| voices.of_word(word.speaker.as_deref())),
-        characters: text
-            .get(token.range.clone())
-            .map_or(0, |text| text.chars().count()),
+        characters: text.chars().count(),
     };
-    mark.speaker = mark.speaker.or_else(|| voices.at(mark.span()?));
+    let segment = || {
+        blocks
+            .speakers
+            .get(blocks.block_of(token.range.start))?
+            .as_deref()
+    };
+    mark.speaker = mark
+        .speaker
+        .or_else(|| voices.of_word(segment()))
+        .or_else(|| voices.at(mark.span()?));
     mark
+}
+
+/// Gives words that were not heard to a neighbour in their segment: up to the end of a sentence to who
+/// speaks before them, from there on to who speaks next.
+fn give_unheard(marks: &mut [Mark], tokens: &[Token], blocks: &Blocks) {
+    let block = |at: usize| {
+        tokens
+            .get(at)
+            .map(|token| blocks.block_of(token.range.start))
+    };
+    let text = |at: usize| blocks.text.get(tokens.get(at)?.range.clone());
+    let is_unheard = |at: usize, mark: &Mark| {
+        mark.speaker.is_none() && tokens.get(at).is_some_and(|token| token.items.is_empty())
+    };
+    let mut at = 0;
+    while let Some(mark) = marks.get(at) {
+        if !is_unheard(at, mark) {
+            at += 1;
+            continue;
+        }
+        let here = block(at);
+        let speaker_at = |at: Option<usize>| {
+            let at = at.filter(|at| block(*at) == here)?;
+            marks.get(at)?.speaker
+        };
+        let rest = marks.iter().enumerate().skip(at);
+        let run = rest.take_while(|(next, mark)| block(*next) == here && is_unheard(*next, mark));
+        let end = at + run.count();
+        let before = speaker_at(at.checked_sub(1));
+        let next = speaker_at(Some(end));
+        let closes = |last: usize| {
+            text(last).is_some_and(|last_text| ends_sentence(last_text, text(last + 1)))
+        };
+        let turn = match (before, next) {
+            (Some(_), Some(_)) => (at..=end)
+                .find(|first| closes(first.saturating_sub(1)))
+                .unwrap_or(end),
+            (Some(_), None) => end,
+            (None, _) => at,
+        };
+        for (place, mark) in marks.iter_mut().enumerate().take(end).skip(at) {
+            mark.speaker = if place < turn { before } else { next };
+        }
+        at = end;
+    }
 }
 
 /// Whether segments or turns give times where the words give none.

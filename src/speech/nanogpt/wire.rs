@@ -217,8 +217,8 @@ fn no_text(reply: &Loose<'_>) -> Option<String> {
 /// A segment of the shape that OpenAI's endpoint gives, which the service may hand on.
 fn segment(segment: &Loose<'_>) -> Option<HeardSegment> {
     Some(HeardSegment {
-        start: segment.number("start"),
-        end: segment.number("end"),
+        start: segment.moment("start"),
+        end: segment.moment("end"),
         text: segment.text("text")?.to_owned(),
         speaker: segment
             .label("speaker")
@@ -236,8 +236,8 @@ fn silence(segment: &Loose<'_>) -> Option<(f64, f64)> {
 fn word(word: &Loose<'_>) -> Option<HeardWord> {
     Some(HeardWord {
         text: word.text("text").or_else(|| word.text("word"))?.to_owned(),
-        start: word.number("start"),
-        end: word.number("end"),
+        start: word.moment("start"),
+        end: word.moment("end"),
         kind: word
             .text("type")
             .map_or(WordKind::Word, WordKind::from_name),
@@ -249,8 +249,8 @@ fn turn(turn: &Loose<'_>) -> Option<HeardTurn> {
     Some(HeardTurn {
         speaker: turn.label("speaker").or_else(|| turn.label("speaker_id"))?,
         text: turn.text("text").unwrap_or_default().to_owned(),
-        start: turn.number("start"),
-        end: turn.number("end"),
+        start: turn.moment("start"),
+        end: turn.moment("end"),
     })
 }
 

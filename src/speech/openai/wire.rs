@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::transcript::{Heard, HeardSegment, HeardWord, WordKind};
 use crate::domain::verdict::Shape;
 use crate::speech::fields::{
-    error_beside, is_no_speech, label, list, number, object, text, tidy, words_of,
+    error_beside, is_no_speech, label, list, moment, number, object, text, tidy, words_of,
 };
 
 /// Names of request fields without which a server may still transcribe.
@@ -98,8 +98,8 @@ fn silence(segment: &Value) -> Option<(f64, f64)> {
 fn segment(segment: &Value) -> Option<HeardSegment> {
     let fields = segment.as_object()?;
     Some(HeardSegment {
-        start: number(fields, "start"),
-        end: number(fields, "end"),
+        start: moment(fields, "start"),
+        end: moment(fields, "end"),
         text: text(fields, "text")?.to_owned(),
         speaker: speaker(fields),
     })
@@ -111,8 +111,8 @@ fn word(word: &Value) -> Option<HeardWord> {
         text: text(fields, "word")
             .or_else(|| text(fields, "text"))?
             .to_owned(),
-        start: number(fields, "start"),
-        end: number(fields, "end"),
+        start: moment(fields, "start"),
+        end: moment(fields, "end"),
         kind: WordKind::Word,
         speaker: speaker(fields),
     })
