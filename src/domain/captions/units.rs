@@ -201,8 +201,8 @@ fn breakable(word: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut begin = 0;
     for (at, _) in linebreaks(word) {
-        let spaceless = word.get(..at).and_then(|before| before.chars().next_back());
-        if (at == word.len() || spaceless.is_some_and(is_spaceless))
+        let before = word.get(..at).unwrap_or_default();
+        if (at == word.len() || ends_spaceless(before))
             && let Some(piece) = word.get(begin..at)
         {
             pieces.push(piece);
@@ -223,9 +223,15 @@ fn may_break(before: &str, after: &str) -> bool {
         return first.width() != Some(0);
     }
     let joined = format!("{tail}{after}");
-    is_spaceless(last)
+    ends_spaceless(tail)
         && linebreaks(&joined)
             .any(|(at, kind)| at == tail.len() && kind == BreakOpportunity::Allowed)
+}
+
+/// Whether a text ends in a script without spaces, perhaps with a mark that was borrowed from others.
+fn ends_spaceless(text: &str) -> bool {
+    let letters = text.trim_end_matches([',', '.', ';', ':', '!', '?']);
+    letters.chars().next_back().is_some_and(is_spaceless)
 }
 
 /// The last few characters, which decide on the break behind them.
@@ -284,6 +290,9 @@ mod tests {
     #[test]
     fn lines_break_between_ideographs_but_not_before_closing_marks() {
         assert_eq!(breakable("今日は、いい"), ["今", "日", "は、", "い", "い"]);
+        assert_eq!(breakable("今日,いい.次"), ["今", "日,", "い", "い.", "次"]);
+        assert_eq!(breakable("第3.5回,v1.0"), ["第", "3.5回,v1.0"]);
+        assert!(may_break("很好,", "我们") && !may_break("很好", ","));
         assert_eq!(breakable("well-known"), ["well-known"]);
         assert!(may_break("今日", "は"));
         assert!(!may_break("今日", "。"));

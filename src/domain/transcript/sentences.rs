@@ -56,7 +56,7 @@ pub fn sentences(text: &str) -> Vec<&str> {
         let (Some(sentence), Some(rest)) = (text.get(begin..end), text.get(end..)) else {
             continue;
         };
-        if may_end(character, rest) && ends_sentence(last_word(sentence), next_word(rest)) {
+        if may_end(sentence, rest) && ends_sentence(last_word(sentence), next_word(rest)) {
             found.push(sentence.trim());
             begin = end;
         }
@@ -66,13 +66,18 @@ pub fn sentences(text: &str) -> Vec<&str> {
     found
 }
 
-fn may_end(character: char, rest: &str) -> bool {
+fn may_end(sentence: &str, rest: &str) -> bool {
+    let mut before = sentence.chars().rev();
+    let Some(character) = before.next() else {
+        return false;
+    };
     let next = rest.chars().next();
+    let between = before.next().is_some_and(is_spaceless) && next.is_some_and(is_spaceless);
     let closes = next.is_some_and(|next| CLOSING.contains(&next) || "!?….。！？".contains(next));
     !closes
         && !character.is_whitespace()
         && !character.is_alphanumeric()
-        && next.is_none_or(|next| next.is_whitespace() || is_spaceless(character))
+        && next.is_none_or(|next| next.is_whitespace() || is_spaceless(character) || between)
 }
 
 fn last_word(text: &str) -> &str {
@@ -145,6 +150,11 @@ mod tests {
             sentences("今日は。いい天気！はい"),
             ["今日は。", "いい天気！", "はい"]
         );
+        assert_eq!(
+            sentences("你好.今天3.5度,很冷!是吗?对"),
+            ["你好.", "今天3.5度,很冷!", "是吗?", "对"]
+        );
+        assert!(ends_clause("冷,", Some("是吗")) && ends_clause("好.", Some("今天")));
     }
 
     #[test]
