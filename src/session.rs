@@ -380,7 +380,7 @@ fn settings(
     Ok(Settings {
         provider,
         model: if paid {
-            service_model(config, transcribe)
+            transcribe.model.clone()
         } else {
             local::model_name(config.local.model_dir.as_deref())
         },
@@ -420,16 +420,6 @@ impl FolderFiles for Files {
         place.names_ask = names_ask(&self.config, &transcribe, self.provider);
         place.output_dir = transcribe.output_dir;
         Ok(place)
-    }
-}
-
-/// The model that the service is asked for: where none is named, the one that its server has.
-fn service_model(config: &Config, transcribe: &Transcribe) -> String {
-    let is_default = matches!(config.origin_of("transcribe.model"), Some(Origin::Default));
-    if is_default && transcribe.model == config.transcribe.model {
-        config.service.server().model.to_owned()
-    } else {
-        transcribe.model.clone()
     }
 }
 

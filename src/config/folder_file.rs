@@ -33,7 +33,7 @@ pub(super) fn lay_over(
         };
         let stack = layers::stack(Some(&document), &environment, &[], &mut notes.mistakes);
         let mut table = Reader::new(&stack, TRANSCRIBE, inputs, &mut notes);
-        let read = sections::transcribe(&mut table, None)?;
+        let read = sections::transcribe(&mut table, sections::Around::default())?;
         let is_set = |key: &str| table.is_written(key) && !fixed.contains(&key);
         Some(merged(base, read, is_set))
     });

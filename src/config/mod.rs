@@ -47,6 +47,7 @@ use document::Document;
 use keys::{FOLDERS, TRANSCRIBE};
 use layers::FlagValue;
 use reader::{Inputs, Notes, Reader};
+use sections::Around;
 
 /// Recordings in flight at once, at most.
 pub const MAX_JOBS: u32 = 64;
@@ -289,19 +290,18 @@ impl Config {
         let state_dir = sections::state_dir(root, environment, overrides);
         let listen = sections::listen(Reader::new(&stack, "", inputs, notes));
         let service = sections::service(Reader::new(&stack, "service", inputs, notes), environment);
-        let transcribe = sections::transcribe(
-            &mut Reader::new(&stack, TRANSCRIBE, inputs, notes),
+        let around = Around {
             output_dir,
-        );
-        let folders = read_folders(&stack, &flags, output_dir, inputs, notes);
-        let elsewhere = read_elsewhere(&stack, &flags, output_dir, inputs, notes);
+            server: service.as_ref().map(Service::server),
+        };
+        let transcribe =
+            sections::transcribe(&mut Reader::new(&stack, TRANSCRIBE, inputs, notes), around);
+        let folders = read_folders(&stack, &flags, around, inputs, notes);
+        let elsewhere = read_elsewhere(&stack, &flags, around, inputs, notes);
         let watch = sections::watch(Reader::new(&stack, "watch", inputs, notes));
         let local = sections::local(Reader::new(&stack, "local", inputs, notes));
         let budget = sections::budget(Reader::new(&stack, "budget", inputs, notes));
-        let large = sections::large(
-            Reader::new(&stack, "large", inputs, notes),
-            service.as_ref().map(Service::server),
-        );
+        let large = sections::large(Reader::new(&stack, "large", inputs, notes), around.server);
         let bucket = sections::bucket(Reader::new(&stack, "bucket", inputs, notes));
         let notify = telling::notify(Reader::new(&stack, "notify", inputs, notes));
         Some(Self {
@@ -340,7 +340,7 @@ fn fixed_keys(flags: &[FlagValue], output_dir: Option<&Path>) -> Vec<&'static st
 fn read_folders(
     stack: &Figment,
     flags: &[FlagValue],
-    output_dir: Option<&Path>,
+    around: Around<'_>,
     inputs: Inputs<'_>,
     notes: &mut Notes,
 ) -> Vec<Folder> {
@@ -350,7 +350,7 @@ fn read_folders(
         let table = format!("{FOLDERS}.{index}");
         let layers = layers::folder(stack, Some((table.clone(), own.clone())), flags);
         let reader = Reader::of_folder(layers, table.clone(), inputs, notes);
-        let Some(folder) = sections::folder(reader, None, output_dir) else {
+        let Some(folder) = sections::folder(reader, None, around) else {
             continue;
         };
         let same = |other: &Folder| other.path.components().eq(folder.path.components());
@@ -373,14 +373,14 @@ fn read_folders(
 fn read_elsewhere(
     stack: &Figment,
     flags: &[FlagValue],
-    output_dir: Option<&Path>,
+    around: Around<'_>,
     inputs: Inputs<'_>,
     notes: &mut Notes,
 ) -> Option<Folder> {
     let layers = layers::folder(stack, None, flags);
     let mut apart = Notes::default();
     let reader = Reader::of_folder(layers, FOLDERS.to_owned(), inputs, &mut apart);
-    let folder = sections::folder(reader, Some(PathBuf::from("/")), output_dir);
+    let folder = sections::folder(reader, Some(PathBuf::from("/")), around);
     apart
         .mistakes
         .into_iter()

@@ -144,9 +144,23 @@ pub(super) fn service(mut table: Reader<'_>, environment: &Environment) -> Optio
     })
 }
 
+/// What `[transcribe]` depends on outside of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Around<'a> {
+    /// `--output-dir`.
+    pub(super) output_dir: Option<&'a Path>,
+    /// The server that is asked, whose own model counts where none is named.
+    pub(super) server: Option<&'static Description>,
+}
+
 /// `[transcribe]`, or a folder's own view of it.
-pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> Option<Transcribe> {
-    let model = table.read("model", values::name);
+pub(super) fn transcribe(table: &mut Reader<'_>, around: Around<'_>) -> Option<Transcribe> {
+    let is_unnamed = !table.is_written("model");
+    let mut model = table.read("model", values::name);
+    if let (true, Some(server)) = (is_unnamed, around.server) {
+        table.show("model", server.model);
+        model = model.map(|_| server.model.to_owned());
+    }
     let language = table.read("language", values::language);
     let diarize = table.read("diarize", values::boolean);
     let tag_audio_events = table.read("tag_audio_events", values::boolean);
@@ -154,7 +168,7 @@ pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> O
     let captions = table.read("captions", values::choice);
     let caption_language = table.read("caption_language", values::choice);
     let mut output = table.path_of("output_dir");
-    if let Some(path) = output_dir {
+    if let Some(path) = around.output_dir {
         table.record_path("output_dir", path, Origin::Flag("--output-dir".to_owned()));
         output = Some(Some(path.to_owned()));
     }
@@ -174,7 +188,7 @@ pub(super) fn transcribe(table: &mut Reader<'_>, output_dir: Option<&Path>) -> O
 pub(super) fn folder(
     mut table: Reader<'_>,
     path: Option<PathBuf>,
-    output_dir: Option<&Path>,
+    around: Around<'_>,
 ) -> Option<Folder> {
     let path = path.or_else(|| folder_path(&mut table));
     let recursive = table.read("recursive", values::boolean);
@@ -189,7 +203,7 @@ pub(super) fn folder(
     let min_length = table.read("min_length", |given| {
         quantities::duration(given, MIN_LENGTH)
     });
-    let transcribe = transcribe(&mut table, output_dir);
+    let transcribe = transcribe(&mut table, around);
     Some(Folder {
         path: path?,
         recursive: recursive?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::{SetupError, service_model};
+use super::SetupError;
 use crate::clock::SharedClock;
 use crate::config::{self, Config, KeyOrigin};
 use crate::domain::price::Catalogue;
@@ -67,7 +67,7 @@ fn set_prices(config: &Config) -> HashMap<String, Decimal> {
     let folders = config.folders.iter().map(|folder| &folder.transcribe);
     std::iter::once(&config.transcribe)
         .chain(folders)
-        .map(|transcribe| (service_model(config, transcribe), price))
+        .map(|transcribe| (transcribe.model.clone(), price))
         .collect()
 }
 

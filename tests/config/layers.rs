@@ -101,6 +101,22 @@ fn a_folder_overrides_any_key_of_transcribe_for_itself() {
 }
 
 #[test]
+fn the_model_that_is_shown_is_the_one_that_is_asked_for() {
+    let shown = |service: &str| {
+        let text = format!("[service]\n{service}\n[[folders]]\npath = \"/one\"\n");
+        let config = Place::with_file(&text).load();
+        let settings = config.settings().iter();
+        let models = settings.filter(|setting| setting.key.ends_with(".model"));
+        let models: Vec<String> = models.map(|setting| setting.value.clone()).collect();
+        assert_eq!(models, vec![format!("{:?}", config.transcribe.model); 2]);
+        config.folders[0].transcribe.model.clone()
+    };
+    let openai = "provider = \"openai\"\nbase_url = \"https://api.example.org/v1\"";
+    assert_eq!(shown(openai), "whisper-1");
+    assert_eq!(shown("provider = \"nanogpt\""), "Whisper-Large-V3");
+}
+
+#[test]
 fn flags_reach_into_every_folder() {
     let text = "[[folders]]\npath = \"/one\"\nmodel = \"a\"\ninclude = [\"*.mp3\"]\n";
     let overrides = Overrides {
