@@ -98,6 +98,20 @@ impl Notes {
         noted
     }
 
+    /// The files of names that hold for the recordings in `folder`, the nearest first, each with the labels
+    /// in it; those with mistakes are left out.
+    pub fn labels(&self, folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
+        let files = folder.ancestors().map(|folder| folder.join(SPEAKERS));
+        let labels = |file: PathBuf| match self.read(&file)? {
+            Parsed::Names(names) => {
+                let labels = names.iter().map(|(label, _)| label.clone()).collect();
+                Some((file, labels))
+            }
+            Parsed::Words(_) | Parsed::Wrong(_) => None,
+        };
+        files.filter_map(labels).collect()
+    }
+
     fn read(&self, file: &Path) -> Option<Parsed> {
         let stamp = match file.metadata() {
             Ok(metadata) => stamp(&metadata),

@@ -16,6 +16,7 @@ mod help;
 mod init;
 mod list;
 mod live;
+mod nobody;
 mod orders;
 mod output;
 mod plan;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::output::{clean, shown};
-use super::{Failure, RenderArguments, Session, exit, orders, show, view};
+use super::{Failure, RenderArguments, Session, exit, nobody, orders, show, view};
 use crate::config::Config;
 use crate::control::{Answer, LeftFile, Order, RenderGroup, RenderOrder, Rendered};
 use crate::disk::{QUICK, real_path};
@@ -52,8 +52,9 @@ pub(super) async fn execute(
     if jobs.is_empty() && unfinished == 0 {
         return nothing(session);
     }
+    let warnings = nobody::warnings(&config, &jobs)?;
     let report = render(session, &config, jobs, &how).await?;
-    say(session, &report, unfinished)?;
+    say(session, &report, unfinished, &warnings)?;
     Ok(code(&report))
 }
 
@@ -102,7 +103,7 @@ fn nothing(session: &Session) -> Result<u8, Failure> {
     if session.output.json() {
         session
             .output
-            .document(&document(&Rendered::default(), 0))?;
+            .document(&document(&Rendered::default(), 0, &[]))?;
     } else {
         session
             .output
@@ -183,11 +184,19 @@ fn place_of(groups: &mut Vec<RenderGroup>, wanted: Publication) -> usize {
 ///
 /// # Errors
 /// Where nobody reads any more.
-pub(super) fn say(session: &Session, report: &Rendered, unfinished: usize) -> Result<(), Failure> {
+pub(super) fn say(
+    session: &Session,
+    report: &Rendered,
+    unfinished: usize,
+    warnings: &[String],
+) -> Result<(), Failure> {
     if session.output.json() {
-        session.output.document(&document(report, unfinished))?;
+        session
+            .output
+            .document(&document(report, unfinished, warnings))?;
         return Ok(());
     }
+    nobody::say(session, warnings)?;
     let lines: String = report
         .written
         .iter()
@@ -256,7 +265,7 @@ fn say_left(session: &Session, what: &str, left: &[LeftFile]) -> io::Result<()> 
     Ok(())
 }
 
-fn document(report: &Rendered, unfinished: usize) -> Value {
+fn document(report: &Rendered, unfinished: usize, warnings: &[String]) -> Value {
     let left = |left: &[LeftFile]| -> Value {
         left.iter()
             .map(|one| {
@@ -278,5 +287,6 @@ fn document(report: &Rendered, unfinished: usize) -> Value {
     json!({
         "recordings": report.recordings, "written": written, "unchanged": report.unchanged,
         "left": left(&report.left), "failed": left(&report.failed), "not_done": unfinished,
+        "warnings": warnings,
     })
 }

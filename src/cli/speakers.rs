@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
-use super::{Failure, Session, SpeakersArguments, exit, orders, render, show, view};
+use super::{Failure, Session, SpeakersArguments, exit, nobody, orders, render, show, view};
 use crate::control::{Answer, Order};
 use crate::domain::audio::AudioDuration;
 use crate::domain::cast::{self, Cast, Person};
@@ -26,6 +26,7 @@ struct Talk {
     transcript: Transcript,
     own: BTreeMap<String, String>,
     noted: Style,
+    warnings: Vec<String>,
 }
 
 pub(super) async fn execute(
@@ -38,6 +39,8 @@ pub(super) async fn execute(
     };
     let mut talk = Talk::read(&reader, &arguments.job)?;
     drop(reader);
+    let jobs = vec![talk.job.clone()];
+    talk.warnings = nobody::warnings(&config, &jobs)?;
     if arguments.names.is_empty() {
         talk.say(session)?;
         return Ok(exit::DONE);
@@ -66,13 +69,12 @@ pub(super) async fn execute(
     let Answer::Speakers = orders::carry_out(session, &config, &order).await? else {
         return Err(orders::unexpected());
     };
-    let jobs = vec![talk.job.clone()];
     let report = render::render(session, &config, jobs, &render::How::default()).await?;
     if session.output.json() {
         talk.say(session)?;
     } else {
         session.output.say(&talk.text())?;
-        render::say(session, &report, 0)?;
+        render::say(session, &report, 0, &talk.warnings)?;
     }
     Ok(render::code(&report))
 }
@@ -105,6 +107,7 @@ impl Talk {
             transcript: document.transcript,
             own: reader.names(job.id)?.into_iter().collect(),
             noted: Notes::default().of(&job.source).style,
+            warnings: Vec::new(),
             job,
         })
     }
@@ -129,6 +132,9 @@ impl Talk {
             session.output.say_whole(&line)?;
         } else {
             session.output.data(&(self.text() + "\n"))?;
+        }
+        if !session.output.json() {
+            nobody::say(session, &self.warnings)?;
         }
         Ok(())
     }
@@ -189,7 +195,10 @@ impl Talk {
                 })
             })
             .collect();
-        json!({"id": self.job.id.0, "source": view::path(&self.job.source), "speakers": speakers})
+        json!({
+            "id": self.job.id.0, "source": view::path(&self.job.source), "speakers": speakers,
+            "warnings": self.warnings,
+        })
     }
 }
 

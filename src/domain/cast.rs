@@ -9,6 +9,8 @@ use super::transcript::{Speaker, SpeakerId, Transcript, sentences};
 
 /// The longest name, in characters.
 pub const LONGEST_NAME: usize = 80;
+/// The most labels that are named to somebody who has written another.
+const MOST_MET: usize = 12;
 
 /// A text that cannot be somebody's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +141,37 @@ pub fn people(transcript: &Transcript, cast: &Cast) -> Vec<Person> {
         first: first(speaker.id),
     };
     named.speakers.iter().map(person).collect()
+}
+
+/// Labels of a file of names that nobody was found to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Those that are still without an owner, as they are written.
+    pub labels: Vec<String>,
+    /// Who there is, in the order in which they were met.
+    pub met: Vec<String>,
+}
+
+impl Unclaimed {
+    /// All of these labels, before anybody is met.
+    pub fn of(labels: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            labels: labels.into_iter().collect(),
+            met: Vec::new(),
+        }
+    }
+
+    /// Meets the speakers of a transcript without names.
+    pub fn meet(&mut self, transcript: &Transcript) {
+        for speaker in &transcript.speakers {
+            let (label, id) = (plain(&speaker.label), plain(&speaker.id.to_string()));
+            self.labels
+                .retain(|wanted| ![&label, &id].contains(&&plain(wanted)));
+            if self.met.len() < MOST_MET && !self.met.contains(&speaker.label) {
+                self.met.push(speaker.label.clone());
+            }
+        }
+    }
 }
 
 /// What cannot be assigned.
@@ -388,6 +421,17 @@ mod tests {
         assert!(wrong("a").contains("LABEL=NAME"));
         assert!(wrong("a=x\ny").contains("one line"));
         assert!(assigned(&talk, &["=x"]).is_err());
+    }
+
+    #[test]
+    fn labels_that_nobody_has_are_left_over_with_those_that_there_are() {
+        let written = ["speaker  1", "SPEAKER_02", "Speaker 9", "speaker_1"];
+        let mut unclaimed = Unclaimed::of(written.map(str::to_owned));
+        unclaimed.meet(&talk(&["Speaker 1", "Speaker 2"]));
+        assert_eq!(unclaimed.labels, ["SPEAKER_02", "Speaker 9", "speaker_1"]);
+        unclaimed.meet(&talk(&["Speaker 2", "a", "b"]));
+        assert_eq!(unclaimed.labels, ["Speaker 9", "speaker_1"]);
+        assert_eq!(unclaimed.met, ["Speaker 1", "Speaker 2", "a", "b"]);
     }
 
     #[test]
