@@ -80,6 +80,7 @@ fn recording(root: &Path, source: PathBuf, number: usize) -> Candidate {
         size: 4_000_000,
         duration: Some(AudioDuration::from_micros(240_000_000)),
         format: AudioFormat::Mp3,
+        has_video: Some(false),
         settings: Settings {
             provider: Provider::named("nanogpt"),
             model: "Elevenlabs-STT".into(),

@@ -664,7 +664,8 @@ fn a_name_asks_for_a_language_and_what_is_set_comes_first() {
 #[test]
 fn captions_beside_a_film_carry_its_language() {
     let stage = stage();
-    stage.put("film.mp4", &wav(2, 1.0));
+    stage.put("film.mp4", &fixture("film.mp4"));
+    stage.put("sound.webm", &fixture("opus.webm"));
     stage.put("talk.wav", &wav(1, 1.0));
     let said =
         json!({"transcription": "Guten Tag.", "metadata": {"language": "german", "cost": 0.001}});
@@ -675,17 +676,150 @@ fn captions_beside_a_film_carry_its_language() {
     );
     stage.stenod(["run", "-f", "srt,vtt,json"]).success();
     assert!(stage.at("film.de.srt").exists() && stage.at("film.de.vtt").exists());
-    assert!(stage.at("talk.srt").exists() && !stage.at("talk.de.srt").exists());
+    for name in ["talk", "sound"] {
+        let at = |end: &str| stage.at(format!("{name}.{end}")).exists();
+        assert!(at("srt") && !at("de.srt"), "{name}");
+    }
     stage
         .stenod(["run", "-f", "srt,vtt,json"])
         .success()
         .says("nothing to do");
-    stage.set("transcribe.caption_language", "never");
-    render(&stage, &[]).success();
-    assert!(stage.at("film.srt").exists());
     stage.set("transcribe.caption_language", "always");
     render(&stage, &[]).success();
     assert!(stage.at("talk.de.srt").exists());
+}
+
+/// The bytes of a recording in `tests/fixtures/audio`.
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio");
+    fs::read(folder.join(name)).unwrap()
+}
+
+/// What `show` has of the files of a recording: names, whether each is aside, notes.
+fn files(stage: &Stage, recording: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let path = stage.at(recording);
+    let shown = stage.json(&["show", path.to_str().unwrap()]);
+    let name = |path: &Value| {
+        let path = Path::new(path.as_str().unwrap());
+        path.file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    let today = shown["outputs"].as_array().unwrap().iter().map(name);
+    let all = shown["output_files"].as_array().unwrap().iter();
+    let aside = all.filter(|one| one["aside"] == true);
+    let aside = aside.map(|one| (name(&one["path"]), one["note"].as_str().unwrap().to_owned()));
+    (today.collect(), aside.collect())
+}
+
+#[test]
+fn files_under_earlier_names_stay_and_are_told_from_those_of_today() {
+    let stage = stage();
+    stage.put("film.mp4", &fixture("film.mp4"));
+    stage.put("talk.wav", &wav(1, 1.0));
+    fs::write(stage.at("talk.srt"), "mine").unwrap();
+    let said = json!({"transcription": "Good day.", "metadata": {"language": "en", "cost": 0.001}});
+    let reply = Reply::json(200, &said);
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).always().answer(reply));
+    stage.set("transcribe.formats", json!(["srt", "json"]));
+    stage.stenod(["run"]).success();
+    assert_eq!(files(&stage, "film.mp4").0, ["film.en.srt", "film.json"]);
+    assert_eq!(files(&stage, "talk.wav").0, ["talk.2.srt", "talk.json"]);
+
+    fs::remove_file(stage.at("talk.srt")).unwrap();
+    stage.set("transcribe.caption_language", "never");
+    render(&stage, &[]).success();
+    for (recording, today, earlier) in [
+        ("film.mp4", "film.srt", "film.en.srt"),
+        ("talk.wav", "talk.srt", "talk.2.srt"),
+    ] {
+        let (names, aside) = files(&stage, recording);
+        assert!(names.contains(&today.to_owned()) && !names.contains(&earlier.to_owned()));
+        assert_eq!(aside[0].0, earlier);
+        assert!(aside[0].1.contains("an earlier name"), "{aside:?}");
+        assert_eq!(stage.read(today), stage.read(earlier));
+    }
+    stage.stenod(["run"]).success().says("nothing to do");
+    stage
+        .stenod(["show", stage.at("talk.wav").to_str().unwrap()])
+        .success()
+        .says("also");
+
+    // What a person edits is theirs, what a person deletes is forgotten.
+    fs::write(stage.at("film.en.srt"), "mine").unwrap();
+    fs::remove_file(stage.at("talk.2.srt")).unwrap();
+    stage.stenod(["run"]).success().says("nothing to do");
+    render(&stage, &[]).success();
+    assert_eq!(stage.read("film.en.srt"), "mine");
+    assert!(files(&stage, "film.mp4").1[0].1.contains("edited"));
+    assert!(!stage.at("talk.2.srt").exists());
+    assert_eq!(files(&stage, "talk.wav").1, []);
+
+    // Under the name that counts again, the edited file is not replaced.
+    stage.set("transcribe.caption_language", "auto");
+    render(&stage, &[]).success();
+    assert_eq!(stage.read("film.en.srt"), "mine");
+    assert!(
+        files(&stage, "film.mp4")
+            .0
+            .contains(&"film.2.en.srt".to_owned())
+    );
+    stage.check();
+}
+
+#[test]
+fn a_name_for_a_label_that_nobody_has_is_told_with_the_labels_that_there_are() {
+    let stage = transcribed("txt,json");
+    let noted = stage.at("speakers.toml");
+    fs::write(&noted, "\"Speaker 1\" = \"Jack\"\nSPEAKER_01 = \"Anna\"\n").unwrap();
+    let clean = render(&stage, &[]).success();
+    assert!(!clean.stderr.contains("warning"), "{}", clean.tell());
+    fs::write(&noted, "\"Speaker 1\" = \"Jack\"\nspeaker_1 = \"Anna\"\n").unwrap();
+    render(&stage, &[])
+        .success()
+        .says("speakers.toml: `speaker_1`: no recording in that folder has such a label")
+        .says("there are `Speaker 1`, `Speaker 2`");
+    speakers(&stage, &[]).success().says("warning: ");
+    let told = speakers(&stage, &["--json"]).success().json();
+    assert_eq!(told["warnings"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
+fn times_that_cannot_be_are_told_wherever_warnings_are() {
+    let stage = stage();
+    stage.put("talk.wav", &wav(1, 10.0));
+    let word =
+        |text: &str, start: Value, end: Value| json!({"text": text, "start": start, "end": end});
+    let reply = json!({
+        "transcription": "One two three four five.", "metadata": {"cost": 0.001, "currency": "USD"},
+        "words": [
+            word("One", json!(500), json!(900)), word("two", json!("1:02"), json!([2])),
+            word("three", json!(2500), json!(2300)), word("four", Value::Null, Value::Null),
+            word("five.", json!("9000"), json!(9500.0))],
+    });
+    let reply = Reply::json(200, &reply);
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).always().answer(reply));
+    stage.stenod(["run", "-f", "json,srt,raw,md"]).success();
+    let document = stage.read_json("talk.json");
+    assert_eq!(document["timing"], "words");
+    assert_eq!(document["segments"][0]["words"][0]["start"], 0.5);
+    assert!(stage.read("talk.raw.json").contains("9500.0"));
+    assert!(!stage.read("talk.srt").contains("00:01:"));
+    let mut shown = stage.stenod(["show", "1"]).success();
+    for message in [
+        "the times of the words are milliseconds and have been divided by 1000",
+        "times that are no numbers and are not used: 1 of 5",
+        "times that end before they begin, now without a length: 1 of 5",
+        "absent times, which have been estimated: 2 of 5",
+    ] {
+        let told = document["warnings"].as_array().unwrap().iter();
+        let times = told.filter(|one| one["message"] == message).count();
+        assert_eq!(times, 1, "{message}: {}", document["warnings"]);
+        assert!(stage.read("talk.md").contains(message), "{message}");
+        shown = shown.says(message);
+    }
 }
 
 #[test]

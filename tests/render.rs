@@ -114,6 +114,7 @@ fn document(case: &str) -> Document {
         glossary: Vec::new(),
         captions: Captions::Standard,
         caption_language: CaptionLanguage::Auto,
+        is_film: None,
         raw: Some(raw),
     }
 }

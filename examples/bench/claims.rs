@@ -88,6 +88,7 @@ fn arrival(number: usize) -> Arrival {
             size,
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Mp3,
+            has_video: Some(false),
             settings: Settings {
                 provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".into(),

@@ -39,7 +39,7 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
     let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
     let everything = Everything {
         document: heard(&reader, &job)?,
-        outputs: reader.outputs(job.id)?,
+        outputs: reader.every_output(job.id)?,
         attempts: reader.attempts(job.id)?,
         ledger: reader.ledger(job.id)?,
         pieces: reader.pieces(job.id)?,
@@ -107,7 +107,8 @@ pub(super) fn unknown(named: &Path) -> Failure {
 
 impl Everything {
     fn json(&self) -> Value {
-        let mut value = view::job(&self.job, &self.outputs);
+        let today = self.outputs.iter().filter(|output| !output.aside);
+        let mut value = view::job(&self.job, &today.cloned().collect::<Vec<_>>());
         value["hash"] = json!(self.job.hash.to_string());
         value["bytes"] = json!(self.job.size);
         value["format"] = json!(self.job.format.name());
@@ -187,7 +188,8 @@ impl Everything {
 
     fn lists(&self, sheet: &mut Sheet) {
         for output in &self.outputs {
-            sheet.whole("output", &shown(&output.path));
+            let name = if output.aside { "also" } else { "output" };
+            sheet.whole(name, &shown(&output.path));
             if let Some(note) = &output.note {
                 sheet.sentence("", &format!("({})", clean(note)));
             }
@@ -277,10 +279,11 @@ fn heard_lines(document: &Document, sheet: &mut Sheet) {
     }
     for one in &document.glossary {
         let (to, from) = (clean(&one.to), clean(&one.from));
-        sheet.sentence(
-            "glossary",
-            &format!("{to} for {from} ({} times)", one.count),
-        );
+        let times = match one.count {
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        sheet.sentence("glossary", &format!("{to} for {from} ({times})"));
     }
 }
 
@@ -321,6 +324,6 @@ fn entry(entry: &LedgerEntry) -> Value {
 fn output(output: &Output) -> Value {
     json!({
         "path": view::path(&output.path), "format": output.format, "note": output.note,
-        "hash": output.hash.to_string(), "written_at": rfc3339(output.written_at),
+        "aside": output.aside, "hash": output.hash.to_string(), "written_at": rfc3339(output.written_at),
     })
 }

@@ -493,6 +493,8 @@ pub struct Job {
     pub duration: Option<AudioDuration>,
     /// What it is by its content.
     pub format: AudioFormat,
+    /// Whether it has moving pictures as well; nothing for what was queued before that was looked for.
+    pub has_video: Option<bool>,
     /// The settings that it was queued with.
     pub settings: Settings,
     /// What is written for it.
@@ -552,6 +554,8 @@ pub struct Candidate {
     pub duration: Option<AudioDuration>,
     /// What it is by its content.
     pub format: AudioFormat,
+    /// Whether it has moving pictures as well, if that was looked for.
+    pub has_video: Option<bool>,
     /// The settings to freeze.
     pub settings: Settings,
     /// What to write for it.

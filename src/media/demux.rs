@@ -44,6 +44,7 @@ pub(super) struct Demuxer {
     track: Track,
     movie: Option<Movie>,
     xing_frames: Option<u32>,
+    has_pictures: bool,
     packets: u64,
 }
 
@@ -55,6 +56,7 @@ impl Demuxer {
             source,
             movie,
             xing_frames,
+            has_pictures,
             cut: _,
         } = layout;
         let reader = open_reader(format, source).map_err(|error| opening_error(format, error))?;
@@ -65,6 +67,7 @@ impl Demuxer {
             track,
             movie,
             xing_frames,
+            has_pictures,
             packets: 0,
         };
         demuxer.refine_format();
@@ -96,7 +99,7 @@ impl Demuxer {
     pub(super) fn has_video(&self) -> bool {
         match &self.movie {
             Some(movie) => movie.tracks.iter().any(super::mp4::MovieTrack::is_video),
-            None => self.reader.first_track(TrackType::Video).is_some(),
+            None => self.has_pictures || self.reader.first_track(TrackType::Video).is_some(),
         }
     }
 

@@ -67,6 +67,8 @@ pub(super) struct Layout {
     pub(super) movie: Option<Movie>,
     /// Frames that the Xing header of an MP3 counts.
     pub(super) xing_frames: Option<u32>,
+    /// Whether it has moving pictures, where the demuxer does not know.
+    pub(super) has_pictures: bool,
 }
 
 /// Where the container begins, and what it is.
@@ -84,11 +86,15 @@ pub(super) fn lay_out(file: File) -> Result<Layout, ProbeError> {
         Container::Wave => lay_out_wave(file, &begin, length),
         Container::Mpeg | Container::Adts => lay_out_stream(file, &begin, length),
         Container::Movie => lay_out_movie(file, &begin, length),
-        Container::Ogg
-        | Container::Flac
-        | Container::Aiff
-        | Container::Caf
-        | Container::Matroska => {
+        Container::Ogg => {
+            let cut = shortage(&file, &begin, length)?;
+            let has_pictures = begin.start == 0 && ogg::has_pictures(&file)?;
+            Ok(Layout {
+                has_pictures,
+                ..Layout::plain(file, &begin, length, cut)
+            })
+        }
+        Container::Flac | Container::Aiff | Container::Caf | Container::Matroska => {
             let cut = shortage(&file, &begin, length)?;
             Ok(Layout::plain(file, &begin, length, cut))
         }
@@ -103,6 +109,7 @@ impl Layout {
             cut,
             movie: None,
             xing_frames: None,
+            has_pictures: false,
         }
     }
 }

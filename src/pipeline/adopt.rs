@@ -121,9 +121,16 @@ fn is_neighbours(named: &Path, source: &Path) -> bool {
 
 impl Found {
     /// What the table keeps of it, by what is asked for and what is noted in its folders.
-    fn adoption(mut self, wanted: &Publication, noted: &Style, now: Timestamp) -> Adoption {
+    fn adoption(
+        mut self,
+        wanted: &Publication,
+        is_film: Option<bool>,
+        noted: &Style,
+        now: Timestamp,
+    ) -> Adoption {
         self.document.captions = wanted.captions;
         self.document.caption_language = wanted.caption_language;
+        self.document.is_film = is_film;
         let names = self.names(noted);
         let mut own = Style::default();
         own.cast.lay_below(names.iter().cloned());
@@ -181,6 +188,7 @@ fn output(format: Format, written: outputs::Written, now: Timestamp) -> Output {
         hash: written.hash,
         note: written.note,
         written_at: now,
+        aside: false,
     }
 }
 
@@ -193,10 +201,11 @@ impl Pipeline {
     ) -> Result<Option<JobId>, PipelineError> {
         let (place, notes, now) = (place.clone(), self.notes.clone(), self.now());
         let (source, hash) = (candidate.source.clone(), candidate.hash);
+        let is_film = candidate.has_video;
         let adoption = blocking(move || {
             let found = find(&place, &source, hash)?;
             let noted = notes.of(&source).style;
-            Some(found.adoption(&place.publication, &noted, now))
+            Some(found.adoption(&place.publication, is_film, &noted, now))
         });
         match adoption.await? {
             Some(adoption) => Ok(self.queue.adopt(candidate.clone(), adoption, now).await?),

@@ -69,6 +69,7 @@ pub fn plain(job: &Job, mut stored: StoredReply) -> Result<Document, render::Unr
     Ok(Document {
         captions: job.publication.captions,
         caption_language: job.publication.caption_language,
+        is_film: job.has_video,
         ..document
     })
 }
@@ -123,6 +124,7 @@ fn document_of(job: &Job, transcript: Transcript, raw: Vec<u8>) -> Document {
         glossary: Vec::new(),
         captions: Captions::default(),
         caption_language: CaptionLanguage::default(),
+        is_film: None,
         raw: Some(raw),
     }
 }

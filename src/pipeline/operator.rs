@@ -337,6 +337,7 @@ pub(super) mod tests {
             size: 1000,
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Wav,
+            has_video: Some(false),
             settings: Settings {
                 provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".into(),

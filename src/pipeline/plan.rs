@@ -284,6 +284,7 @@ impl Planner<'_> {
                 hash,
                 duration,
                 format,
+                has_video: _,
             }) => (hash, duration, format),
             Examined::Recording(Known::Skipped(reason)) | Examined::Skipped { reason, .. } => {
                 self.add(place, path, size, None, Fate::Skip(reason));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::away::{LOOK_EVERY, away};
 use super::document::{document, style, to_write};
-use super::elsewhere::strays;
+use super::elsewhere::{Others, others};
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
@@ -127,19 +127,21 @@ impl Pipeline {
         let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
         let (names, notes) = (self.queue.names(job.id).await?, self.notes.clone());
-        let known = self.queue.outputs(job.id).await?;
+        let (id, reads) = (job.id, self.queue.clone());
+        let known = reads.read(move |reader| reader.every_output(id)).await?;
         let written = supervise::blocking(move || {
             let style = style(&notes, &writing.source, names).style;
             let document = document(&writing, stored, &style)?;
             let formats = &writing.publication.formats;
-            let mut written = write_document(&writing.base, &document, formats, &ours);
+            let written = write_document(&writing.base, &document, formats, &ours);
             let left_out = left_out(formats, &document);
-            if let Ok(written) = &mut written {
-                write_strays(written, known, &writing.source, document);
-            }
-            Ok::<_, Unread>((written, left_out, style.mark()))
+            let others = match &written {
+                Ok(written) => bring_up(written, known, &writing, document),
+                Err(_) => Others::default(),
+            };
+            Ok::<_, Unread>((written, others, left_out, style.mark()))
         });
-        let (written, left_out, mark) = match written.await? {
+        let (written, others, left_out, mark) = match written.await? {
             Ok(written) => written,
             Err(error) => {
                 let text = format!("the stored transcript cannot be read: {error}");
@@ -155,17 +157,7 @@ impl Pipeline {
             Ok(written) => (written, None),
             Err((written, error)) => (written, Some(error)),
         };
-        for (format, written) in written {
-            let output = Output {
-                path: written.path,
-                format: format.name().to_owned(),
-                hash: written.hash,
-                note: written.note,
-                written_at: self.now(),
-            };
-            self.kept(|| self.queue.remember_output(job.id, output.clone()))
-                .await?;
-        }
+        self.remember_files(job.id, written, others).await?;
         match error {
             None => {
                 for reason in left_out {
@@ -178,6 +170,42 @@ impl Pipeline {
                 self.done(&job, reply).await
             }
             Some(error) => self.output_failed(&job, reply, error).await,
+        }
+    }
+
+    /// Keeps what lies there of a job by now, at home and aside.
+    async fn remember_files(
+        &self,
+        id: JobId,
+        written: AllWritten,
+        others: Others,
+    ) -> Result<(), PipelineError> {
+        let at_home = written
+            .into_iter()
+            .map(|(format, written)| self.output(format, written, false));
+        let strays = others.strays.into_iter();
+        let aside = strays.map(|stray| self.output(stray.format, stray.written, true));
+        for output in at_home.chain(aside).chain(others.edited) {
+            self.kept(|| self.queue.remember_output(id, output.clone()))
+                .await?;
+        }
+        if !others.gone.is_empty() {
+            let gone = others.gone;
+            self.kept(|| self.queue.forget_outputs(id, gone.clone()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What the table is to know of a file.
+    fn output(&self, format: Format, written: Written, aside: bool) -> Output {
+        Output {
+            path: written.path,
+            format: format.name().to_owned(),
+            hash: written.hash,
+            note: written.note,
+            written_at: self.now(),
+            aside,
         }
     }
 
@@ -264,21 +292,24 @@ fn left_out(formats: &[Format], document: &Document) -> Vec<Reason> {
 
 type AllWritten = Vec<(Format, Written)>;
 
-/// Brings the files up to date that lie elsewhere; one that cannot be written stays as it is.
-fn write_strays(written: &mut AllWritten, known: Vec<Output>, source: &Path, document: Document) {
+/// Brings the files up to date that do not belong to the recording today; gives those that could be.
+fn bring_up(written: &AllWritten, known: Vec<Output>, job: &Job, document: Document) -> Others {
     let at_home: Vec<PathBuf> = written.iter().map(|(_, one)| one.path.clone()).collect();
-    for stray in strays(known, &at_home, source, document) {
+    let mut others = others(known, &at_home, job, document);
+    others.strays.retain(|stray| {
         let path = &stray.written.path;
-        let put = if stray.is_same {
-            Ok(())
-        } else {
-            durable::write(path, &stray.bytes, Existing::Replace)
-        };
-        match put {
-            Ok(()) => written.push((stray.format, stray.written)),
-            Err(error) => tracing::warn!(file = %path.display(), "not brought up to date: {error}"),
+        if stray.is_same {
+            return true;
         }
-    }
+        match durable::write(path, &stray.bytes, Existing::Replace) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), "not brought up to date: {error}");
+                false
+            }
+        }
+    });
+    others
 }
 
 /// Writes every output of a document; what was written before an error is given with it.

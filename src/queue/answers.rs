@@ -246,13 +246,23 @@ impl Queue {
             .await
     }
 
-    /// The files that were written for a job.
+    /// The files that belong to a job by today's names.
     ///
     /// # Errors
     /// Any error of the table.
     pub async fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         self.writer
-            .read(move |connection| outputs::of_job(connection, id))
+            .read(move |connection| outputs::of_today(connection, id))
+            .await
+    }
+
+    /// Forgets files of a job that a person has deleted and that are not written again.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn forget_outputs(&self, id: JobId, gone: Vec<PathBuf>) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| outputs::forget(connection, id, &gone))
             .await
     }
 

@@ -303,8 +303,9 @@ pub(super) fn insert(
         .prepare_cached(
             "INSERT INTO jobs (source, root, base, hash, size, duration_us, format, settings,
                  publication, stage, state, data, due_ms, created_ms, updated_ms, route, folder, turn,
-                 ground)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18)",
+                 ground, video)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18,
+                 ?19)",
         )?
         .execute(params![
             path_bytes(&candidate.source),
@@ -325,6 +326,7 @@ pub(super) fn insert(
             folder_bytes(&candidate.source),
             next_turn(connection, candidate)?,
             candidate.ground.as_ref().map(to_json).transpose()?,
+            candidate.has_video,
         ])?;
     Ok(JobId(connection.last_insert_rowid()))
 }

@@ -319,7 +319,7 @@ pub(super) fn tell(
         return Ok(());
     }
     let job = jobs::get(connection, id)?;
-    let outputs = super::outputs::of_job(connection, id)?;
+    let outputs = super::outputs::of_today(connection, id)?;
     let outputs: Vec<_> = outputs.iter().map(|output| output.path.as_path()).collect();
     let news = News::of_job(event, &job, &outputs);
     for way in ways {

@@ -45,6 +45,8 @@ pub struct Output {
     pub note: Option<String>,
     /// When it was written.
     pub written_at: Timestamp,
+    /// Whether it has another name or place than outputs of its recording have today.
+    pub aside: bool,
 }
 
 /// Keeps a reply before anything is made of it.
@@ -180,8 +182,8 @@ pub(super) fn remember(
 ) -> Result<(), QueueError> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO outputs (path, job, format, hash, note, written_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO outputs (path, job, format, hash, note, written_ms, aside)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             path_bytes(&output.path),
@@ -190,14 +192,36 @@ pub(super) fn remember(
             output.hash.0,
             output.note,
             millis(output.written_at),
+            output.aside,
         ])?;
     Ok(())
+}
+
+/// Forgets files that a person has deleted and that are not written again.
+pub(super) fn forget(
+    connection: &Connection,
+    id: JobId,
+    gone: &[PathBuf],
+) -> Result<(), QueueError> {
+    for path in gone {
+        connection
+            .prepare_cached("DELETE FROM outputs WHERE path = ?1 AND job = ?2")?
+            .execute(params![path_bytes(path), id.0])?;
+    }
+    Ok(())
+}
+
+/// The files that belong to a job by today's names, in the order of their paths.
+pub(super) fn of_today(connection: &Connection, id: JobId) -> Result<Vec<Output>, QueueError> {
+    let mut outputs = of_job(connection, id)?;
+    outputs.retain(|output| !output.aside);
+    Ok(outputs)
 }
 
 /// The files that were written for a job, in the order of their paths.
 pub(super) fn of_job(connection: &Connection, id: JobId) -> Result<Vec<Output>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT path, format, hash, note, written_ms FROM outputs WHERE job = ?1 ORDER BY path",
+        "SELECT path, format, hash, note, written_ms, aside FROM outputs WHERE job = ?1 ORDER BY path",
     )?;
     let mut rows = statement.query([id.0])?;
     let mut outputs = Vec::new();
@@ -232,11 +256,11 @@ pub(super) fn at(
     path: &Path,
 ) -> Result<Option<(JobId, Output)>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT path, format, hash, note, written_ms, job FROM outputs WHERE path = ?1",
+        "SELECT path, format, hash, note, written_ms, aside, job FROM outputs WHERE path = ?1",
     )?;
     let mut rows = statement.query([path_bytes(path)])?;
     match rows.next()? {
-        Some(row) => Ok(Some((JobId(row.get(5)?), output(row)?))),
+        Some(row) => Ok(Some((JobId(row.get(6)?), output(row)?))),
         None => Ok(None),
     }
 }
@@ -251,5 +275,6 @@ fn output(row: &rusqlite::Row<'_>) -> Result<Output, QueueError> {
         })?,
         note: row.get(3)?,
         written_at: time(row.get(4)?),
+        aside: row.get(5)?,
     })
 }

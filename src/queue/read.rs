@@ -362,11 +362,19 @@ impl<'a> Reader<'a> {
         super::pieces::of(self.connection(), id)
     }
 
-    /// The files that were written for a job.
+    /// The files that belong to a job by today's names.
     ///
     /// # Errors
     /// Any error of the table.
     pub fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
+        outputs::of_today(self.connection(), id)
+    }
+
+    /// Every file that was written for a job, those aside too.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn every_output(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         outputs::of_job(self.connection(), id)
     }
 

@@ -25,7 +25,7 @@ const CLOCK_SLACK_MILLIS: i64 = 60_000;
 /// The columns that [`job`] reads, in its order.
 pub(super) const JOB_COLUMNS: &str = "id, source, root, base, hash, size, duration_us, format, settings, \
      publication, data, attempts, failures, doubts, forced, run_id, request_id, cost, currency, \
-     created_ms, updated_ms, route, parent, piece, start_us, end_us";
+     created_ms, updated_ms, route, parent, piece, start_us, end_us, video";
 
 /// Milliseconds since 1970 of a moment.
 pub(super) fn millis(time: Timestamp) -> i64 {
@@ -134,6 +134,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, QueueError> {
             .get::<_, Option<i64>>(6)?
             .map(|us| AudioDuration::from_micros(unsigned(us))),
         format: from_json(&text(7)?, &what("format"))?,
+        has_video: row.get(26)?,
         settings: from_json(&text(8)?, &what("settings"))?,
         publication: from_json(&text(9)?, &what("publication"))?,
         stage: from_json(&text(10)?, &what("stage"))?,

@@ -28,6 +28,8 @@ const STEPS: &[&str] = &[
     OLD_CONTENT,
     TURNS_OF_ROOTS,
     CUTS,
+    FILMS,
+    OUTPUTS_ASIDE,
 ];
 
 const VERSION_1: &str = "
@@ -360,6 +362,17 @@ ALTER TABLE jobs ADD COLUMN ground TEXT CHECK (json_valid(ground));
 /// A mark of the content of old files that are left alone: one that is only touched stays an old one.
 const OLD_CONTENT: &str = "
 ALTER TABLE sources ADD COLUMN mark BLOB CHECK (length(mark) = 32);
+";
+
+/// Whether a recording has moving pictures as well; nothing where that was not looked for.
+const FILMS: &str = "
+ALTER TABLE jobs ADD COLUMN video INTEGER CHECK (video IN (0, 1));
+ALTER TABLE sources ADD COLUMN video INTEGER CHECK (video IN (0, 1));
+";
+
+/// Which outputs do not belong to their recording by today's names any more.
+const OUTPUTS_ASIDE: &str = "
+ALTER TABLE outputs ADD COLUMN aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1));
 ";
 
 /// The version of a table that has rows and an older schema than today's.

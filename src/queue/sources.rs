@@ -26,6 +26,8 @@ pub enum Known {
         duration: Option<AudioDuration>,
         /// What it is by its content.
         format: AudioFormat,
+        /// Whether it has moving pictures as well, if that was looked for.
+        has_video: Option<bool>,
     },
     /// It is passed over.
     Skipped(Reason),
@@ -48,7 +50,7 @@ pub(super) fn known(
 ) -> Result<Option<Known>, QueueError> {
     let found = connection
         .prepare_cached(
-            "SELECT hash, duration_us, format, skip_code, skip_text FROM sources
+            "SELECT hash, duration_us, format, skip_code, skip_text, video FROM sources
              WHERE path = ?1 AND inode = ?2 AND size = ?3 AND modified_ns = ?4",
         )?
         .query_row(
@@ -65,6 +67,7 @@ pub(super) fn known(
                     row.get::<_, Option<String>>(2)?,
                     row.get::<_, Option<String>>(3)?,
                     row.get::<_, Option<String>>(4)?,
+                    row.get::<_, Option<bool>>(5)?,
                 ))
             },
         )
@@ -74,12 +77,13 @@ pub(super) fn known(
     };
     match found {
         None => Ok(None),
-        Some((Some(hash), duration, Some(format), ..)) => Ok(Some(Known::Recording {
+        Some((Some(hash), duration, Some(format), _, _, has_video)) => Ok(Some(Known::Recording {
             hash: row::hash(&hash).ok_or_else(damaged)?,
             duration: duration.map(|us| AudioDuration::from_micros(unsigned(us))),
             format: from_json(&format, "an audio format")?,
+            has_video,
         })),
-        Some((_, _, _, Some(code), text)) => Ok(Some(Known::Skipped(Reason::new(
+        Some((_, _, _, Some(code), text, _)) => Ok(Some(Known::Skipped(Reason::new(
             code,
             text.unwrap_or_default(),
         )))),
@@ -146,19 +150,26 @@ pub(super) fn remember(
     known: &Known,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    let (hash, duration, format, reason) = match known {
+    let (hash, duration, format, video, reason) = match known {
         Known::Recording {
             hash,
             duration,
             format,
-        } => (Some(hash.0), *duration, Some(to_json(format)?), None),
-        Known::Skipped(reason) => (None, None, None, Some(reason)),
+            has_video,
+        } => (
+            Some(hash.0),
+            *duration,
+            Some(to_json(format)?),
+            *has_video,
+            None,
+        ),
+        Known::Skipped(reason) => (None, None, None, None, Some(reason)),
     };
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO sources (path, root, inode, size, modified_ns, hash, duration_us,
-                 format, skip_code, skip_text, seen_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 format, skip_code, skip_text, seen_ms, video)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             path_bytes(path),
@@ -172,6 +183,7 @@ pub(super) fn remember(
             reason.map(|reason| reason.code.as_str()),
             reason.map(|reason| reason.text.as_str()),
             millis(now),
+            video,
         ])?;
     Ok(())
 }

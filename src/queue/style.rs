@@ -2,7 +2,7 @@
 //!
 //! Setting them changes no stage: what is written anew is kept here when it lies there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -21,6 +21,8 @@ pub struct Rendered {
     pub job: JobId,
     /// The files.
     pub outputs: Vec<Output>,
+    /// Files that a person has deleted and that are not written again.
+    pub gone: Vec<PathBuf>,
     /// The style of all of its files, where all were written.
     pub mark: Option<ContentHash>,
     /// What is published of it by now, where that is another.
@@ -72,6 +74,7 @@ impl Queue {
                     for output in &one.outputs {
                         outputs::remember(connection, one.job, output)?;
                     }
+                    outputs::forget(connection, one.job, &one.gone)?;
                     if let Some(mark) = one.mark {
                         remember_mark(connection, one.job, mark)?;
                     }

@@ -59,6 +59,7 @@ fn recording(path: &str, content: u8) -> Candidate {
         size: 1000,
         duration: Some(AudioDuration::from_micros(60_000_000)),
         format: AudioFormat::Mp3,
+        has_video: Some(false),
         settings: settings(),
         publication: Publication {
             formats: vec![Format::Txt],
@@ -342,6 +343,7 @@ fn adoption(base: &str) -> Adoption {
         outputs: vec![Output {
             path: file,
             format: "json".into(),
+            aside: false,
             hash: ContentHash([7; 32]),
             note: None,
             written_at: at(1),

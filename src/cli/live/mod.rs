@@ -409,6 +409,7 @@ mod tests {
             size: 1000,
             duration: Some(AudioDuration::from_micros(seconds * 1_000_000)),
             format: AudioFormat::Wav,
+            has_video: Some(false),
             settings: Settings {
                 provider: Provider::named("nanogpt"),
                 model: "Whisper-Large-V3".to_owned(),

@@ -44,6 +44,8 @@ pub struct Document {
     pub captions: Captions,
     /// Whether the names of its caption files carry the language.
     pub caption_language: CaptionLanguage,
+    /// Whether the recording has moving pictures; where nobody has looked, its name tells.
+    pub is_film: Option<bool>,
     /// The service's reply as it came; nothing where only the transcript was kept.
     pub raw: Option<Vec<u8>>,
 }
@@ -165,7 +167,7 @@ pub fn lack(format: Format, document: &Document) -> Option<Lack> {
     }
 }
 
-/// Endings of the names of films, small: their players choose captions by the language in the name.
+/// Endings of the names of films, small, for recordings of which nothing else is known.
 const FILMS: [&str; 14] = [
     "3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm",
     "wmv",
@@ -184,15 +186,12 @@ pub fn suffix(format: Format, document: &Document) -> String {
 
 /// The language in the name of a caption file, if one is wanted there and does not stand there already.
 fn caption_code(format: Format, document: &Document) -> Option<String> {
-    let extension = document
-        .source
-        .file_name
-        .rsplit_once('.')
-        .map(|(_, end)| end.to_lowercase());
+    // The players of films choose captions by the language in the name.
+    let is_film = || document.is_film.unwrap_or_else(|| is_named_film(document));
     let is_wanted = match document.caption_language {
         CaptionLanguage::Never => false,
         CaptionLanguage::Always => true,
-        CaptionLanguage::Auto => extension.is_some_and(|end| FILMS.contains(&end.as_str())),
+        CaptionLanguage::Auto => is_film(),
     };
     if !is_wanted || !matches!(format, Format::Srt | Format::Vtt) {
         return None;
@@ -204,6 +203,11 @@ fn caption_code(format: Format, document: &Document) -> Option<String> {
         .and_then(language::short_code);
     let code = heard.or_else(|| language::short_code(&document.job.settings.language))?;
     (!stem(document).ends_with(&format!(".{code}"))).then_some(code)
+}
+
+fn is_named_film(document: &Document) -> bool {
+    let extension = document.source.file_name.rsplit_once('.');
+    extension.is_some_and(|(_, end)| FILMS.contains(&end.to_lowercase().as_str()))
 }
 
 /// Whether a format's times are estimates by the length of the text, because the service gave none.
@@ -287,6 +291,7 @@ mod tests {
             glossary: Vec::new(),
             captions: Captions::Standard,
             caption_language: CaptionLanguage::Auto,
+            is_film: None,
             raw: Some(Vec::new()),
         }
     }
@@ -313,6 +318,24 @@ mod tests {
             "de.srt"
         );
         assert_eq!(named("a.mp4", Some("en"), CaptionLanguage::Never)[0], "srt");
+    }
+
+    #[test]
+    fn a_film_is_known_by_its_pictures_and_by_its_name_where_nobody_looked() {
+        let mut document = document(Transcript::from_heard(Heard::default(), None));
+        document.transcript.language = Some("en".to_owned());
+        for (file_name, is_film, expected) in [
+            ("a.webm", Some(false), "srt"),
+            ("a.webm", Some(true), "en.srt"),
+            ("a.webm", None, "en.srt"),
+            ("a.m4a", Some(true), "en.srt"),
+            ("a.m4a", None, "srt"),
+        ] {
+            document.source.file_name = file_name.to_owned();
+            document.is_film = is_film;
+            let name = suffix(Format::Srt, &document);
+            assert_eq!(name, expected, "{file_name} {is_film:?}");
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn of_words(text: &str, words: &[HeardWord]) -> Reference {
     let differs = !text.is_empty() && !is_reordered;
     Reference {
         alignment: align(&own, &words),
-        warnings: differs.then(|| words_differ()).into_iter().collect(),
+        warnings: differs.then(words_differ).into_iter().collect(),
         blocks: Blocks {
             is_reordered,
             ..Blocks::of(own)

@@ -46,6 +46,8 @@ fn every_container_is_told_and_measured() {
         ("alac.m4a", AudioFormat::Alac, "alac", 1.00, 0.03),
         ("film.mov", AudioFormat::QuickTime, "aac", 2.99, 0.03),
         ("film.mp4", AudioFormat::Mp4, "aac", 2.99, 0.03),
+        ("film.ogv", AudioFormat::OggOther, "vorbis", 1.00, 0.03),
+        ("film.webm", AudioFormat::WebM, "opus", 1.00, 0.03),
         ("flac.oga", AudioFormat::OggOther, "flac", 1.00, 0.03),
         ("fragmented.m4a", AudioFormat::M4a, "aac", 2.99, 0.07),
         ("layer2.mp2", AudioFormat::Mp2, "mp2", 1.00, 0.03),
@@ -75,6 +77,24 @@ fn what_cannot_be_used_says_why() {
         ("silent-film.webm", "no_audio_track"),
     ] {
         assert_eq!(probe(&fixture(name)).unwrap_err().code(), code, "{name}");
+    }
+}
+
+#[test]
+fn films_are_told_from_recordings_in_the_same_containers() {
+    for (name, is_film) in [
+        ("film.mov", true),
+        ("film.mp4", true),
+        ("film.ogv", true),
+        ("film.webm", true),
+        ("aac.mkv", false),
+        ("moov-last.m4a", false),
+        ("opus.webm", false),
+        ("surround.opus", false),
+        ("flac.oga", false),
+        ("vorbis.mka", false),
+    ] {
+        assert_eq!(probe(&fixture(name)).unwrap().has_video, is_film, "{name}");
     }
 }
 

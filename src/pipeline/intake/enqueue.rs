@@ -110,6 +110,7 @@ impl Intake {
             hash,
             duration,
             format,
+            has_video,
         } = known
         else {
             return Ok(arrival);
@@ -142,6 +143,7 @@ impl Intake {
             size: arrival.fingerprint.size,
             duration,
             format,
+            has_video,
             settings: place.settings_of(&arrival.path),
             publication: place.publication.clone(),
             output_dir: place.output_dir.clone(),

@@ -85,6 +85,7 @@ pub fn examine(
             hash,
             duration: probe.duration,
             format: probe.format,
+            has_video: Some(probe.has_video),
         }),
         Err(error) => skipped_by(&error),
     }

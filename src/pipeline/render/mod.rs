@@ -242,7 +242,7 @@ fn take(
             names: reader.names(job.id)?,
             ground: reader.lodged(job.id)?.ground,
             ours: reader.written_under(&base, &job.source)?,
-            known: reader.outputs(job.id)?,
+            known: reader.every_output(job.id)?,
             publication: job.publication.brought_up_to(&one.wanted),
             job,
             base,

@@ -18,7 +18,7 @@ use crate::notes::Notes;
 use crate::outputs::{self, WriteError, Written};
 use crate::pipeline::away::{away_text, is_away};
 use crate::pipeline::document::{document, style, to_write};
-use crate::pipeline::elsewhere::{Stray, seen_from, strays};
+use crate::pipeline::elsewhere::{Stray, others, seen_from};
 use crate::queue::{Output, Rendered};
 use crate::supervise::{TaskPanicked, blocking};
 
@@ -30,8 +30,12 @@ struct Home {
     job: Job,
     base: PathBuf,
     ours: HashMap<PathBuf, ContentHash>,
+    /// Whether it is written elsewhere than its outputs belong.
+    is_aside: bool,
     /// The files that lie there as they should be.
     outputs: Vec<Output>,
+    /// The files that a person has deleted and that are not written again.
+    gone: Vec<PathBuf>,
     /// Those whose drafts are made.
     pending: Vec<Pending>,
     mark: Option<ContentHash>,
@@ -129,9 +133,11 @@ impl Drafting<'_> {
         let noted = style(self.notes, source, sheet.names);
         let mut home = Home {
             publication: is_new.then(|| sheet.publication.clone()),
-            base: sheet.base,
             ours: sheet.ours,
+            is_aside: sheet.base != sheet.job.base,
+            base: sheet.base,
             outputs: Vec::new(),
+            gone: Vec::new(),
             pending: Vec::new(),
             mark: None,
             report: RenderReport::default(),
@@ -163,17 +169,20 @@ impl Drafting<'_> {
             self.file(&mut home, format, &document);
         }
         if is_whole {
-            self.strays(&mut home, sheet.known, document);
+            self.others(&mut home, sheet.known, document);
         }
         home
     }
 
-    /// Makes the drafts of files that lie elsewhere or under another number.
-    fn strays(&self, home: &mut Home, known: Vec<Output>, document: Document) {
+    /// Makes the drafts of files that do not belong to the recording today.
+    fn others(&self, home: &mut Home, known: Vec<Output>, document: Document) {
         let ready = home.outputs.iter().map(|output| &output.path);
         let pending = home.pending.iter().map(|pending| &pending.written.path);
         let at_home: Vec<PathBuf> = ready.chain(pending).cloned().collect();
-        for stray in strays(known, &at_home, &home.job.source, document) {
+        let others = others(known, &at_home, &home.job, document);
+        home.outputs.extend(others.edited);
+        home.gone = others.gone;
+        for stray in others.strays {
             let Stray {
                 format,
                 bytes,
@@ -182,7 +191,7 @@ impl Drafting<'_> {
             } = stray;
             if is_same {
                 home.report.unchanged += 1;
-                home.outputs.push(output(format, written, self.now));
+                home.outputs.push(output(format, written, true, self.now));
                 continue;
             }
             match self.batch.add(&written.path, &bytes, Existing::Replace) {
@@ -211,7 +220,8 @@ impl Drafting<'_> {
         match self.draft(home, &suffix, &bytes) {
             Ok((written, true)) => {
                 home.report.unchanged += 1;
-                home.outputs.push(output(format, written, self.now));
+                let aside = home.is_aside;
+                home.outputs.push(output(format, written, aside, self.now));
             }
             Ok((written, false)) => home.pending.push(Pending {
                 format,
@@ -269,7 +279,7 @@ impl Home {
             let result = results.remove(&one.written.path);
             let Some(suffix) = &one.suffix else {
                 match result {
-                    Some(Ok(())) => self.has(one.format, one.written, now),
+                    Some(Ok(())) => self.has(one.format, one.written, true, now),
                     Some(Err(error)) => self.leave(one.format, one.written.path, &error),
                     None => {}
                 }
@@ -284,14 +294,15 @@ impl Home {
                 Some(Err(_)) | None => outputs::write(&self.base, suffix, &one.bytes, &ours),
             };
             match written {
-                Ok(written) => self.has(one.format, written, now),
+                Ok(written) => self.has(one.format, written, self.is_aside, now),
                 Err(error) => self.fail(one.format, error),
             }
         }
     }
 
-    fn has(&mut self, format: Format, written: Written, now: Timestamp) {
-        self.outputs.push(output(format, written.clone(), now));
+    fn has(&mut self, format: Format, written: Written, aside: bool, now: Timestamp) {
+        self.outputs
+            .push(output(format, written.clone(), aside, now));
         self.report.written.push((format, written));
     }
 
@@ -328,18 +339,20 @@ impl Home {
         (!is_nothing).then_some(Rendered {
             job: self.job.id,
             outputs: self.outputs,
+            gone: self.gone,
             mark: self.mark,
             publication: self.publication,
         })
     }
 }
 
-fn output(format: Format, written: Written, now: Timestamp) -> Output {
+fn output(format: Format, written: Written, aside: bool, now: Timestamp) -> Output {
     Output {
         path: written.path,
         format: format.name().to_owned(),
         hash: written.hash,
         note: written.note,
         written_at: now,
+        aside,
     }
 }

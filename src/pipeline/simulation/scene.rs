@@ -142,6 +142,7 @@ impl Scene {
             size: content.bytes(self.length).len() as u64,
             duration: Some(AudioDuration::from_micros(60_000_000)),
             format: AudioFormat::Mp3,
+            has_video: Some(false),
             settings: Settings {
                 provider: USUAL.provider,
                 model: MODEL.to_owned(),

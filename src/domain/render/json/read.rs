@@ -181,6 +181,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unread> {
             .collect::<Result<_, _>>()?,
         captions: Captions::default(),
         caption_language: CaptionLanguage::default(),
+        is_film: None,
         raw: None,
         transcript,
     })
