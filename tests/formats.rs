@@ -547,6 +547,10 @@ fn names_and_words_noted_in_a_folder_reach_past_files_at_the_next_run() {
         ])
     );
     stage.stenod(["run"]).success().says("nothing to do");
+    stage
+        .stenod(["show", "1"])
+        .success()
+        .says("old boy for young man (once)");
     // The names of the recording itself come first.
     speakers(&stage, &["Anna=Eve"]).success();
     assert!(stage.read("talk.txt").contains("Eve: he was"));

@@ -37,9 +37,11 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
         return Err(unknown(&arguments.job));
     };
     let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
+    let mut outputs = reader.every_output(job.id)?;
+    outputs.sort_by_key(|output| output.aside);
     let everything = Everything {
         document: heard(&reader, &job)?,
-        outputs: reader.every_output(job.id)?,
+        outputs,
         attempts: reader.attempts(job.id)?,
         ledger: reader.ledger(job.id)?,
         pieces: reader.pieces(job.id)?,

@@ -743,6 +743,21 @@ fn words_that_were_not_heard_stay_with_the_speaker_of_their_segment() {
 }
 
 #[test]
+fn one_label_without_a_match_is_one_label() {
+    let heard = Heard {
+        words: vec![
+            by("speaker_0", word("Hello", 0.0, 2.0)),
+            by("speaker_1", word("there", 7.0, 8.0)),
+        ],
+        turns: vec![turn("Speaker 1", "", 0.0, 2.0)],
+        ..Heard::default()
+    };
+    let transcript = Transcript::from_heard(heard, None);
+    let message = &transcript.warnings[0].message;
+    assert!(message.starts_with("1 speaker label of"), "{message}");
+}
+
+#[test]
 fn words_of_speakers_who_talk_at_once_may_stand_in_another_order_than_in_the_text() {
     let by_speaker = "I was saying things. no wait";
     let turns = [
