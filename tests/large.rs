@@ -104,6 +104,28 @@ fn a_recording_over_the_direct_limit_is_shrunk_if_that_is_enough() {
 }
 
 #[test]
+fn what_cannot_be_decoded_here_is_not_promised_to_be_shrunk() {
+    let stage = stage();
+    stage.set("large.direct_limit", "8 KiB");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio");
+    let surround = std::fs::read(folder.join("surround.m4a")).unwrap();
+    stage.put("surround.m4a", &surround);
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["items"][0]["action"], "wait", "{plan}");
+    let said = plan["items"][0]["message"].as_str().unwrap();
+    assert!(said.contains("cannot be decoded here"), "{said}");
+    assert!(
+        said.contains("[bucket]") && !said.contains("large.shrink"),
+        "{said}"
+    );
+    stage
+        .stenod(["run"])
+        .success()
+        .says("cannot be decoded here");
+    assert_eq!((charges(&stage), spooled(&stage)), (0, 0));
+}
+
+#[test]
 fn without_encoding_again_it_waits_and_is_told_the_ways_out() {
     let stage = stage_of_pieces();
     stage.set("large.shrink", false);

@@ -533,6 +533,7 @@ impl Job {
             format: self.format,
             size: self.size,
             duration: self.duration,
+            is_decodable: true,
         }
     }
 }

@@ -95,6 +95,8 @@ pub struct Shape {
     pub size: u64,
     /// Its measured length.
     pub duration: Option<AudioDuration>,
+    /// Whether its sound can be decoded here, as far as anybody knows.
+    pub is_decodable: bool,
 }
 
 /// No route leads to the service.
@@ -144,6 +146,17 @@ impl RouteTerms {
 }
 
 impl Chosen {
+    /// Whether the sound of the recording has to be decoded here.
+    pub fn decodes(&self) -> bool {
+        match self.route {
+            Route::Direct | Route::Bucket { shrink: None } => false,
+            Route::Shrink { .. }
+            | Route::Bucket { shrink: Some(_) }
+            | Route::Pieces(_)
+            | Route::Local => true,
+        }
+    }
+
     /// Whether the recording is cut into pieces.
     pub fn cuts(&self) -> bool {
         matches!(self.route, Route::Pieces(_))
@@ -195,13 +208,26 @@ impl NoRoute {
 /// # Errors
 /// [`NoRoute`] where none leads there as things are.
 pub fn choose(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
-    if shape.provider.is_local() {
+    if !shape.provider.is_local() {
+        return to_service(shape, terms);
+    }
+    if shape.is_decodable {
         return Ok(chosen(Route::Local, "it is recognised here".to_owned()));
     }
-    to_service(shape, terms)
+    Err(NoRoute {
+        obstacle: Obstacle::ForeignFormat,
+        text: format!(
+            "waiting for a route: this kind of {} cannot be decoded here: set up the service, or convert it to MP3 or WAV",
+            shape.format
+        ),
+    })
 }
 
-fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
+fn to_service(shape: &Shape, asked: &RouteTerms) -> Result<Chosen, NoRoute> {
+    let terms = &RouteTerms {
+        shrink: asked.shrink && shape.is_decodable,
+        ..*asked
+    };
     if wants_pieces(shape, terms)
         && let Some(route) = pieces(terms).filter(|_| terms.shrink)
     {
@@ -250,10 +276,14 @@ fn to_service(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
     } else {
         String::new()
     };
-    let ways = ways_out(terms, |terms| to_service(shape, terms).is_ok());
+    let undecodable = match shape.is_decodable {
+        true => "",
+        false => ", and its sound cannot be decoded here",
+    };
+    let ways = ways_out(asked, |terms| to_service(shape, terms).is_ok());
     Err(NoRoute {
         obstacle,
-        text: format!("waiting for a route: {in_the_way}{by_link}: {ways}"),
+        text: format!("waiting for a route: {in_the_way}{by_link}{undecodable}: {ways}"),
     })
 }
 
@@ -382,25 +412,21 @@ pub fn choose_other(
     shape: &Shape,
     terms: &RouteTerms,
     in_the_way: &str,
-    is_decodable: bool,
 ) -> Result<Chosen, NoRoute> {
-    let terms = RouteTerms {
-        shrink: terms.shrink && is_decodable,
-        ..*terms
+    let other = |asked: &RouteTerms| {
+        let terms = RouteTerms {
+            shrink: asked.shrink && shape.is_decodable,
+            ..*asked
+        };
+        match by_bucket(shape, &terms) {
+            None if terms.shrink && terms.preference != Preference::Bucket => pieces(&terms),
+            bucket => bucket,
+        }
     };
-    let other = |terms: &RouteTerms| match by_bucket(shape, terms) {
-        None if terms.shrink && terms.preference != Preference::Bucket => pieces(terms),
-        bucket => bucket,
-    };
-    match other(&terms) {
+    match other(terms) {
         Some(route) => Ok(chosen(route, in_the_way.to_owned())),
         None => {
-            // No setting makes it decodable.
-            let leads = |changed: &RouteTerms| {
-                let shrink = changed.shrink && is_decodable;
-                other(&RouteTerms { shrink, ..*changed }).is_some()
-            };
-            let ways = ways_out(&terms, leads);
+            let ways = ways_out(terms, |terms| other(terms).is_some());
             Err(NoRoute {
                 obstacle: Obstacle::TooLarge,
                 text: format!("waiting for a route: {in_the_way}: {ways}"),
@@ -483,6 +509,7 @@ mod tests {
             provider: Provider::named("elsewhere"),
             format,
             size,
+            is_decodable: true,
             duration: minutes.map(|minutes| AudioDuration::from_micros(minutes * MINUTE)),
         }
     }
@@ -665,8 +692,24 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_not_told_to_be_encoded_again() {
-        let shape = shape(AudioFormat::Mp3, 60 << 20, Some(60));
-        let none = choose_other(&shape, &plain(false), "it is broken", false).unwrap_err();
+        let shape = Shape {
+            is_decodable: false,
+            ..shape(AudioFormat::M4a, 60 << 20, Some(60))
+        };
+        let none = choose(&shape, &terms()).unwrap_err();
+        assert_eq!(
+            none.text,
+            "waiting for a route: it has 60.0 MiB, and the service takes 3.0 MiB directly, and its sound cannot be \
+             decoded here: set up a [bucket], or convert it to a short enough MP3, M4A, Ogg or WAV"
+        );
+        let by_link = choose(&shape, &bucket(true)).unwrap();
+        assert_eq!(by_link.route, Route::Bucket { shrink: None });
+        let local = Shape {
+            provider: Provider::LOCAL,
+            ..shape
+        };
+        assert_eq!(name(&local, &terms()), "foreign_format");
+        let none = choose_other(&shape, &plain(false), "it is broken").unwrap_err();
         assert_eq!(
             none.text,
             "waiting for a route: it is broken: set up a [bucket], or convert it to a short enough MP3, M4A, Ogg or WAV"

@@ -204,6 +204,19 @@ fn measure(file: File) -> Result<Probe, ProbeError> {
     })
 }
 
+/// Whether the sound of a recording can be decoded here, by what its head says; what cannot be looked at counts as
+/// decodable, so that whoever decodes it says what is wrong.
+pub fn is_decodable(path: &Path) -> bool {
+    let Ok(file) = open_regular(path) else {
+        return true;
+    };
+    let open = move || {
+        let demuxer = Demuxer::open(lay_out(file).ok()?).ok()?;
+        Some(Codec::new(demuxer.track(), demuxer.container()).is_ok())
+    };
+    guarded(open).ok().flatten().unwrap_or(true)
+}
+
 /// Whether services promise to read it as it is.
 fn is_promised(format: AudioFormat) -> bool {
     use AudioFormat::{Aac, M4a, Mp3, Ogg, Wav};

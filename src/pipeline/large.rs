@@ -58,7 +58,7 @@ impl Pipeline {
             ..job.shape()
         };
         let text = "its speech, encoded again, is larger than its length promised";
-        let other = choose_other(&shape, &self.pace.routes, text, true);
+        let other = choose_other(&shape, &self.pace.routes, text);
         self.take_other_route(&job, other).await
     }
 
@@ -307,8 +307,12 @@ impl Pipeline {
     /// What cannot be decoded here may still be read by the service, by a link.
     async fn not_decoded(&self, job: &Job, code: &str, text: &str) -> Result<(), PipelineError> {
         let cannot = format!("it cannot be encoded again: {text}");
+        let shape = Shape {
+            is_decodable: false,
+            ..job.shape()
+        };
         if job.piece.is_none()
-            && let Ok(other) = choose_other(&job.shape(), &self.pace.routes, &cannot, false)
+            && let Ok(other) = choose_other(&shape, &self.pace.routes, &cannot)
         {
             return self.take_other_route(job, Ok(other)).await;
         }

@@ -11,8 +11,8 @@ use rust_decimal::Decimal;
 use super::Place;
 use super::adopt;
 use super::intake::{
-    EXISTING, Examined, consider_skip, examine, existing, first_sight, no_answer, unsettled_reason,
-    was_only_touched,
+    EXISTING, Examined, consider_skip, examine, existing, first_sight, may_be_undecodable,
+    no_answer, unsettled_reason, was_only_touched,
 };
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
@@ -23,6 +23,7 @@ use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Unsettled};
+use crate::media::probe::is_decodable;
 use crate::queue::{Known, QueueError, Reader};
 
 /// What would become of one recording.
@@ -377,6 +378,12 @@ impl Planner<'_> {
             format,
             size,
             duration,
+            is_decodable: true,
+        };
+        let is_decodable = !may_be_undecodable(&shape, &self.terms.routes) || is_decodable(path);
+        let shape = Shape {
+            is_decodable,
+            ..shape
         };
         let route = match choose(&shape, &self.terms.routes) {
             Ok(route) => route,

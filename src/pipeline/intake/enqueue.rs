@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Intake;
+use super::may_be_undecodable;
 use super::portion::{Finding, Sighting};
 use crate::discover::{Root, ground};
 use crate::domain::ground::Ground;
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
 use crate::domain::naming;
-use crate::domain::route::{Shape, first_stage};
+use crate::domain::route::{Chosen, Shape, first_stage};
 use crate::domain::style::Style;
+use crate::media::probe::is_decodable;
 use crate::pipeline::away::is_away;
 use crate::pipeline::document::style;
 use crate::pipeline::{PipelineError, Place};
@@ -120,8 +122,7 @@ impl Intake {
             && !self.options.one_shot
         {
             // Who changes the settings of a folder is asked by a run whether to pay anew, and by no scan.
-            self.keep_up(other, &place.publication).await?;
-            return Ok(arrival);
+            return self.keep_up(other, &place.publication, arrival).await;
         }
         // A job that there is goes on, whatever a limit says by now.
         if let (None, Some(reason)) = (&kin.own, place.too_short(duration)) {
@@ -133,8 +134,9 @@ impl Intake {
             format,
             size: arrival.fingerprint.size,
             duration,
+            is_decodable: true,
         };
-        let (stage, route) = first_stage(&shape, &self.pipeline.pace.routes);
+        let (stage, route) = self.way(shape, &arrival.path, &kin).await?;
         let candidate = Candidate {
             source: arrival.path.clone(),
             root: arrival.root.clone(),
@@ -165,17 +167,43 @@ impl Intake {
         Ok(arrival)
     }
 
+    /// The stage in which a recording begins and its route; of a new one it is looked up whether its sound can be
+    /// decoded here, where that decides.
+    async fn way(
+        &self,
+        shape: Shape,
+        path: &Path,
+        kin: &Kin,
+    ) -> Result<(Stage, Option<Chosen>), PipelineError> {
+        let routes = &self.pipeline.pace.routes;
+        if kin.own.is_some() || !may_be_undecodable(&shape, routes) {
+            return Ok(first_stage(&shape, routes));
+        }
+        let path = path.to_owned();
+        let is_decodable = blocking(move || is_decodable(&path)).await?;
+        let shape = Shape {
+            is_decodable,
+            ..shape
+        };
+        Ok(first_stage(&shape, routes))
+    }
+
     /// Has what is done by other settings than those of its folder written in the formats of that.
-    async fn keep_up(&self, job: &Job, wanted: &Publication) -> Result<(), PipelineError> {
+    async fn keep_up(
+        &self,
+        job: &Job,
+        wanted: &Publication,
+        arrival: Arrival,
+    ) -> Result<Arrival, PipelineError> {
         self.note(job.id);
         let Some(publication) = self.to_publish_again(job, wanted).await? else {
-            return Ok(());
+            return Ok(arrival);
         };
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
         queue.publish_again(job.clone(), publication, now).await?;
         self.pipeline.tell_many(vec![job.id]).await?;
         self.pipeline.bell.notify_one();
-        Ok(())
+        Ok(arrival)
     }
 
     /// What is to be written again for a done job: formats that are asked for by now, and in a run what a

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::discover::sample;
+use crate::domain::audio::AudioFormat;
 use crate::domain::job::{ContentHash, Reason};
+use crate::domain::route::{RouteTerms, Shape, choose};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, Room, Zeros};
 use crate::media::probe::{ProbeError, probe_file};
 use crate::pipeline::{Event, Reporter};
@@ -142,6 +144,14 @@ pub(in crate::pipeline) async fn examine_soon(
         examined
     })
     .await
+}
+
+/// Whether it is to be looked up whether the sound of a recording can be decoded here: it has to be on its way, and
+/// the format does not say. What no service promises to read was looked up by the probe.
+pub(in crate::pipeline) fn may_be_undecodable(shape: &Shape, terms: &RouteTerms) -> bool {
+    use AudioFormat::{Aac, M4a, Ogg, Wav};
+    [M4a, Aac, Ogg, Wav].contains(&shape.format)
+        && choose(shape, terms).is_ok_and(|chosen| chosen.decodes())
 }
 
 fn skipped_by(error: &ProbeError) -> Examined {

@@ -29,8 +29,8 @@ use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
 
-pub(super) use examine::examine_soon;
 pub use examine::{Examined, examine};
+pub(super) use examine::{examine_soon, may_be_undecodable};
 pub use existing::EXISTING;
 pub(super) use existing::{existing, first_sight, was_only_touched};
 pub use reasons::consider_skip;

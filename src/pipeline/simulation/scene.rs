@@ -129,6 +129,7 @@ impl Scene {
     /// The recordings as a scan would offer them.
     pub(super) fn candidates(&self, formats: &[Format], terms: &RouteTerms) -> Vec<Candidate> {
         let shape = |content: &Content| Shape {
+            is_decodable: true,
             provider: USUAL.provider,
             format: AudioFormat::Mp3,
             size: content.bytes(self.length).len() as u64,
