@@ -262,6 +262,45 @@ fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
 }
 
 #[test]
+fn a_hole_is_marked_in_every_output() {
+    let stage = stage_of_pieces();
+    let formats = [
+        ("txt", "txt"),
+        ("json", "json"),
+        ("diarization", "diarization.json"),
+        ("srt", "srt"),
+        ("vtt", "vtt"),
+        ("md", "md"),
+        ("tsv", "tsv"),
+        ("rttm", "rttm"),
+        ("podcast", "podcast.json"),
+        ("lrc", "lrc"),
+        ("raw", "raw.json"),
+    ];
+    stage.set("transcribe.model", "Elevenlabs-STT");
+    stage.set("transcribe.diarize", true);
+    stage.set(
+        "transcribe.formats",
+        json!(formats.map(|(format, _)| format)),
+    );
+    stage.set("service.jobs", 1);
+    let refusal = Reply::json(422, &json!({"error": "noise"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).after(1).answer(refusal));
+    stage.stenod(["run"]).code(3);
+    for (format, suffix) in formats {
+        let text = stage.read(&format!("long.{suffix}"));
+        let mark = match format {
+            "raw" => "noise",
+            "rttm" => "NOSCORE",
+            _ => "missing",
+        };
+        assert!(text.contains(mark), "{format}: {text}");
+    }
+}
+
+#[test]
 fn a_piece_that_fails_five_times_leaves_a_hole_and_the_others_go_on() {
     let stage = stage_of_pieces();
     stage.set("service.jobs", 1);

@@ -420,6 +420,11 @@ const HERE: &[Row] = &[
     ),
     ("cancelled", "stenod retry {id}", "queues it again"),
     (
+        "superseded",
+        "stenod retry {id}",
+        "queues it again by its own settings, beside what was asked for since",
+    ),
+    (
         "not_recorded",
         "stenod doctor",
         "the job table cannot be written: check the disk of the state directory",

@@ -1,5 +1,6 @@
 //! Rich Transcription Time Marked (NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A):
-//! one line for every stretch of one speaker without a long pause.
+//! one line for every stretch of one speaker without a long pause, and one that leaves out of account what has no
+//! transcript.
 
 use super::{Document, title};
 use crate::domain::transcript::{Presence, Span, SpeakerId, Transcript, Turn};
@@ -36,6 +37,13 @@ pub(super) fn render(document: &Document) -> String {
                 .into_iter()
                 .for_each(|span| put(speaker, span));
         }
+    }
+    let holes = transcript.segments.iter().filter(|segment| segment.missing);
+    for hole in holes.filter_map(|segment| segment.span) {
+        let (start, seconds) = (hole.start(), hole.seconds());
+        file_lines.push_str(&format!(
+            "NOSCORE {file} 1 {start:.3} {seconds:.3} <NA> <NA> <NA> <NA> <NA>\n"
+        ));
     }
     file_lines
 }
