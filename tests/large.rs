@@ -290,7 +290,7 @@ fn a_hole_is_marked_in_every_output() {
         .script(Rule::on(Endpoint::Submit).after(1).answer(refusal));
     stage.stenod(["run"]).code(3);
     for (format, suffix) in formats {
-        let text = stage.read(&format!("long.{suffix}"));
+        let text = stage.read(format!("long.{suffix}"));
         let mark = match format {
             "raw" => "noise",
             "rttm" => "NOSCORE",
