@@ -138,10 +138,8 @@ fn after_kills_in_the_middle_only_what_is_missing_is_sent_and_it_is_paid_once() 
     stage.check();
 }
 
-#[test]
-fn what_a_kill_left_in_the_bucket_goes_when_its_job_is_cancelled() {
-    let storage = S3::start();
-    let stage = here(&storage);
+/// Leaves a run's upload of `a.wav` with two of its parts, and nobody at work.
+fn killed_in_the_middle(storage: &S3, stage: &Stage) {
     stage.put("a.wav", &wav(1, SECONDS));
     storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
     let running = stage.call(["run"]).start();
@@ -151,6 +149,13 @@ fn what_a_kill_left_in_the_bucket_goes_when_its_job_is_cancelled() {
     running.kill();
     assert_ne!(storage.unfinished(), 0);
     storage.behave();
+}
+
+#[test]
+fn what_a_kill_left_in_the_bucket_goes_when_its_job_is_cancelled() {
+    let storage = S3::start();
+    let stage = here(&storage);
+    killed_in_the_middle(&storage, &stage);
     // It waits for the bucket, so that it can be cancelled.
     let secret = stage.root().join("bucket-secret");
     write(&secret, "wrong");
@@ -184,15 +189,7 @@ fn an_upload_that_no_row_goes_on_with_is_taken_back() {
 fn a_recording_that_is_deleted_after_a_kill_leaves_nothing_in_the_bucket() {
     let storage = S3::start();
     let stage = here(&storage);
-    stage.put("a.wav", &wav(1, SECONDS));
-    storage.deviate(|asked| (asked.part() == Some(3)).then_some(Deviation::Hang));
-    let running = stage.call(["run"]).start();
-    eventually("the third part", || {
-        storage.asked().iter().any(|asked| asked.part() == Some(3))
-    });
-    running.kill();
-    assert_ne!(storage.unfinished(), 0);
-    storage.behave();
+    killed_in_the_middle(&storage, &stage);
     fs::remove_file(stage.at("a.wav")).unwrap();
     stage
         .stenod(["run"])
