@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
 
+use crate::domain::job::ContentHash;
+
 /// A point at which something outside the program is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Point {
@@ -17,6 +19,8 @@ pub(crate) enum Point {
     Committed,
     /// A chunk of a recording is about to be read.
     Read,
+    /// A recording is about to be decoded.
+    Decode(ContentHash),
     /// A draft is open and empty.
     Draft,
     /// A draft is whole and about to get its final name.

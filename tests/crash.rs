@@ -240,14 +240,14 @@ fn a_kill_right_after_the_reply_is_done_or_in_doubt_but_never_paid_again() {
 }
 
 #[test]
-fn a_recording_that_was_alone_in_hand_at_two_kills_is_set_aside_and_can_be_tried_again() {
+fn a_recording_that_was_alone_on_its_way_at_many_kills_is_sent_all_the_same() {
     let stage = stage();
     stage.set("large.direct_limit", "32 MiB");
     stage
         .service
         .behave(|behaviour| behaviour.largest = 32 * 1024 * 1024);
-    stage.put("bad.wav", &wav(1, 400.0));
-    for _ in 0..2 {
+    stage.put("long.wav", &wav(1, 400.0));
+    for _ in 0..3 {
         let gate = Gate::closed();
         stage.service.script(
             Rule::on(Endpoint::Submit)
@@ -263,25 +263,37 @@ fn a_recording_that_was_alone_in_hand_at_two_kills_is_set_aside_and_can_be_tried
         running.kill();
         gate.open();
     }
-    stage.put("good.wav", &wav(2, 0.5));
-    stage.stenod(["run"]).no_panic().says("went down twice");
-    let states = states(&stage);
-    assert_eq!(
-        (&*states["bad.wav"], &*states["good.wav"]),
-        ("failed", "done")
-    );
-    let bad = stage.at("bad.wav");
-    let shown = stage.json(&["show", bad.to_str().unwrap()]);
-    assert_eq!(shown["reason"], "poison", "{shown}");
-    let told = stage.stenod(["show", bad.to_str().unwrap()]).success();
-    assert!(told.stdout.contains("stenod retry"), "{}", told.tell());
-    assert_eq!(charges(&stage), 1);
-    stage.stenod(["run"]).no_panic();
-    assert_eq!(charges(&stage), 1, "it stays set aside");
-    stage.stenod(["retry", bad.to_str().unwrap()]).success();
     stage.stenod(["run"]).success();
-    assert_eq!(charges(&stage), 2);
+    assert_eq!(states(&stage)["long.wav"], "done");
+    assert_eq!(charges(&stage), 1);
     stage.check();
+}
+
+#[test]
+fn a_recording_that_was_alone_being_encoded_at_kills_in_different_places_is_sent_all_the_same() {
+    let stage = stage();
+    stage.put("long.wav", &wav(1, 300.0));
+    let first = killed_while_encoding(&stage, 15);
+    let second = killed_while_encoding(&stage, first + 30);
+    killed_while_encoding(&stage, second + 30);
+    stage.stenod(["run"]).success();
+    assert_eq!(states(&stage)["long.wav"], "done");
+    assert_eq!(charges(&stage), 1);
+    stage.check();
+}
+
+/// Kills a run as soon as it has encoded this many seconds of the recording that it has in hand; says how many it
+/// had encoded.
+fn killed_while_encoding(stage: &Stage, seconds: u64) -> u64 {
+    let reached = || {
+        let in_hand = fs::read_to_string(stage.state().join("in-hand")).ok()?;
+        let (seconds, _) = in_hand.split_once('\0')?.1.split_once(' ')?;
+        seconds.parse::<u64>().ok()
+    };
+    let mut running = stage.call(["run"]).start();
+    running.until("the encoding", || reached() >= Some(seconds));
+    running.kill();
+    reached().unwrap()
 }
 
 /// xorshift64 (Marsaglia 2003), so that a seed repeats a series.

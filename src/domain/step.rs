@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::audio::AudioDuration;
-use super::fall;
+use super::fall::{self, Suspicion};
 use super::job::{Overdue, Reason, ReplyId, Stage, Ticket};
 use super::timing::after;
 
@@ -95,20 +95,20 @@ pub fn in_doubt(reason: Reason, doubts: u32, policy: DoubtPolicy, retry_at: Time
 /// The stage in which a job is found again after a crash, or `None` where nothing changes.
 ///
 /// In `submitting` the service never saw a whole request: back to the queue, free of charge, unless the
-/// `falls` that count against it are too many. In `committing` it may have: in doubt. Every other stage
+/// falls that count against it are too many. In `committing` it may have: in doubt. Every other stage
 /// goes on where it was.
 pub fn recover(
     stage: &Stage,
-    falls: Option<u32>,
+    suspicion: Option<Suspicion>,
     doubts: u32,
     policy: DoubtPolicy,
     now: Timestamp,
 ) -> Option<Stage> {
     match stage {
-        Stage::Submitting if falls.is_some_and(fall::is_poison) => Some(Stage::Failed {
+        Stage::Submitting if suspicion.is_some_and(Suspicion::is_poison) => Some(Stage::Failed {
             reason: fall::poison(),
         }),
-        Stage::Submitting if falls.is_some() => Some(Stage::Queued {
+        Stage::Submitting if suspicion.is_some() => Some(Stage::Queued {
             not_before: Some(now),
             reason: Some(fall::suspect()),
         }),
@@ -190,11 +190,19 @@ mod tests {
 
     #[test]
     fn what_takes_the_process_down_twice_is_set_aside() {
-        let stage = |falls| recover(&Stage::Submitting, Some(falls), 0, DoubtPolicy::Hold, at(5));
-        assert!(matches!(stage(0), Some(Stage::Queued { .. })));
-        assert!(matches!(stage(1), Some(Stage::Queued { .. })));
-        let Some(Stage::Failed { reason }) = stage(fall::MOST_FALLS) else {
-            panic!("{:?}", stage(fall::MOST_FALLS));
+        let after = |suspicion| {
+            let policy = DoubtPolicy::Hold;
+            recover(&Stage::Submitting, Some(suspicion), 0, policy, at(5))
+        };
+        let first = Suspicion::default().after(true, 0);
+        let second = after(first.after(true, 0));
+        assert!(matches!(
+            after(Suspicion::default()),
+            Some(Stage::Queued { .. })
+        ));
+        assert!(matches!(after(first), Some(Stage::Queued { .. })));
+        let Some(Stage::Failed { reason }) = second else {
+            panic!("{second:?}");
         };
         assert_eq!(reason.code, "poison");
     }
@@ -202,7 +210,8 @@ mod tests {
     #[test]
     fn a_crash_while_committing_is_in_doubt_and_never_simply_queued_again() {
         for policy in [DoubtPolicy::Hold, DoubtPolicy::RetryOnce] {
-            let stage = recover(&Stage::Committing, Some(fall::MOST_FALLS), 0, policy, at(5));
+            let twice = Suspicion::default().after(true, 0).after(true, 0);
+            let stage = recover(&Stage::Committing, Some(twice), 0, policy, at(5));
             assert!(matches!(stage, Some(Stage::InDoubt { .. })), "{stage:?}");
         }
     }

@@ -17,11 +17,13 @@ use crate::delivery::Stamp;
 use crate::domain::audio::{AudioDuration, Bitrate};
 use crate::domain::cut::{Cutting, Stretch};
 use crate::domain::job::{Job, JobId};
+#[cfg(test)]
+use crate::faults::Point;
 use crate::media::decode::{DecodeError, Samples};
 use crate::media::probe::ProbeError;
 use crate::media::shrink::{ShrinkError, shrink};
 use crate::media::split::{Piece, Resume, copy_stretch, split};
-use crate::queue::NewPiece;
+use crate::queue::{InHand, NewPiece};
 use crate::source;
 
 /// How much sound is encoded between two reports of progress: 15 s.
@@ -69,8 +71,10 @@ impl Maker<'_> {
     pub(super) fn shrink(&self, bitrate: Bitrate) -> Result<Made, Unmade> {
         let spool = &self.pipeline.spool;
         self.proven(|_| {
+            let in_hand = self.in_hand();
             let mut file = begin(spool, &spool.shrunk_path(self.job.id))?;
-            let shrunk = shrink(&self.job.source, &mut file, bitrate, &mut self.heed())?;
+            let heed = &mut self.heed(Some(&in_hand));
+            let shrunk = shrink(&self.job.source, &mut file, bitrate, heed)?;
             let made = file.finish(Some(shrunk.duration));
             Ok(made.map_err(ShrinkError::Write)?)
         })
@@ -89,13 +93,16 @@ impl Maker<'_> {
             made,
         };
         self.proven(|file| {
+            let in_hand = self.in_hand();
             #[cfg(test)]
             if crate::faults::simulated() {
+                crate::faults::meet(Point::Decode(self.job.hash)).map_err(Unmade::Source)?;
                 let cut = super::simulation::cut(self.job.hash, from, &mut pieces);
                 return Ok(cut.map_err(ShrinkError::Write)?);
             }
             let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
-            split(samples, cutting, from, &mut pieces, &mut self.heed())?;
+            let heed = &mut self.heed(Some(&in_hand));
+            split(samples, cutting, from, &mut pieces, heed)?;
             Ok(())
         })
     }
@@ -117,7 +124,7 @@ impl Maker<'_> {
                 return Ok(made.map_err(ShrinkError::Write)?);
             }
             let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
-            copy_stretch(samples, stretch, bitrate, &mut target, &mut self.heed())?;
+            copy_stretch(samples, stretch, bitrate, &mut target, &mut self.heed(None))?;
             let made = target.finish(Some(stretch.duration()));
             Ok(made.map_err(ShrinkError::Write)?)
         })
@@ -139,12 +146,20 @@ impl Maker<'_> {
         }
     }
 
+    /// Notes that the recording is looked into, in case that takes the process down.
+    fn in_hand(&self) -> InHand {
+        self.pipeline.queue.look_into(self.job.source.clone())
+    }
+
     /// Tells how far it is, and goes on until stenod or the job is being stopped.
-    fn heed(&self) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
+    fn heed(&self, in_hand: Option<&InHand>) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
         let mut told = AudioDuration::default();
         move |done| {
             if done.micros().saturating_sub(told.micros()) >= PROGRESS_STEP.micros() {
                 told = done;
+                if let Some(in_hand) = in_hand {
+                    in_hand.reached(done.micros() / 1_000_000);
+                }
                 let (id, seconds) = (self.job.id, done.seconds());
                 let event = Event::Encoded { id, seconds };
                 self.pipeline.reporter.report(&event);

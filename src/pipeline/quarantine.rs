@@ -10,7 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::intake::examine_soon;
 use super::{Examined, Pipeline, PipelineError};
-use crate::domain::fall;
+use crate::domain::fall::{self, Suspicion};
 use crate::domain::job::{Job, ReplyId, Trouble};
 use crate::domain::settle::Fingerprint;
 
@@ -76,8 +76,8 @@ impl Pipeline {
         reply: ReplyId,
     ) -> Result<(), PipelineError> {
         let (id, source) = (job.id, job.source.clone());
-        let falls = self.queue.falls(source.clone()).await?;
-        if falls.is_some_and(fall::is_poison) {
+        let suspicion = self.queue.suspicion(source.clone()).await?;
+        if suspicion.is_some_and(Suspicion::is_poison) {
             self.kept(|| self.queue.acquit(source.clone())).await?;
             let trouble = Trouble {
                 reason: fall::poison(),
@@ -88,7 +88,7 @@ impl Pipeline {
                 .await?;
             return self.tell(id).await;
         }
-        let _turn = self.quarantine.turn(falls.is_some()).await;
+        let _turn = self.quarantine.turn(suspicion.is_some()).await;
         let in_hand = self.queue.look_into(source.clone());
         match self.interpret(job, reply).await {
             Err(PipelineError::Task(panicked)) => {
@@ -97,7 +97,7 @@ impl Pipeline {
             }
             interpreted => {
                 drop(in_hand);
-                if falls.is_some() {
+                if suspicion.is_some() {
                     self.kept(|| self.queue.acquit(source.clone())).await?;
                     self.bell.notify_one();
                 }
@@ -112,21 +112,21 @@ impl Pipeline {
         path: PathBuf,
         fingerprint: Fingerprint,
     ) -> Result<Examined, PipelineError> {
-        let falls = self.queue.falls(path.clone()).await?;
-        if falls.is_some_and(fall::is_poison) {
+        let suspicion = self.queue.suspicion(path.clone()).await?;
+        if suspicion.is_some_and(Suspicion::is_poison) {
             self.kept(|| self.queue.acquit(path.clone())).await?;
             return Ok(Examined::Skipped {
                 reason: fall::poison(),
                 lasting: true,
             });
         }
-        let _turn = self.quarantine.turn(falls.is_some()).await;
+        let _turn = self.quarantine.turn(suspicion.is_some()).await;
         let in_hand = self.queue.look_into(path.clone());
         let reporter = self.reporter.clone();
         match examine_soon(path.clone(), fingerprint, self.now(), reporter).await {
             Ok(examined) => {
                 drop(in_hand);
-                if falls.is_some() {
+                if suspicion.is_some() {
                     self.kept(|| self.queue.acquit(path.clone())).await?;
                     self.bell.notify_one();
                 }

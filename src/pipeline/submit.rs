@@ -491,7 +491,13 @@ impl Pipeline {
         let (pipeline, claimed) = (self.clone(), job.clone());
         let called_off = errand.called_off.clone();
         let heard = crate::supervise::blocking(move || {
-            let progress = |seconds| {
+            let in_hand = pipeline.queue.look_into(claimed.source.clone());
+            let progress = |seconds: f64| {
+                in_hand.reached(
+                    Duration::try_from_secs_f64(seconds)
+                        .unwrap_or_default()
+                        .as_secs(),
+                );
                 pipeline.reporter.report(&Event::Progress {
                     id: claimed.id,
                     seconds,

@@ -5,6 +5,7 @@
 //! than the knowledge of who was in hand.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -29,8 +30,8 @@ const STOPPING: &str = "stopping";
 pub(super) struct Last {
     /// Whether its end, if it had anything in hand, was a fall: nobody stopped it, and the machine went on.
     pub(super) fell: bool,
-    /// The files that it looked into.
-    pub(super) paths: Vec<PathBuf>,
+    /// The files that it looked into, and how far into each it was, in seconds of sound.
+    pub(super) paths: BTreeMap<PathBuf, u64>,
 }
 
 /// What this process has in hand.
@@ -42,10 +43,20 @@ struct Inner {
     file: Option<File>,
     boot: String,
     stopping: bool,
-    paths: BTreeMap<PathBuf, usize>,
+    paths: BTreeMap<PathBuf, Held>,
 }
 
-/// A file that is being looked into until this is dropped.
+/// How a file is held.
+#[derive(Debug, Default)]
+struct Held {
+    /// By how many.
+    count: usize,
+    /// How far into it the furthest is, in seconds of sound.
+    reached: u64,
+}
+
+/// A file that is being looked into until this is dropped, unless that happens in a panic: that may be the
+/// file's doing, and ends the process.
 #[derive(Debug)]
 pub struct InHand {
     hands: Arc<Hands>,
@@ -57,16 +68,34 @@ impl InHand {
     pub fn keep(mut self) {
         self.path = None;
     }
+
+    /// It was looked into without harm as far as this, in seconds of sound.
+    pub fn reached(&self, seconds: u64) {
+        let mut inner = self.hands.inner();
+        let held = self
+            .path
+            .as_ref()
+            .and_then(|path| inner.paths.get_mut(path));
+        if let Some(held) = held.filter(|held| held.reached < seconds) {
+            held.reached = seconds;
+            inner.write();
+        }
+    }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
         if let Some(path) = self.path.take() {
             let mut inner = self.hands.inner();
-            if let Some(count) = inner.paths.get_mut(&path) {
-                *count = count.saturating_sub(1);
+            if let Entry::Occupied(mut held) = inner.paths.entry(path) {
+                held.get_mut().count = held.get().count.saturating_sub(1);
+                if held.get().count == 0 {
+                    held.remove();
+                }
             }
-            inner.paths.retain(|_, count| *count > 0);
             inner.write();
         }
     }
@@ -100,7 +129,7 @@ impl Hands {
     /// Looks into a file.
     pub(super) fn look_into(self: &Arc<Self>, path: PathBuf) -> InHand {
         let mut inner = self.inner();
-        *inner.paths.entry(path.clone()).or_insert(0) += 1;
+        inner.paths.entry(path.clone()).or_default().count += 1;
         inner.write();
         drop(inner);
         InHand {
@@ -120,7 +149,8 @@ impl Inner {
         let Some(file) = &self.file else { return };
         let word = if self.stopping { STOPPING } else { WORKING };
         let mut bytes = format!("{word} {}\0", self.boot).into_bytes();
-        for path in self.paths.keys() {
+        for (path, held) in &self.paths {
+            bytes.extend_from_slice(format!("{} ", held.reached).as_bytes());
             bytes.extend_from_slice(path.as_os_str().as_bytes());
             bytes.push(0);
         }
@@ -152,10 +182,22 @@ fn read(bytes: &[u8], boot: &str) -> Last {
     let paths = names.take_while(|name| !name.is_empty());
     Last {
         fell,
-        paths: paths
-            .map(|name| PathBuf::from(OsString::from_vec(name.to_vec())))
-            .collect(),
+        paths: paths.map(place_and_path).collect(),
     }
+}
+
+/// A file and how far into it somebody was; a program before this one did not write the latter.
+fn place_and_path(entry: &[u8]) -> (PathBuf, u64) {
+    let split = entry.iter().position(|byte| *byte == b' ');
+    let reached = split
+        .and_then(|at| entry.get(..at))
+        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let path = match (split, reached) {
+        (Some(at), Some(_)) => entry.get(at + 1..).unwrap_or_default(),
+        _ => entry,
+    };
+    let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+    (path, reached.unwrap_or(0))
 }
 
 /// Which start of the machine this is; nothing where the system does not tell.
@@ -182,12 +224,36 @@ mod tests {
         let last = left(|hands| {
             let long = hands.look_into("/in/a recording with a long name.mp3".into());
             hands.look_into("/in/panics.mp3".into()).keep();
-            std::mem::forget(hands.look_into("/in/a\nb.mp3".into()));
+            let far = hands.look_into("/in/a\nb.mp3".into());
+            far.reached(45);
+            far.reached(30);
+            std::mem::forget(far);
             drop(long);
         });
         assert!(last.fell);
-        let paths = ["/in/a\nb.mp3", "/in/panics.mp3"].map(PathBuf::from);
-        assert_eq!(last.paths, paths);
+        let paths = [("/in/a\nb.mp3", 45), ("/in/panics.mp3", 0)];
+        let paths = paths.map(|(path, reached)| (PathBuf::from(path), reached));
+        assert_eq!(last.paths, BTreeMap::from(paths));
+    }
+
+    #[test]
+    fn what_makes_somebody_panic_stays_in_hand() {
+        let last = left(|hands| {
+            let in_hand = hands.look_into("/in/panics.mp3".into());
+            let panicked = std::thread::spawn(move || {
+                let _in_hand = in_hand;
+                panic!("at the file");
+            });
+            assert!(panicked.join().is_err());
+        });
+        assert!(last.paths.contains_key(Path::new("/in/panics.mp3")));
+    }
+
+    #[test]
+    fn a_file_of_names_alone_is_read_as_well() {
+        let names = read(b"working one\0/a 5 b\0/c\0\0", "one").paths;
+        let names: Vec<_> = names.into_iter().collect();
+        assert_eq!(names, [("/a 5 b".into(), 0), ("/c".into(), 0)]);
     }
 
     #[test]

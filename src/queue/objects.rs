@@ -400,16 +400,6 @@ pub(super) fn leftovers(connection: &Connection) -> Result<Vec<Leftover>, QueueE
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether something of `job` is on its way into a bucket.
-pub(super) fn is_uploading(connection: &Connection, job: JobId) -> Result<bool, QueueError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM objects
-             WHERE job = ?1 AND state = 'uploading' AND upload IS NOT NULL)",
-        )?
-        .query_row([job.0], |row| row.get(0))?)
-}
-
 fn damaged(what: &str) -> QueueError {
     QueueError::Damaged {
         what: what.to_owned(),

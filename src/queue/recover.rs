@@ -1,13 +1,13 @@
 //! What a dead process left in hand, and what becomes of a submit that nobody can know of.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::hands::Last;
-use super::{IN_HAND, QueueError, jobs, ledger, objects, read, suspects};
+use super::{IN_HAND, QueueError, jobs, ledger, read, suspects};
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::domain::step::{self, DoubtPolicy};
 
@@ -35,18 +35,17 @@ pub(super) fn recover(
     }
     let jobs = read::in_stages(connection, IN_HAND)?;
     let alone = were_alone(last, &jobs);
+    let mut suspected = BTreeMap::new();
     if last.fell {
-        for path in &last.paths {
-            suspects::count(connection, path, alone, now)?;
+        for (path, reached) in &last.paths {
+            let suspicion = suspects::count(connection, path, alone, *reached, now)?;
+            suspected.insert(path.as_path(), suspicion);
         }
     }
     for job in jobs {
-        let falls = if last.fell && is_suspect(connection, &job)? {
-            Some(suspects::count(connection, &job.source, alone, now)?)
-        } else {
-            None
-        };
-        let recovered_to = step::recover(&job.stage, falls, job.doubts, policy, now);
+        let suspicion = suspected.get(job.source.as_path()).copied();
+        let suspicion = suspicion.filter(|_| may_be_to_blame(&job));
+        let recovered_to = step::recover(&job.stage, suspicion, job.doubts, policy, now);
         #[cfg(test)]
         let recovered_to = recovered_to.map(|stage| {
             if crate::faults::planted(crate::faults::Bug::RequeueCommitting) {
@@ -107,22 +106,19 @@ fn ask_at_once(connection: &Connection, now: Timestamp) -> Result<(), QueueError
     Ok(())
 }
 
-/// Whether a job that was in hand may have taken the process down: not one that was sent and waited for
-/// an answer, nor a piece, which has been made already, nor one on its way into a bucket, of which only
-/// bytes are read.
-fn is_suspect(connection: &Connection, job: &Job) -> Result<bool, QueueError> {
-    Ok(job.stage == Stage::Submitting
-        && job.piece.is_none()
-        && !objects::is_uploading(connection, job.id)?)
+/// Whether a job that was in hand may be the one for which its recording was looked into: not one that was sent
+/// and waited for an answer, nor a piece.
+fn may_be_to_blame(job: &Job) -> bool {
+    job.stage == Stage::Submitting && job.piece.is_none()
 }
 
-/// Whether all that was in hand was one recording.
+/// Whether all that was in hand, looked into or sent, was one recording.
 fn were_alone(last: &Last, jobs: &[Job]) -> bool {
     let jobs = jobs.iter().map(|job| job.source.as_path());
     let all: BTreeSet<&Path> = last
         .paths
-        .iter()
-        .map(|path| path.as_path())
+        .keys()
+        .map(PathBuf::as_path)
         .chain(jobs)
         .collect();
     all.len() == 1

@@ -30,6 +30,7 @@ const STEPS: &[&str] = &[
     CUTS,
     FILMS,
     OUTPUTS_ASIDE,
+    PLACES_OF_FALLS,
 ];
 
 const VERSION_1: &str = "
@@ -441,6 +442,13 @@ CREATE TABLE cuts (
     hash        BLOB NOT NULL CHECK (length(hash) = 32),
     PRIMARY KEY (job, piece)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// How far into a recording its falls were, in seconds of sound; those at the place of the last are `falls`.
+const PLACES_OF_FALLS: &str = "
+ALTER TABLE suspects ADD COLUMN anywhere INTEGER NOT NULL DEFAULT 0 CHECK (anywhere >= 0);
+ALTER TABLE suspects ADD COLUMN reached INTEGER NOT NULL DEFAULT 0 CHECK (reached >= 0);
+UPDATE suspects SET anywhere = falls;
 ";
 
 #[cfg(test)]

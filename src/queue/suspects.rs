@@ -1,4 +1,4 @@
-//! Recordings that were in hand when the process went down, by path, and how many falls count against each.
+//! Recordings that were in hand when the process went down, by path, and what counts against each.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::hands::InHand;
-use super::row::{millis, path_bytes};
+use super::row::{millis, path_bytes, signed, unsigned};
 use super::{Queue, QueueError};
-use crate::domain::fall;
+use crate::domain::fall::Suspicion;
 
 impl Queue {
     /// Looks into a file, whose name is kept until the guard is dropped, also after the end of the process.
@@ -21,13 +21,13 @@ impl Queue {
         self.hands.stopping();
     }
 
-    /// How many falls count against the recording at `path`, if it is a suspect.
+    /// What counts against the recording at `path`, if it is a suspect.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn falls(&self, path: PathBuf) -> Result<Option<u32>, QueueError> {
+    pub async fn suspicion(&self, path: PathBuf) -> Result<Option<Suspicion>, QueueError> {
         self.writer
-            .read(move |connection| falls(connection, &path))
+            .read(move |connection| suspicion(connection, &path))
             .await
     }
 
@@ -42,24 +42,40 @@ impl Queue {
     }
 }
 
-/// Counts a fall in which the recording at `path` was in hand; says how many count against it now.
+/// Counts a fall in which the recording at `path` was in hand, at this place; says what counts against it now.
 pub(super) fn count(
     connection: &Connection,
     path: &Path,
     alone: bool,
+    reached: u64,
     now: Timestamp,
-) -> Result<u32, QueueError> {
-    let falls = fall::count(falls(connection, path)?, alone);
+) -> Result<Suspicion, QueueError> {
+    let before = suspicion(connection, path)?.unwrap_or_default();
+    let suspicion = before.after(alone, reached);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO suspects (path, falls, at_ms) VALUES (?1, ?2, ?3)")?
-        .execute(params![path_bytes(path), falls, millis(now)])?;
-    Ok(falls)
+        .prepare_cached(
+            "INSERT OR REPLACE INTO suspects (path, falls, anywhere, reached, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            path_bytes(path),
+            suspicion.here,
+            suspicion.anywhere,
+            signed(suspicion.reached),
+            millis(now)
+        ])?;
+    Ok(suspicion)
 }
 
-fn falls(connection: &Connection, path: &Path) -> Result<Option<u32>, QueueError> {
+fn suspicion(connection: &Connection, path: &Path) -> Result<Option<Suspicion>, QueueError> {
     Ok(connection
-        .prepare_cached("SELECT falls FROM suspects WHERE path = ?1")?
-        .query_row([path_bytes(path)], |row| row.get(0))
+        .prepare_cached("SELECT falls, anywhere, reached FROM suspects WHERE path = ?1")?
+        .query_row([path_bytes(path)], |row| {
+            Ok(Suspicion {
+                here: row.get(0)?,
+                anywhere: row.get(1)?,
+                reached: unsigned(row.get(2)?),
+            })
+        })
         .optional()?)
 }
 

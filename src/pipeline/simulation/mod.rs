@@ -97,7 +97,7 @@ struct Case {
     polls: u32,
     /// How often it is not known before that.
     unknown: u32,
-    /// The content with which the process goes down whenever it is sent.
+    /// The content with which the process goes down whenever it is decoded.
     guilty: Option<u64>,
     /// At which calls what goes wrong.
     plan: Vec<(u64, usize)>,
@@ -151,6 +151,7 @@ impl Case {
         std::fs::create_dir(&recordings).expect("a folder can be made");
         let mut scene = Scene::new(&recordings, &self.contents, self.length);
         scene.cuts = self.pieces;
+        scene.guilty = self.guilty.map(Content);
         let world = World::new(scene, self.plan.clone(), self.turns.clone());
         let began = world.now();
         let _installed = Installed::new(world.clone(), self.bug);
@@ -394,7 +395,6 @@ impl Simulation {
                 tickets: self.case.tickets,
                 polls: self.case.polls,
                 unknown: self.case.unknown,
-                guilty: self.case.guilty.map(Content),
                 policy: self.case.policy,
             })),
             #[cfg(feature = "local")]

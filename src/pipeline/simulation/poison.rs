@@ -5,7 +5,7 @@ use super::sweeps::case;
 use super::world::Turns;
 use super::{Case, DoubtPolicy};
 
-/// Four recordings, of which this one takes the process down whenever it is sent.
+/// Four recordings, of which this one takes the process down whenever it is decoded.
 const GUILTY: u64 = 1;
 
 fn guilty_case(seed: u64) -> Case {
@@ -13,6 +13,7 @@ fn guilty_case(seed: u64) -> Case {
         contents: vec![0, GUILTY, 2, 3],
         guilty: Some(GUILTY),
         jobs: 3,
+        pieces: true,
         watches: seed.is_multiple_of(2),
         turns: Turns::Chance(fastrand::Rng::with_seed(seed)),
         seed,

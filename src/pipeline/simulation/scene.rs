@@ -37,6 +37,8 @@ pub(super) struct Scene {
     pub(super) length: usize,
     /// Whether recordings are cut into pieces.
     pub(super) cuts: bool,
+    /// The recording with which the process goes down whenever it is decoded.
+    pub(super) guilty: Option<Content>,
     /// How often a recording was changed.
     changes: u64,
 }
@@ -75,6 +77,7 @@ impl Scene {
             foreign: Vec::new(),
             length,
             cuts: false,
+            guilty: None,
             changes: 0,
         }
     }
@@ -124,6 +127,11 @@ impl Scene {
     /// What a content hashes to.
     pub(super) fn hash(&self, content: Content) -> ContentHash {
         ContentHash(*blake3::hash(&content.bytes(self.length)).as_bytes())
+    }
+
+    /// Whether this is the recording with which the process goes down.
+    pub(super) fn is_guilty(&self, hash: ContentHash) -> bool {
+        self.guilty.is_some_and(|guilty| self.hash(guilty) == hash)
     }
 
     /// The recordings as a scan would offer them.

@@ -79,8 +79,6 @@ pub(super) struct FakeService {
     pub(super) polls: u32,
     /// How often it is not known before that.
     pub(super) unknown: u32,
-    /// The recording with which the process goes down whenever it is sent.
-    pub(super) guilty: Option<Content>,
     pub(super) policy: DoubtPolicy,
 }
 
@@ -105,10 +103,6 @@ impl FakeService {
         else {
             panic!("no case has a bucket");
         };
-        if self.is_guilty(submission.recording) {
-            crate::faults::interleave().await;
-            self.world.crash();
-        }
         let length = usize::try_from(length).unwrap_or(usize::MAX) + 2;
         let (body, watch) = upload::body(Parts {
             before: Bytes::from_static(b"<"),
@@ -121,12 +115,6 @@ impl FakeService {
             answer = self.exchange(body, length, fault, &watch) => answer,
             text = watch.stalled(PATIENCE) => Err(NoAnswer::Broken { phase: watch.close(), text }),
         }
-    }
-
-    fn is_guilty(&self, recording: ContentHash) -> bool {
-        let inner = self.world.inner();
-        self.guilty
-            .is_some_and(|guilty| inner.scene.hash(guilty) == recording)
     }
 
     async fn exchange(

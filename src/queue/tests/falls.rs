@@ -1,6 +1,7 @@
 //! What a process that went down had in hand, and who is suspected.
 
 use super::*;
+use crate::domain::fall::Suspicion;
 
 impl Table {
     /// A new process finds what the last one had in hand when it went down.
@@ -14,6 +15,19 @@ impl Table {
             ..terms()
         };
         self.claim(alone).await
+    }
+
+    /// The process goes down while it decodes the recording at `path`, this far into it.
+    async fn falls_decoding(&self, path: &str, reached: u64) -> Recovered {
+        let in_hand = self.queue.look_into(path.into());
+        in_hand.reached(reached);
+        let recovered = self.falls().await;
+        drop(in_hand);
+        recovered
+    }
+
+    async fn suspicion(&self, path: &str) -> Option<Suspicion> {
+        self.queue.suspicion(path.into()).await.unwrap()
     }
 }
 
@@ -35,15 +49,42 @@ async fn what_was_alone_in_hand_at_two_falls_is_set_aside_and_can_be_tried_again
     let id = table.add("/in/a.mp3", 1).await;
     table.falls().await;
     table.claim_job().await;
-    assert_eq!(table.falls().await.queued, [id]);
+    assert_eq!(table.falls_decoding("/in/a.mp3", 30).await.queued, [id]);
     assert_eq!(table.claim(terms()).await, Claimed::Nothing, "alone only");
     assert!(matches!(table.claim_suspect().await, Claimed::Submit(_)));
-    let recovered = table.falls().await;
+    let recovered = table.falls_decoding("/in/a.mp3", 30).await;
     assert_eq!((recovered.poison, recovered.queued), (vec![id], vec![]));
     assert_eq!(table.state(id).await, State::Failed);
     assert!(table.reserved(id).await.is_zero());
     assert_eq!(table.queue.retry(vec![id], at(2)).await.unwrap(), [id]);
     table.claim_job().await;
+}
+
+#[tokio::test]
+async fn falls_at_different_places_set_nothing_aside_until_the_fifth() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.falls().await;
+    table.claim_job().await;
+    for reached in [1800, 15, 600, 0] {
+        assert_eq!(
+            table.falls_decoding("/in/a.mp3", reached).await.queued,
+            [id]
+        );
+        assert!(matches!(table.claim_suspect().await, Claimed::Submit(_)));
+    }
+    assert_eq!(table.falls_decoding("/in/a.mp3", 45).await.poison, [id]);
+}
+
+#[tokio::test]
+async fn a_recording_that_is_only_sent_is_no_suspect_however_often_that_ends_in_a_fall() {
+    let table = table();
+    let id = table.add("/in/a.mp3", 1).await;
+    table.falls().await;
+    for _ in 0..9 {
+        table.claim_job().await;
+        assert_eq!(table.falls().await.queued, [id]);
+    }
 }
 
 #[tokio::test]
@@ -55,13 +96,13 @@ async fn falls_in_company_set_nothing_aside_and_a_turn_that_passes_clears() {
     table.claim_job().await;
     for _ in 0..5 {
         let other = beside();
-        assert_eq!(table.falls().await.queued, [id]);
+        assert_eq!(table.falls_decoding("/in/a.mp3", 0).await.queued, [id]);
         drop(other);
         assert!(matches!(table.claim_suspect().await, Claimed::Submit(_)));
     }
-    let path = PathBuf::from("/in/a.mp3");
-    assert_eq!(table.queue.falls(path.clone()).await.unwrap(), Some(0));
-    table.queue.acquit(path).await.unwrap();
+    let in_company = Some(Suspicion::default());
+    assert_eq!(table.suspicion("/in/a.mp3").await, in_company);
+    table.queue.acquit("/in/a.mp3".into()).await.unwrap();
     table.queue.requeue(id, None, None, at(2)).await.unwrap();
     table.claim_job().await;
 }
@@ -70,13 +111,10 @@ async fn falls_in_company_set_nothing_aside_and_a_turn_that_passes_clears() {
 async fn a_file_that_was_being_examined_is_a_suspect_as_well() {
     let table = table();
     table.falls().await;
-    let path = PathBuf::from("/in/hostile.mp3");
     for falls in 1..=2 {
-        let in_hand = table.queue.look_into(path.clone());
-        table.falls().await;
-        drop(in_hand);
-        let counted = table.queue.falls(path.clone()).await.unwrap();
-        assert_eq!(counted, Some(falls));
+        table.falls_decoding("/in/hostile.mp3", 0).await;
+        let counted = table.suspicion("/in/hostile.mp3").await;
+        assert_eq!(counted.map(|suspicion| suspicion.here), Some(falls));
     }
 }
 
