@@ -173,12 +173,12 @@ fn pipes_sockets_and_dangling_links_are_not_opened() {
 }
 
 #[test]
-fn a_recording_over_the_direct_limit_waits_for_a_route_and_is_no_failure() {
+fn a_recording_over_the_direct_limit_waits_for_a_route_and_the_run_ends_with_code_3() {
     let stage = with_neighbour();
     stage.set("large.shrink", false);
     stage.set("large.direct_limit", "64 KiB");
     let large = stage.put("large.wav", &wav(2, 3.0));
-    run_with_neighbour(&stage).success();
+    run_with_neighbour(&stage).code(3);
     let list = stage.json(&["list", "--state", "waiting"]);
     assert_eq!(list[0]["source"], large.to_str().unwrap(), "{list}");
     assert!(list[0]["reason"].to_string().len() > 10, "{list}");

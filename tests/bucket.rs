@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +38,11 @@ fn stage(endpoint: &str, secret: &str) -> Stage {
 
 fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     durable::write(path.as_ref(), bytes.as_ref(), Existing::Replace).unwrap();
+    allow(path.as_ref(), 0o600);
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn here(storage: &S3) -> Stage {
@@ -343,7 +349,7 @@ fn credentials_that_are_refused_keep_the_recording_waiting_until_they_are_right(
     let storage = S3::start();
     let stage = stage(&storage.endpoint(), "wrong");
     stage.put("a.wav", &wav(1, SECONDS));
-    stage.stenod(["run"]);
+    stage.stenod(["run"]).code(3);
     let waiting = job(&stage);
     assert_eq!(
         (&waiting["state"], &waiting["reason"]),
@@ -391,7 +397,12 @@ fn doctor_tries_the_bucket_out_and_names_a_missing_permission() {
     });
     stage.stenod(["doctor"]).code(1).says("deleting it");
     storage.behave();
-    write(stage.root().join("bucket-secret"), "wrong");
+    let secret = stage.root().join("bucket-secret");
+    allow(&secret, 0o644);
+    let open = stage.stenod(["doctor", "--offline"]).code(1);
+    open.says("can be read by others (mode 644)")
+        .says("chmod 600");
+    write(secret, "wrong");
     stage
         .stenod(["doctor"])
         .code(1)

@@ -118,10 +118,7 @@ fn what_cannot_be_decoded_here_is_not_promised_to_be_shrunk() {
         said.contains("[bucket]") && !said.contains("large.shrink"),
         "{said}"
     );
-    stage
-        .stenod(["run"])
-        .success()
-        .says("cannot be decoded here");
+    stage.stenod(["run"]).code(3).says("cannot be decoded here");
     assert_eq!((charges(&stage), spooled(&stage)), (0, 0));
 }
 
@@ -129,7 +126,7 @@ fn what_cannot_be_decoded_here_is_not_promised_to_be_shrunk() {
 fn without_encoding_again_it_waits_and_is_told_the_ways_out() {
     let stage = stage_of_pieces();
     stage.set("large.shrink", false);
-    stage.stenod(["run"]).success().says("large.shrink = true");
+    stage.stenod(["run"]).code(3).says("large.shrink = true");
     let job_before = job(&stage, "long.wav");
     assert_eq!(job_before["reason"], "too_large");
     stage.set("large.shrink", true);
@@ -454,4 +451,28 @@ fn a_recording_in_pieces_takes_names_words_and_formats_like_any_other() {
     }
     assert!(!stage.read("long.raw.json").contains("HELLO"));
     assert_eq!(charges(&stage), paid, "names and formats cost nothing");
+}
+
+#[test]
+fn damage_inside_a_recording_is_flagged_in_its_transcript_whatever_its_route() {
+    let stage = stage();
+    stage.set("large.direct_limit", "140 KiB");
+    let damaged = |mut bytes: Vec<u8>| {
+        bytes[20_000..22_000].fill(0x55);
+        bytes
+    };
+    // Long enough to be listened to: frames of MP3 can be put one behind the other.
+    stage.put("sent.mp3", &damaged(example("librivox-0870.mp3").repeat(3)));
+    stage.put(
+        "shrunk.mp3",
+        &damaged(example("librivox-0870.mp3").repeat(4)),
+    );
+    stage.stenod(["run"]).success();
+    for (name, route) in [("sent.mp3", "direct"), ("shrunk.mp3", "shrink")] {
+        assert_eq!(job(&stage, name)["route"], route);
+        let json = stage.read_json(Path::new(name).with_extension("json"));
+        let told = json["warnings"].as_array().unwrap().iter();
+        let told = told.filter(|warning| warning["code"] == "damaged");
+        assert_eq!(told.count(), 1, "{name}: {}", json["warnings"]);
+    }
 }

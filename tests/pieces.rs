@@ -23,8 +23,7 @@ use stenod::domain::cut::Cutting;
 use stenod::domain::transcript::{HeardPiece, Span, Transcript};
 use stenod::media::decode::{DecodeError, Samples};
 use stenod::media::split::{Piece, Resume, Spool, split};
-use stenod::speech::Replies as _;
-use stenod::speech::local::{Local, LocalReplies, LocalSettings};
+use stenod::speech::local::{Local, LocalSettings};
 
 /// How long the pieces are to be, in seconds.
 const WANTED_SECONDS: u64 = 15;
@@ -99,8 +98,8 @@ fn recognise(recogniser: &Local, mut samples: Samples, duration: AudioDuration) 
         left -= count;
         Ok::<_, DecodeError>(count)
     };
-    let reply = recogniser.transcribe(&mut next, "auto", &|_| true).unwrap();
-    Transcript::from_heard(LocalReplies.heard(&reply), Some(duration.seconds()))
+    let heard = recogniser.transcribe(&mut next, "auto", &|_| true).unwrap();
+    Transcript::from_heard(heard, Some(duration.seconds()))
 }
 
 /// The recording from a sample on.

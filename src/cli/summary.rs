@@ -124,8 +124,14 @@ impl Summary {
         let is_stuck =
             |job: &&Job| matches!(job.stage, Stage::Received { .. } | Stage::Awaiting { .. });
         let stuck = jobs.iter().filter(is_stuck).count();
-        let failed =
-            self.failed + self.in_doubt + stuck + self.unreadable + self.settling + missing;
+        let nowhere_to_go = jobs.iter().filter(has_no_way).count();
+        let failed = self.failed
+            + self.in_doubt
+            + stuck
+            + nowhere_to_go
+            + self.unreadable
+            + self.settling
+            + missing;
         let pause = match end {
             End::Stopped(code) | End::Abandoned(code) | End::LetGo(code) => return code,
             End::Paused(pause) => Some(pause.reason),
@@ -301,6 +307,11 @@ fn is_over_file_budget(job: &Job) -> bool {
     )
 }
 
+/// Whether a recording waits for something that a person has to change, and not for money.
+fn has_no_way(job: &&Job) -> bool {
+    matches!(job.stage, Stage::Waiting { .. }) && !is_over_file_budget(job)
+}
+
 /// Says what a run did not wait for, and how to go on.
 fn say_pause(session: &Session, pause: &Pause) -> io::Result<()> {
     session.output.say(&format!(
@@ -335,7 +346,7 @@ fn after(session: &Session, pause: &Pause) -> Option<Mend> {
         }
         (PauseReason::Offline, _) => Some(Mend {
             command: "stenod doctor".to_owned(),
-            note: "says what is in the way of the service".to_owned(),
+            note: "says what is in the way".to_owned(),
         }),
         (PauseReason::Disk, _) => Some(Mend {
             command: "stenod doctor".to_owned(),

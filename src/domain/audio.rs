@@ -5,6 +5,7 @@
 //! looking into. Pure: bytes in, names out. It never opens a file and never decodes.
 
 mod bitrate;
+mod damage;
 mod extension;
 mod mpeg;
 mod sniff;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use bitrate::{
     Bitrate, OPUS_PACKET_MILLIS, OPUS_PACKETS_PER_PAGE, OPUS_RESERVE_PACKETS, best_bitrate,
 };
+pub use damage::Damage;
 pub use extension::is_candidate_extension;
 pub use mpeg::{MpegFrame, MpegLayer, find_mpeg_audio};
 pub use sniff::{Resemblance, SNIFF_BYTES, Sniffed, sniff};

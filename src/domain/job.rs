@@ -121,6 +121,9 @@ pub enum Overdue {
 /// The code of what waits until its disk is back.
 pub const SOURCE_AWAY: &str = "source_away";
 
+/// The code of a recording that cannot be read.
+pub const SOURCE_UNREADABLE: &str = "source_unreadable";
+
 /// Why a job cannot be sent as things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -135,6 +138,8 @@ pub enum Obstacle {
     Bucket,
     /// Its disk was taken away.
     SourceAway,
+    /// Its file may not be read.
+    SourceUnreadable,
 }
 
 impl Obstacle {
@@ -146,6 +151,7 @@ impl Obstacle {
             Self::OverFileBudget => "over_file_budget",
             Self::Bucket => "bucket",
             Self::SourceAway => SOURCE_AWAY,
+            Self::SourceUnreadable => SOURCE_UNREADABLE,
         }
     }
 }

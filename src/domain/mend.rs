@@ -194,7 +194,7 @@ const SOURCE: &[Row] = &[
     (
         "source_unreadable",
         "sudo setfacl -m u:$(id -u):r {source}",
-        "lets you read it, and stenod if it runs as you; then `stenod retry {id}`",
+        "lets you read it, and stenod if it runs as you; what waits goes on by itself then, what failed by `stenod retry {id}`",
     ),
     (
         "permission_denied",

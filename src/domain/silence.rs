@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::audio::SPEECH_RATE;
+use super::audio::{Damage, SPEECH_RATE};
 
 /// Samples in a block: 100 ms.
 const BLOCK: usize = SPEECH_RATE as usize / 10;
@@ -21,6 +21,15 @@ const BELOW_SPEECH: f32 = 1e-4;
 const ALWAYS: f32 = 3.2e-8;
 /// The power that is never silent: 50 decibels below full scale.
 const NEVER: f32 = 1e-5;
+
+/// What is known of a recording to whose samples somebody listened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listened {
+    /// Where it is silent, from when to when in seconds.
+    pub silences: Vec<(f64, f64)>,
+    /// What of it could not be decoded; absent where nobody looked.
+    pub damage: Option<Damage>,
+}
 
 /// Listens to the samples of a recording, one channel at [`SPEECH_RATE`].
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use symphonia::core::packet::Packet;
 
-use crate::domain::audio::SPEECH_RATE;
+use crate::domain::audio::{Damage, SPEECH_RATE};
 
 use super::codec::{Codec, Decoded, NoDecoder};
 use super::demux::{Demuxer, Next};
@@ -83,6 +83,17 @@ pub struct Report {
     pub damaged_packets: u64,
     /// How the recording is shorter than it should be, if it is.
     pub cut_short: Option<String>,
+}
+
+impl Report {
+    /// What of the sound is lost.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        Damage {
+            packets: self.damaged_packets,
+            cut_short: self.cut_short.clone(),
+        }
+    }
 }
 
 /// The samples of a recording: one channel, [`RATE`] a second, full scale at ±1.

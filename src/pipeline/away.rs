@@ -1,4 +1,5 @@
-//! Recordings whose disk was taken away: nothing of them is sent, written or given up until it is back.
+//! Recordings whose disk was taken away, or that may not be read any more: nothing of them is sent, written or given up
+//! until they are back.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,7 +12,7 @@ use super::{Pipeline, PipelineError, SLOW_TICK};
 use crate::discover::ground;
 use crate::disk::{PATIENCE, in_time};
 use crate::domain::ground::Ground;
-use crate::domain::job::{Job, JobId, Reason, SOURCE_AWAY};
+use crate::domain::job::{Job, JobId, Obstacle, Reason, SOURCE_AWAY};
 use crate::domain::timing::after;
 use crate::queue::Lodged;
 use crate::supervise::blocking;
@@ -30,6 +31,16 @@ pub(super) fn is_away(root: &Path, source: &Path, before: Option<&Ground>) -> bo
         Err(_) => before.has_gone(ground(&root, &source).ok().as_ref()),
     };
     // One that does not answer counts as away.
+    in_time(PATIENCE, look).unwrap_or(true)
+}
+
+/// Whether the recording at `source` may not be read, as far as can be told in time; blocks for a look at it.
+fn is_denied(source: &Path) -> bool {
+    let source = source.to_owned();
+    let look = move || {
+        let opened = crate::source::open(&source).map_err(std::io::Error::from);
+        opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
     in_time(PATIENCE, look).unwrap_or(true)
 }
 
@@ -76,9 +87,29 @@ impl Pipeline {
         })
         .await?;
         ids.push(job.id);
+        let obstacle = Obstacle::SourceAway;
         self.kept(|| {
             self.queue
-                .wait_for_disk(ids.clone(), reason.text.clone(), self.now())
+                .wait_for_source(ids.clone(), obstacle, reason.text.clone(), self.now())
+        })
+        .await
+    }
+
+    /// Has a claimed job, of which nothing was sent, wait until its recording may be read.
+    pub(super) async fn wait_for_permission(
+        &self,
+        job: &Job,
+        reason: Reason,
+    ) -> Result<(), PipelineError> {
+        if job.piece.is_some() {
+            let until = after(self.now(), LOOK_EVERY);
+            return self.requeue_until(job.id, Some(until), Some(reason)).await;
+        }
+        tracing::warn!(source = %job.source.display(), "it waits: {}", reason.text);
+        let obstacle = Obstacle::SourceUnreadable;
+        self.kept(|| {
+            self.queue
+                .wait_for_source(vec![job.id], obstacle, reason.text.clone(), self.now())
         })
         .await
     }
@@ -127,6 +158,32 @@ impl Pipeline {
             while self.kept(|| back(self.now())).await? {}
             self.bell.notify_one();
         }
-        Ok(())
+        self.look_for_permission().await
+    }
+
+    /// Looks whether recordings may be read that wait for that.
+    async fn look_for_permission(self: &Arc<Self>) -> Result<(), PipelineError> {
+        let mut last = JobId(0);
+        loop {
+            let page = self.queue.unreadable(last).await?;
+            let Some(end) = page.last() else {
+                return Ok(());
+            };
+            last = end.id;
+            let readable = blocking(move || {
+                let readable = page.into_iter().filter(|lodged| !is_denied(&lodged.source));
+                readable.map(|lodged| lodged.id).collect::<Vec<_>>()
+            });
+            let readable = readable.await?;
+            if !readable.is_empty() {
+                tracing::info!(
+                    "{} recordings can be read again: they go on",
+                    readable.len()
+                );
+                self.kept(|| self.queue.readable_again(readable.clone(), self.now()))
+                    .await?;
+                self.bell.notify_one();
+            }
+        }
     }
 }

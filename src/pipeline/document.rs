@@ -59,13 +59,13 @@ fn same_entry(one: &Applied, other: &Applied) -> bool {
 /// # Errors
 /// [`render::Unread`] for a transcript that was taken up and cannot be read any more.
 pub fn plain(job: &Job, mut stored: StoredReply) -> Result<Document, render::Unread> {
-    let silences = stored.silences.take().unwrap_or_default();
+    let listened = stored.listened.take().unwrap_or_default();
     let mut document = match stored.kind {
         ReplyKind::Service => from_service(job, stored.body),
         ReplyKind::Adopted => adopted(job, &stored)?,
         ReplyKind::Composite => stitched(job, stored.body)?,
     };
-    document.transcript.doubt_in(&silences);
+    document.transcript.doubt(&listened);
     Ok(Document {
         captions: job.publication.captions,
         caption_language: job.publication.caption_language,

@@ -13,7 +13,7 @@ use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::delivery::{self, Unchanged};
 use crate::domain::audio::{AudioDuration, AudioFormat};
-use crate::domain::job::{ContentHash, Job, JobId, Reason, Stage};
+use crate::domain::job::{ContentHash, Job, JobId, Reason, SOURCE_UNREADABLE, Stage};
 use crate::domain::route::{NoRoute, Route, choose, still_leads};
 use crate::domain::timing::{after, backoff};
 use crate::domain::verdict::{Halt, Phase, Shape, Standing, Verdict, submit_verdict};
@@ -473,8 +473,11 @@ impl Pipeline {
             return self.source_changed(job).await;
         }
         let text = format!("the recording cannot be read: {error}");
-        self.retry_later(job, Reason::new("source_unreadable", text))
-            .await
+        let reason = Reason::new(SOURCE_UNREADABLE, text);
+        if kind == std::io::ErrorKind::PermissionDenied {
+            return self.wait_for_permission(job, reason).await;
+        }
+        self.retry_later(job, reason).await
     }
 
     /// Keeps the reply of the built-in recogniser like that of any service.
@@ -558,21 +561,21 @@ fn recognise(
     keep_going: &dyn Fn(f64) -> bool,
 ) -> Result<Vec<u8>, Unheard> {
     use crate::media::decode::Samples;
+    use crate::speech::local::{LocalError, reply};
 
     let file = crate::source::open(&job.source).map_err(|error| Unheard::Source(error.into()))?;
     prove(&file, job)?;
-    let mut samples = Samples::from_file(&file).map_err(|error| {
-        Unheard::Local(crate::speech::local::LocalError::Undecodable(Box::new(
-            error,
-        )))
-    })?;
+    let mut samples = Samples::from_file(&file)
+        .map_err(|error| Unheard::Local(LocalError::Undecodable(Box::new(error))))?;
     let language = job.settings.language.as_str();
     let heard = pipeline
         .local
         .transcribe(&mut |block| samples.read(block), language, keep_going);
     // What was heard of bytes that changed meanwhile is nobody's transcript.
     prove(&file, job)?;
-    heard.map_err(Unheard::Local)
+    let mut heard = heard.map_err(Unheard::Local)?;
+    heard.damage = Some(samples.report().damage());
+    reply(&heard).map_err(|error| Unheard::Local(LocalError::Reply(error)))
 }
 
 /// Checks that the bytes of `file` are those that were queued.

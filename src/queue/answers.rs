@@ -12,6 +12,7 @@ use crate::domain::job::{
     ContentHash, JobId, Overdue, Reason, ReplyId, Stage, StageName, Ticket, Trouble,
 };
 use crate::domain::money::Amount;
+use crate::domain::silence::Listened;
 use crate::domain::step::DoubtPolicy;
 
 impl Queue {
@@ -102,17 +103,13 @@ impl Queue {
             .await
     }
 
-    /// Keeps where the recording that a reply is about is silent, from when to when in seconds.
+    /// Keeps what was found in the recording that a reply is about.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn keep_silences(
-        &self,
-        id: ReplyId,
-        silences: Vec<(f64, f64)>,
-    ) -> Result<(), QueueError> {
+    pub async fn keep_listened(&self, id: ReplyId, listened: Listened) -> Result<(), QueueError> {
         self.writer
-            .run(move |connection| outputs::keep_silences(connection, id, &silences))
+            .run(move |connection| outputs::keep_listened(connection, id, &listened))
             .await
     }
 

@@ -1,4 +1,4 @@
-//! Recordings whose disk was taken away: they wait, and are queued again when it is back.
+//! Recordings whose disk was taken away, or that may not be read: they wait, and are queued again when they are back.
 //!
 //! The table knows the ground of each; whether it is there is looked up by others.
 
@@ -34,6 +34,9 @@ const LODGED: &str = "id, root, source, coalesce(ground,
 
 /// What a waiting job waits for when that is its disk.
 const IS_AWAY: &str = "stage = 'waiting' AND json_extract(data, '$.obstacle') = 'source_away'";
+/// And when it is a permission.
+const IS_UNREADABLE: &str =
+    "stage = 'waiting' AND json_extract(data, '$.obstacle') = 'source_unreadable'";
 
 fn lodged(row: &Row<'_>) -> Result<Lodged, QueueError> {
     let id = JobId(row.get(0)?);
@@ -109,20 +112,56 @@ impl Queue {
             .await
     }
 
-    /// These recordings, which are queued or claimed, wait for their disk; what moved on meanwhile does not.
+    /// Recordings that wait until they may be read, by their number and from the one after `last`; 512 at the most.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn wait_for_disk(
+    pub async fn unreadable(&self, last: JobId) -> Result<Vec<Lodged>, QueueError> {
+        let sql = format!(
+            "SELECT {LODGED} FROM jobs WHERE {IS_UNREADABLE} AND id > ?1 ORDER BY id LIMIT ?2"
+        );
+        self.writer
+            .read(move |connection| find(connection, &sql, &[&last.0, &MOST_AT_ONCE]))
+            .await
+    }
+
+    /// Queues again those of these recordings that wait until they may be read.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn readable_again(&self, ids: Vec<JobId>, now: Timestamp) -> Result<(), QueueError> {
+        self.writer
+            .run(move |connection| {
+                for id in ids {
+                    let stage = jobs::get(connection, id)?.stage;
+                    let Stage::Waiting {
+                        obstacle: Obstacle::SourceUnreadable,
+                        ..
+                    } = stage
+                    else {
+                        continue;
+                    };
+                    let from = [StageName::Waiting];
+                    jobs::advance(connection, id, &from, &Stage::queued(), now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// These recordings, which are queued or claimed, wait for their disk or for a permission; what moved on
+    /// meanwhile does not.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn wait_for_source(
         &self,
         ids: Vec<JobId>,
+        obstacle: Obstacle,
         text: String,
         now: Timestamp,
     ) -> Result<(), QueueError> {
-        let stage = Stage::Waiting {
-            obstacle: Obstacle::SourceAway,
-            text,
-        };
+        let stage = Stage::Waiting { obstacle, text };
         let from = [StageName::Queued, StageName::Submitting];
         self.writer
             .run(move |connection| {

@@ -189,14 +189,14 @@ pub(super) fn offer(
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent, or waits for
-/// the disk of its recording, which is there.
+/// its recording, which is there.
 fn came_back(stage: &Stage) -> bool {
     let is_gone =
         |reason: &Reason| ["source_changed", "source_vanished"].contains(&reason.code.as_str());
     matches!(
         stage,
         Stage::Waiting {
-            obstacle: Obstacle::SourceAway,
+            obstacle: Obstacle::SourceAway | Obstacle::SourceUnreadable,
             ..
         }
     ) || matches!(stage, Stage::Failed { reason } if is_gone(reason))

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::QueueError;
 use super::row::{self, millis, path_bytes, time};
 use crate::domain::job::{ContentHash, JobId, ReplyId};
+use crate::domain::silence::Listened;
 
 /// A reply as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +85,8 @@ pub struct StoredReply {
     pub status: u16,
     /// The bytes of its body.
     pub body: Vec<u8>,
-    /// Where the recording is silent, from when to when in seconds, once that is known.
-    pub silences: Option<Vec<(f64, f64)>>,
+    /// What was found in the recording, once somebody listened to it.
+    pub listened: Option<Listened>,
 }
 
 impl ReplyKind {
@@ -99,9 +100,9 @@ impl ReplyKind {
 
 /// A reply that was kept.
 pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply, QueueError> {
-    let (mut stored, silences) = connection
+    let (mut stored, silences, damage) = connection
         .prepare_cached(
-            "SELECT job, kind = 'adopted', status, body, composite, silences FROM replies WHERE id = ?1",
+            "SELECT job, kind = 'adopted', status, body, composite, silences, damage FROM replies WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
             let stored = StoredReply {
@@ -113,25 +114,34 @@ pub(super) fn reply(connection: &Connection, id: ReplyId) -> Result<StoredReply,
                 },
                 status: row.get(2)?,
                 body: row.get(3)?,
-                silences: None,
+                listened: None,
             };
-            Ok((stored, row.get::<_, Option<String>>(5)?))
+            let silences: Option<String> = row.get(5)?;
+            let damage: Option<String> = row.get(6)?;
+            Ok((stored, silences, damage))
         })?;
-    stored.silences = silences
-        .map(|text| row::from_json(&text, &format!("the silences of reply {}", id.0)))
-        .transpose()?;
+    if let Some(silences) = silences {
+        let what = format!("the silences of reply {}", id.0);
+        let silences = row::from_json(&silences, &what)?;
+        let what = format!("the damage of reply {}", id.0);
+        let damage = damage.map(|damage| row::from_json(&damage, &what));
+        let damage = damage.transpose()?;
+        stored.listened = Some(Listened { silences, damage });
+    }
     Ok(stored)
 }
 
-/// Keeps where the recording that a reply is about is silent.
-pub(super) fn keep_silences(
+/// Keeps what was found in the recording that a reply is about.
+pub(super) fn keep_listened(
     connection: &Connection,
     id: ReplyId,
-    silences: &[(f64, f64)],
+    listened: &Listened,
 ) -> Result<(), QueueError> {
+    let silences = row::to_json(&listened.silences)?;
+    let damage = listened.damage.as_ref().map(row::to_json).transpose()?;
     connection
-        .prepare_cached("UPDATE replies SET silences = ?2 WHERE id = ?1")?
-        .execute(params![id.0, row::to_json(&silences)?])?;
+        .prepare_cached("UPDATE replies SET silences = ?2, damage = ?3 WHERE id = ?1")?
+        .execute(params![id.0, silences, damage])?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ const STEPS: &[&str] = &[
     FILMS,
     OUTPUTS_ASIDE,
     PLACES_OF_FALLS,
+    DAMAGE,
 ];
 
 const VERSION_1: &str = "
@@ -449,6 +450,11 @@ const PLACES_OF_FALLS: &str = "
 ALTER TABLE suspects ADD COLUMN anywhere INTEGER NOT NULL DEFAULT 0 CHECK (anywhere >= 0);
 ALTER TABLE suspects ADD COLUMN reached INTEGER NOT NULL DEFAULT 0 CHECK (reached >= 0);
 UPDATE suspects SET anywhere = falls;
+";
+
+/// What of the recording that a reply is about cannot be decoded, once that is known.
+const DAMAGE: &str = "
+ALTER TABLE replies ADD COLUMN damage TEXT CHECK (json_valid(damage));
 ";
 
 #[cfg(test)]

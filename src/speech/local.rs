@@ -27,6 +27,14 @@ pub const fn is_built_in() -> bool {
     cfg!(feature = "local")
 }
 
+/// The reply of the built-in recogniser as it is kept.
+///
+/// # Errors
+/// Where it cannot be written as JSON.
+pub fn reply(heard: &Heard) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(heard)
+}
+
 /// Reads the replies of the built-in recogniser.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalReplies;
@@ -140,7 +148,7 @@ mod recogniser {
         }
 
         /// Transcribes mono audio of 16 kHz that `samples` gives block by block; `keep_going` is told how
-        /// many seconds are done and ends it by saying no. Gives the reply as it is kept.
+        /// many seconds are done and ends it by saying no.
         ///
         /// # Errors
         /// [`LocalError`], the sample source's own error in [`LocalError::Undecodable`].
@@ -149,7 +157,7 @@ mod recogniser {
             samples: &mut dyn FnMut(&mut [f32]) -> Result<usize, E>,
             language: &str,
             keep_going: &dyn Fn(f64) -> bool,
-        ) -> Result<Vec<u8>, LocalError> {
+        ) -> Result<Heard, LocalError> {
             let recogniser = self.load()?;
             let mut listening = Listening::default();
             let mut samples = |room: &mut [f32]| {
@@ -177,11 +185,10 @@ mod recogniser {
                         LocalError::Language(error.to_string())
                     }
                 })?;
-            let heard = Heard {
+            Ok(Heard {
                 silences: listening.silences(),
                 ..heard(recognition)
-            };
-            serde_json::to_vec(&heard).map_err(LocalError::Reply)
+            })
         }
 
         fn load(&self) -> Result<Arc<Recogniser>, LocalError> {

@@ -131,3 +131,30 @@ fn a_polled_folder_that_may_not_be_read_is_told_once_and_taken_up() {
         "{log}"
     );
 }
+
+#[test]
+fn a_queued_recording_that_may_not_be_read_waits_and_goes_on_when_it_may() {
+    if !is_root() {
+        return;
+    }
+    let stage = Stage::new(env!("CARGO_BIN_EXE_stenod"));
+    fs::create_dir_all(stage.recordings()).unwrap();
+    stage.give_away();
+    let mut watch = stage.call(["watch"]).user(NOBODY).start();
+    watch.until("the daemon", || stage.state().join("control.sock").exists());
+    stage.stenod(["pause"]).success();
+    let closed = stage.put("a.wav", &wav(1, 0.3));
+    stage.give_away();
+    let first = || stage.json(&["list"])[0].clone();
+    watch.until("it in the queue", || first()["state"] == "queued");
+    allow(&closed, 0o000);
+    stage.stenod(["resume"]).success();
+    watch.until("it to wait", || first()["state"] == "waiting");
+    assert_eq!(first()["reason"], "source_unreadable");
+    allow(&closed, 0o644);
+    stage.stenod(["reload"]).success();
+    watch.until("its transcript", || stage.at("a.json").exists());
+    watch.terminate();
+    watch.outcome().no_panic();
+    stage.check();
+}

@@ -45,8 +45,11 @@ pub(super) async fn at_everything(
         "none is needed: reading and encoding audio is built in",
     ));
     checks.extend(super::notify::checks(config, session.clock.clone(), offline).await);
+    let bucket = config.bucket.as_ref();
+    let secret_file = bucket.and_then(|bucket| bucket.secret_access_key_file.as_deref());
+    checks.extend(secret_file.and_then(|file| exposed("bucket", file)));
     if !offline {
-        if let Some(settings) = &config.bucket {
+        if let Some(settings) = bucket {
             checks.extend(super::bucket::checks(config, settings).await);
         }
         checks.extend(network(session, config).await);
@@ -115,6 +118,22 @@ fn key(session: &Session, config: &Config) -> Check {
             ),
         },
     }
+}
+
+/// A secret that others can read, besides the key.
+pub(super) fn exposed(name: &'static str, path: &Path) -> Option<Check> {
+    // What cannot be read is told by whoever needs it.
+    let found = read_secret_file(path).ok()?;
+    let is_credential =
+        std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder));
+    (found.is_exposed() && !is_credential).then(|| {
+        let text = format!(
+            "{} can be read by others (mode {:03o})",
+            shown(path),
+            found.mode
+        );
+        Check::problem(name, text, format!("chmod 600 {}", quoted(path)))
+    })
 }
 
 /// The command that gives another key to what looks for one, and changes nothing else.

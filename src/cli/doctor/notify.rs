@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::output::{clean, quoted, shown};
+use super::super::output::{clean, shown};
 use super::Check;
+use super::look::exposed;
 use crate::clock::{SharedClock, rfc3339};
-use crate::config::{Config, NotifyCommand, read_secret_file};
+use crate::config::{Config, NotifyCommand};
 use crate::queue::{Outgoing, Reader};
 use crate::receivers::{Command, CommandSettings, Network, Unreachable};
 use crate::session::{self, SetupError};
@@ -24,7 +25,7 @@ pub(super) async fn checks(config: &Config, clock: SharedClock, offline: bool) -
     let mut checks = Vec::new();
     checks.extend(notify.command.as_ref().map(command));
     if let Some(webhook) = &notify.webhook {
-        checks.extend(exposed(&webhook.secret_file));
+        checks.extend(exposed(NAME, &webhook.secret_file));
         checks.push(match session::webhook(webhook, &network) {
             Ok(made) if offline => {
                 Check::ok(NAME, format!("the webhook at {} is told", made.shown()))
@@ -38,7 +39,8 @@ pub(super) async fn checks(config: &Config, clock: SharedClock, offline: bool) -
         });
     }
     if let Some(ntfy) = &notify.ntfy {
-        checks.extend(ntfy.token_file.as_deref().and_then(exposed));
+        let token_file = ntfy.token_file.as_deref();
+        checks.extend(token_file.and_then(|file| exposed(NAME, file)));
         checks.push(match session::ntfy(ntfy, &network) {
             Ok(made) if offline => {
                 Check::ok(NAME, format!("the topic at {} is told", made.shown()))
@@ -72,22 +74,6 @@ fn command(settings: &NotifyCommand) -> Check {
             format!("chmod +x {}   # or correct notify.command", command.shown()),
         ),
     }
-}
-
-/// A secret that others can read.
-fn exposed(path: &Path) -> Option<Check> {
-    // What cannot be read is told by whoever needs it.
-    let found = read_secret_file(path).ok()?;
-    let is_credential =
-        std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder));
-    (found.is_exposed() && !is_credential).then(|| {
-        let text = format!(
-            "{} can be read by others (mode {:03o})",
-            shown(path),
-            found.mode
-        );
-        Check::problem(NAME, text, format!("chmod 600 {}", quoted(path)))
-    })
 }
 
 fn leads(shown: &str, what: &str, found: Option<Result<(), Unreachable>>) -> Check {

@@ -19,6 +19,7 @@ use super::{
     AudioEvent, Heard, Presence, Segment, Span, Speaker, SpeakerId, Timing, Transcript, Warning,
     WarningCode, Word, WordKind,
 };
+use crate::domain::audio::Damage;
 use crate::domain::language::short_code;
 
 /// A segment whose speaker is still a voice.
@@ -73,6 +74,7 @@ pub(super) fn transcript(heard: Heard, measured: Option<f64>) -> Transcript {
     warnings.extend(unmatched(&voices));
     warnings.extend(apart(&presences, &text));
     warnings.extend(reply_warnings(&heard));
+    warnings.extend(heard.damage.as_ref().and_then(damaged));
     warnings.extend(suspicions(&Doubtful {
         text: &text,
         duration,
@@ -115,6 +117,13 @@ fn reply_warnings(heard: &Heard) -> Vec<Warning> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What of the recording nobody can have recognised.
+pub(super) fn damaged(damage: &Damage) -> Option<Warning> {
+    let message = damage.told()?;
+    let code = WarningCode::Damaged;
+    Some(Warning { code, message })
 }
 
 /// What the mending of times has to say.

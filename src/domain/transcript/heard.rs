@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audio::Damage;
+
 /// The longest speaker label that is kept, in characters.
 const LONGEST_LABEL: usize = 80;
 
@@ -27,6 +29,8 @@ pub struct Heard {
     pub pieces: bool,
     /// Where whoever recognised found no speech, from when to when.
     pub silences: Vec<(f64, f64)>,
+    /// What of the recording whoever recognised could not decode.
+    pub damage: Option<Damage>,
     /// Why there is no text, where the reply has none in its place; an empty text is silence.
     pub no_text: Option<String>,
     /// The error that the service names beside the result.

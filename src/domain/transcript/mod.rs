@@ -31,6 +31,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use super::silence::Listened;
 pub use heard::{Heard, HeardSegment, HeardTurn, HeardWord, WordKind};
 pub(crate) use script::{is_spaceless, needs_dictionary};
 pub use sentences::{append, ends_clause, ends_sentence, sentences};
@@ -188,6 +189,8 @@ pub enum WarningCode {
     SpeakersUnmatched,
     /// A piece of the recording has no transcript.
     PieceMissing,
+    /// Something of the recording cannot be decoded.
+    Damaged,
     /// The reply has no text in its place, or something else there.
     NoText,
     /// The service names an error beside the result.
@@ -212,12 +215,15 @@ impl Transcript {
         build::transcript(heard, duration)
     }
 
-    /// Flags text that stands where the recording is silent, from when to when in seconds, unless that is
-    /// flagged already.
-    pub fn doubt_in(&mut self, silences: &[(f64, f64)]) {
-        let is_flagged = |warning: &Warning| warning.code == WarningCode::TextInSilence;
-        if !self.warnings.iter().any(is_flagged) {
-            self.warnings.extend(suspicion::in_silences(self, silences));
+    /// Flags text that stands where the recording is silent and what of it cannot be decoded, unless that is flagged
+    /// already.
+    pub fn doubt(&mut self, listened: &Listened) {
+        let in_silence = suspicion::in_silences(self, &listened.silences);
+        let damaged = listened.damage.as_ref().and_then(build::damaged);
+        for warning in in_silence.into_iter().chain(damaged) {
+            if !self.warnings.iter().any(|known| known.code == warning.code) {
+                self.warnings.push(warning);
+            }
         }
     }
 

@@ -302,6 +302,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::silence::Listened;
 
     fn found(text: &str, duration: Option<f64>) -> Vec<Warning> {
         suspicions(&Doubtful {
@@ -369,7 +370,10 @@ mod tests {
             ("", (0.0, 30.0), false),
         ] {
             let mut transcript = Transcript::from_heard(heard(text), Some(30.0));
-            transcript.doubt_in(&[silence]);
+            transcript.doubt(&Listened {
+                silences: vec![silence],
+                damage: None,
+            });
             let codes: Vec<_> = transcript.warnings.iter().map(|it| it.code).collect();
             let flagged = codes == [WarningCode::TextInSilence];
             assert_eq!(flagged, is_flagged, "{text:?} {silence:?} {codes:?}");

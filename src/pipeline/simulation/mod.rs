@@ -547,7 +547,7 @@ pub(super) async fn mistaken(
             kind: ReplyKind::Service,
             status: answer.status,
             body: answer.body.clone(),
-            silences: None,
+            listened: None,
         };
         if let Ok(document) = plain(job, stored) {
             let formats = &job.publication.formats;
