@@ -446,6 +446,8 @@ pub struct Extras {
     pub max_cost: Option<Decimal>,
     /// Whether only what this command names is worked on.
     pub scoped: bool,
+    /// Cancelled when what is in hand is let go; with the stop itself where there is none.
+    pub let_go: Option<CancellationToken>,
 }
 
 /// Opens the table and makes a pipeline for `config`; what the last run left in hand is put in order.
@@ -511,6 +513,7 @@ pub async fn open(
         receivers,
         reporter,
         bell: Arc::new(Notify::new()),
+        let_go: extras.let_go.clone().unwrap_or_else(|| stop.clone()),
         stop,
     };
     look_anew(&pipeline).await?;

@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use stenod_support::audio::wav;
 use stenod_support::service::{Submit, usual_text};
@@ -858,4 +859,32 @@ fn a_file_that_is_named_and_cannot_be_used_makes_a_run_fail_and_one_in_a_folder_
     stage.stenod(["run"]).success();
     let named = stage.stenod(["run".as_ref(), text.as_os_str()]);
     named.code(3).says("no recording");
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn the_first_ctrl_c_finishes_what_is_being_recognised_here() {
+    let stage = stage();
+    stage.set("service.provider", "local");
+    let speech = include_bytes!("../examples/recordings/jfk.flac");
+    stage.put("a.flac", speech);
+    stage.put(
+        "b.flac",
+        include_bytes!("../examples/recordings/two-cities.ogg"),
+    );
+    let mut run = stage.call(["run"]).start();
+    run.until("the first", || {
+        let jobs = stage.json(&["status"])["jobs"]["active"].clone();
+        jobs == 1
+    });
+    run.signal(Signal::INT);
+    let outcome = run.outcome().code(130).says("(finished first)");
+    let outcome = outcome.says("stopped, and nothing is lost");
+    assert!(stage.at("a.txt").exists(), "{}", outcome.tell());
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(
+        (&jobs["done"], &jobs["active"]),
+        (&1.into(), &0.into()),
+        "{jobs}"
+    );
 }

@@ -143,10 +143,24 @@ pub(super) fn add_taken(
     Ok(())
 }
 
-/// What the service has of this run by now.
-pub(super) async fn with_service(pipeline: &Pipeline) -> Result<WithService, Failure> {
+/// What of this run is neither begun nor ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct UnderWay {
+    /// What the service has of it.
+    pub(super) with_service: WithService,
+    /// Recordings that were cut, not all of whose pieces are sent.
+    pub(super) cut: usize,
+}
+
+/// What is under way by now.
+pub(super) async fn under_way(pipeline: &Pipeline) -> Result<UnderWay, Failure> {
     let ahead = pipeline.queue.read(Ahead::of).await;
-    Ok(ahead.map_err(PipelineError::from)?.with_service)
+    let ahead = ahead.map_err(PipelineError::from)?;
+    let is_cut = |job: &&Job| matches!(job.stage, Stage::Split { .. });
+    Ok(UnderWay {
+        with_service: ahead.with_service,
+        cut: ahead.jobs.iter().filter(is_cut).count(),
+    })
 }
 
 /// What lies ahead of a run.

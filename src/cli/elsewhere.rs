@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::ahead::{Prospect, add_taken, time_of};
+use super::ahead::{Prospect, UnderWay, add_taken, time_of};
 use super::consent::{self, Price, WithService};
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
@@ -320,17 +320,21 @@ impl Elsewhere<'_> {
         missing: usize,
     ) -> Result<u8, Failure> {
         let jobs = self.jobs(&ids)?;
-        let (charged, with_service) = match Reader::open(&self.config.state_dir)? {
+        let (charged, under_way) = match Reader::open(&self.config.state_dir)? {
             Some(reader) => {
                 let mut taken = WithService::default();
                 for job in &jobs {
                     add_taken(&mut taken, &reader, job)?;
                 }
-                (charged_since(&reader, began, ids)?, taken)
+                let under_way = UnderWay {
+                    with_service: taken,
+                    cut: 0,
+                };
+                (charged_since(&reader, began, ids)?, under_way)
             }
-            None => (Charged::new(), WithService::default()),
+            None => (Charged::new(), UnderWay::default()),
         };
-        let summary = Summary::of(&jobs, &self.teller.told(), with_service, charged);
+        let summary = Summary::of(&jobs, &self.teller.told(), under_way, charged);
         summary.say(self.session, end)?;
         Ok(summary.code(end, &jobs, missing))
     }

@@ -28,6 +28,7 @@ mod show;
 mod signals;
 mod speakers;
 mod status;
+mod stopping;
 mod summary;
 mod text;
 mod unsettled;

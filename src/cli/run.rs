@@ -11,17 +11,18 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::{Prospect, look_ahead, with_service};
+use super::ahead::{Prospect, look_ahead, under_way};
 use super::consent::{self, Price, Said};
 use super::elsewhere::Elsewhere;
 use super::report::{Teller, Told};
-use super::signals::{Signals, Worked, under_signals};
+use super::signals::{Signals, Stops, Worked, under_signals};
+use super::stopping::InHand;
 use super::summary::{End, NOTHING_SENT, Summary};
 use super::{Failure, RunArguments, RunChoices, Session, exit, flags, view};
 use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::domain::job::{JobId, Provider, Stage, StageName, State};
+use crate::domain::job::{JobId, Provider, Stage, State};
 use crate::domain::price;
 use crate::pipeline::{Ended, Event, IntakeOptions, Pipeline, PipelineError, Reporter as _};
 use crate::queue::{Pause, PauseReason, QueueError, Reader};
@@ -56,13 +57,14 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let provider = session::provider(&config)?;
     let places = session::places(&config, &choices.paths, provider)?;
     say_who_recognises(session, &config, provider)?;
-    let stop = CancellationToken::new();
+    let (stop, let_go) = (CancellationToken::new(), CancellationToken::new());
     // Before the terminal is changed, which a signal must not leave behind.
     let signals = Signals::listen()?;
     let teller = Arc::new(Teller::of_run(session.output));
     let extras = Extras {
         max_cost: choices.max_cost,
         scoped: true,
+        let_go: Some(let_go.clone()),
     };
     let (clock, reporter) = (session.clock.clone(), teller.clone());
     let pipeline = match session::open(&config, &extras, clock, reporter, stop.clone()).await {
@@ -79,11 +81,10 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         }
         Err(error) => return Err(error.into()),
     };
-    let asking = teller.clone();
-    let asked = || {
-        if asking.has_begun() {
+    let asked = async |signal| {
+        if teller.has_begun() {
             // Nobody may be reading any more; the stop goes on all the same.
-            drop(asking.say(&stopping(&asking.told())));
+            drop(teller.say(&stopping(&pipeline, signal).await));
         }
     };
     let options = IntakeOptions {
@@ -95,7 +96,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let began = pipeline.now();
     let work = run(session, &pipeline, places, options, choices.said, &teller);
     let work = batch::attended(&pipeline, work);
-    let worked = under_signals(signals, &stop, asked, work).await;
+    let worked = under_signals(signals, Stops::finishing(&stop, &let_go), asked, work).await;
     teller.end();
     let code = ended(session, &pipeline, &teller, &choices.paths, began, worked).await?;
     if choices.paths.is_empty() && !session.output.json() && !stop.is_cancelled() {
@@ -135,32 +136,16 @@ async fn say_others(
     Ok(())
 }
 
-/// What a first signal leads to.
-fn stopping(told: &Told) -> String {
-    let count = |is: fn(StageName) -> bool| {
-        let stages = told.stages.values();
-        stages.filter(|(stage, _)| is(*stage)).count()
-    };
-    let begun = count(|stage| stage == StageName::Submitting);
-    let handed_over = count(|stage| stage == StageName::Committing);
-    let taken = count(|stage| stage == StageName::Awaiting);
-    let parts = [
-        (handed_over, "handed over (its answer is waited for)"),
-        (
-            begun,
-            "begun (let go, free of charge; the next run begins it again)",
-        ),
-        (taken, "with the service (fetched by the next run)"),
-    ];
-    let parts = parts.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = parts
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    let parts = match parts.is_empty() {
-        true => "nothing is in hand".to_owned(),
-        false => parts.join(", "),
-    };
-    format!("stopping: {parts}; again stops at once")
+/// What a first signal leads to, by the table.
+async fn stopping(pipeline: &Pipeline, signal: u8) -> String {
+    let hands = pipeline.queue.read(|reader| InHand::of(reader)).await;
+    match hands {
+        Ok(hands) => hands.stopping(signal),
+        Err(error) => {
+            tracing::warn!("what is in hand cannot be told: {error}");
+            "stopping; again stops at once".to_owned()
+        }
+    }
 }
 
 /// Says how the work ended; gives the exit code.
@@ -188,15 +173,26 @@ async fn ended(
             .queue
             .read(|reader| reader.scoped_jobs(None))
             .await?;
-        let with_service = with_service(pipeline).await?;
+        let under_way = under_way(pipeline).await?;
         let charged = charged(pipeline, began).await?;
-        let summary = Summary::of(&jobs, &teller.told(), with_service, charged);
+        let left = left_to_pay(pipeline, how).await?;
+        let summary = Summary::of(&jobs, &teller.told(), under_way, charged).leaving(left);
         summary.say(session, how)?;
         let missing = end.as_ref().map_or(0, |end| end.missing);
         let missing = missing + named_in_vain(&teller.told(), paths);
         return Ok(summary.code(how, &jobs, missing));
     }
     Ok(Summary::default().code(how, &[], 0))
+}
+
+/// What is left to be paid after a stop at the limit of this run, if anybody knows.
+async fn left_to_pay(pipeline: &Pipeline, end: End<'_>) -> Result<Option<Decimal>, Failure> {
+    match end {
+        End::Paused(pause) if pause.reason == PauseReason::Budget && pause.until.is_none() => {
+            Ok(look_ahead(pipeline).await?.price.cost)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// How many of the files that were named themselves were passed over: whoever names one wants its transcript.

@@ -59,12 +59,42 @@ pub(super) trait Signalled {
     async fn next(&mut self) -> u8;
 }
 
-/// Does `work` until it ends or a second signal comes; the first cancels `stop` and calls `asked`. A
+/// What a first signal asks for.
+pub(super) struct Stops<'t> {
+    /// That nothing new begins.
+    stop: &'t CancellationToken,
+    /// That what is in hand is let go: not asked for by a person at the keyboard, who can ask again.
+    let_go: Option<&'t CancellationToken>,
+}
+
+impl<'t> Stops<'t> {
+    /// What is in hand is let go by any signal.
+    pub(super) fn at_once(stop: &'t CancellationToken) -> Self {
+        Self { stop, let_go: None }
+    }
+
+    /// What is in hand is finished after Ctrl-C, and let go by any other signal.
+    pub(super) fn finishing(stop: &'t CancellationToken, let_go: &'t CancellationToken) -> Self {
+        Self {
+            stop,
+            let_go: Some(let_go),
+        }
+    }
+
+    fn ask(&self, signal: u8) {
+        self.stop.cancel();
+        if let Some(let_go) = self.let_go.filter(|_| signal != exit::INTERRUPTED) {
+            let_go.cancel();
+        }
+    }
+}
+
+/// Does `work` until it ends or a second signal comes; the first is asked of `stops` and told to `asked`. A
 /// person can send a second one and is not hurried; after SIGTERM work ends within [`STOP_PATIENCE`].
 pub(super) async fn under_signals<T>(
     mut signals: impl Signalled,
-    stop: &CancellationToken,
-    asked: impl Fn(),
+    stops: Stops<'_>,
+    asked: impl AsyncFnOnce(u8),
     work: impl Future<Output = T>,
 ) -> Worked<T> {
     tokio::pin!(work);
@@ -72,13 +102,13 @@ pub(super) async fn under_signals<T>(
         done = &mut work => return Worked::Done(done),
         first = signals.next() => first,
     };
-    stop.cancel();
+    stops.ask(first);
     if first == exit::QUIT {
         return Worked::Abandoned(first);
     }
-    asked();
+    let work = async { tokio::join!(asked(first), work).1 };
     tokio::select! {
-        done = &mut work => Worked::Stopped(done, first),
+        done = work => Worked::Stopped(done, first),
         second = signals.next() => Worked::Abandoned(second),
         () = tokio::time::sleep(STOP_PATIENCE), if first == exit::TERMINATED => {
             tracing::warn!(
@@ -111,7 +141,8 @@ mod tests {
     async fn stopped_by(codes: &[u8]) -> (Worked<()>, Duration) {
         let (stop, begun) = (CancellationToken::new(), Instant::now());
         let signals = Scripted(codes.iter().rev().copied().collect());
-        let worked = under_signals(signals, &stop, || {}, std::future::pending()).await;
+        let (stops, pending) = (Stops::at_once(&stop), std::future::pending());
+        let worked = under_signals(signals, stops, async |_| {}, pending).await;
         assert!(stop.is_cancelled());
         (worked, begun.elapsed())
     }
@@ -135,6 +166,19 @@ mod tests {
         let (worked, waited) = stopped_by(&[exit::INTERRUPTED, exit::TERMINATED]).await;
         assert!(matches!(worked, Worked::Abandoned(exit::TERMINATED)));
         assert_eq!(waited, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_hand_is_let_go_by_every_signal_but_the_first_ctrl_c() {
+        for (signal, lets_go) in [(exit::INTERRUPTED, false), (exit::TERMINATED, true)] {
+            let (stop, let_go) = (CancellationToken::new(), CancellationToken::new());
+            let stops = Stops::finishing(&stop, &let_go);
+            let asked = async |code| assert_eq!(code, signal);
+            let work = stop.cancelled();
+            let worked = under_signals(Scripted(vec![signal]), stops, asked, work).await;
+            assert!(matches!(worked, Worked::Stopped((), code) if code == signal));
+            assert_eq!(let_go.is_cancelled(), lets_go);
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
 
+use super::ahead::UnderWay;
 use super::consent::WithService;
 use super::output::clean;
 use super::report::Told;
@@ -11,7 +13,7 @@ use super::run::Charged;
 use super::unsettled::is_incomplete;
 use super::{Failure, Session, exit, view};
 use crate::clock::rfc3339;
-use crate::domain::job::{Job, Obstacle, Reason, Stage, State};
+use crate::domain::job::{Job, Obstacle, Reason, Stage, StageName, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
 use crate::pipeline::Ended;
@@ -19,9 +21,6 @@ use crate::queue::{Pause, PauseReason};
 
 /// What is said where nobody agreed to the price, or a signal came before anybody was asked.
 pub(super) const NOTHING_SENT: &str = "nothing was sent, and nothing was spent";
-
-/// What a second signal leaves behind.
-const STOPPED_AT_ONCE: &str = "stopped at once: what was being sent may have been paid for, and `stenod status` tells what is in doubt";
 
 /// Why a run came to its end.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +81,12 @@ pub(super) struct Summary {
     waiting: usize,
     /// To be sent, and not sent so far.
     queued: usize,
+    /// Handed over when a second signal came: nobody knows whether they were billed.
+    handed_over: usize,
+    /// Answered, and not written so far.
+    answered: usize,
+    /// What is left to be paid, where that is known.
+    left: Option<Decimal>,
     with_service: WithService,
     /// Files that were passed over and may have been recordings.
     unreadable: usize,
@@ -94,8 +99,9 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(jobs: &[Job], told: &Told, with_service: WithService, cost: Charged) -> Self {
+    pub(super) fn of(jobs: &[Job], told: &Told, under_way: UnderWay, cost: Charged) -> Self {
         let count = |state: State| jobs.iter().filter(|job| job.stage.state() == state).count();
+        let at = |stage| jobs.iter().filter(|job| job.stage.name() == stage).count();
         let is_new = |job: &&Job| told.stages.contains_key(&job.id);
         let is_done = |job: &&Job| matches!(job.stage, Stage::Done { .. });
         let done = jobs.iter().filter(is_done).filter(is_new).count();
@@ -109,14 +115,23 @@ impl Summary {
             failed: count(State::Failed),
             in_doubt: count(State::InDoubt),
             waiting: count(State::Waiting),
-            queued: count(State::Queued),
-            with_service,
+            // What was begun and let go is queued again by the next start.
+            queued: count(State::Queued) + at(StageName::Submitting) + under_way.cut,
+            handed_over: at(StageName::Committing),
+            answered: at(StageName::Received),
+            left: None,
+            with_service: under_way.with_service,
             unreadable: skipped(is_unreadable),
             settling: skipped(is_incomplete),
             cancelled: count(State::Cancelled),
             skipped: told.skipped_count,
             cost,
         }
+    }
+
+    /// The same with what is left to be paid.
+    pub(super) fn leaving(self, left: Option<Decimal>) -> Self {
+        Self { left, ..self }
     }
 
     /// The exit code of a run that ended by itself, in which so many folders could not be looked at.
@@ -162,7 +177,7 @@ impl Summary {
             }
             End::Paused(pause) => {
                 output.say(&self.line())?;
-                say_pause(session, pause)?;
+                say_pause(session, pause, self.left)?;
             }
             End::Stopped(_) => {
                 if went_on {
@@ -172,7 +187,10 @@ impl Summary {
                 say_command(session)?;
             }
             End::Abandoned(_) => {
-                output.say(STOPPED_AT_ONCE)?;
+                if went_on {
+                    output.say(&self.line())?;
+                }
+                output.say(&self.stopped_at_once())?;
                 say_command(session)?;
             }
             End::LetGo(_) => output.say(LET_GO)?,
@@ -197,7 +215,8 @@ impl Summary {
             "type": "summary", "ended": end.name(), "reason": end.reason(),
             "at_once": matches!(end, End::Abandoned(_)),
             "done": self.done, "done_before": self.done_before, "failed": self.failed,
-            "in_doubt": self.in_doubt, "waiting": self.waiting + self.queued,
+            "in_doubt": self.in_doubt + self.handed_over,
+            "waiting": self.waiting + self.queued + self.answered,
             "with_service": self.with_service.json(),
             "skipped": self.skipped, "unreadable": self.unreadable + self.settling, "settling": self.settling,
             "cost": cost.collect::<serde_json::Map<_, _>>(),
@@ -240,12 +259,32 @@ impl Summary {
         let taken = taken.map(|text| {
             format!("{text}; the next run fetches what it made of them and pays nothing again")
         });
-        let queued = (self.queued > 0).then(|| format!("{} not sent so far", self.queued));
-        let parts: Vec<String> = taken.into_iter().chain(queued).collect();
+        let queued = (self.queued > 0).then(|| format!("{} not done so far", self.queued));
+        let parts: Vec<String> = taken.into_iter().chain(self.kept()).chain(queued).collect();
         match parts.is_empty() {
             true => "stopped: nothing is lost, and nothing is on its way".to_owned(),
             false => format!("stopped, and nothing is lost: {}", parts.join("; ")),
         }
+    }
+
+    /// What is answered and waits to be written.
+    fn kept(&self) -> Option<String> {
+        let answered = self.answered;
+        (answered > 0).then(|| format!("{answered} answered and kept, written by the next run"))
+    }
+
+    /// What a second signal leaves.
+    fn stopped_at_once(&self) -> String {
+        let doubt = match self.handed_over {
+            0 => return self.stopped().replacen("stopped", "stopped at once", 1),
+            1 => "1 was handed over and may have been paid for".to_owned(),
+            more => format!("{more} were handed over and may have been paid for"),
+        };
+        let taken = self.with_service.text();
+        let queued = (self.queued > 0).then(|| format!("{} not done so far", self.queued));
+        let parts = taken.into_iter().chain(self.kept()).chain(queued);
+        let parts: String = parts.map(|part| format!("; {part}")).collect();
+        format!("stopped at once: {doubt}: `stenod status` tells what is in doubt{parts}")
     }
 
     fn line(&self) -> String {
@@ -253,8 +292,9 @@ impl Summary {
         let parts = [
             (self.done, "done"),
             (self.failed, "failed"),
-            (self.in_doubt, "in doubt"),
+            (self.in_doubt + self.handed_over, "in doubt"),
             (self.with_service.recordings, "with the service"),
+            (self.answered, "answered"),
             (self.waiting + self.queued, "waiting"),
             (self.cancelled, "cancelled before"),
             (self.settling, "settling"),
@@ -268,6 +308,7 @@ impl Summary {
             .map(|(count, name)| format!("{count} {name}"))
             .collect();
         let tried = self.done + self.failed + self.in_doubt + self.waiting + self.queued;
+        let tried = tried + self.handed_over + self.answered;
         let found = self.with_service.recordings + self.unreadable + self.settling;
         match (tried + found == 0, parts.is_empty()) {
             (true, true) => "nothing to do: no recordings found".to_owned(),
@@ -313,19 +354,19 @@ fn has_no_way(job: &&Job) -> bool {
 }
 
 /// Says what a run did not wait for, and how to go on.
-fn say_pause(session: &Session, pause: &Pause) -> io::Result<()> {
+fn say_pause(session: &Session, pause: &Pause, left: Option<Decimal>) -> io::Result<()> {
     session.output.say(&format!(
         "stopped: {}; the work is kept, and the same command goes on with it",
         clean(&pause.text)
     ))?;
-    match after(session, pause) {
+    match after(session, pause, left) {
         Some(way) => session.output.say(&view::fix(session.output, &way)),
         None => Ok(()),
     }
 }
 
 /// The way on after a run that did not wait for a pause to end: nothing goes on by itself now.
-fn after(session: &Session, pause: &Pause) -> Option<Mend> {
+fn after(session: &Session, pause: &Pause, left: Option<Decimal>) -> Option<Mend> {
     let again = |note: &str| {
         session.typed.as_ref().map(|typed| Mend {
             command: typed.clone(),
@@ -333,9 +374,10 @@ fn after(session: &Session, pause: &Pause) -> Option<Mend> {
         })
     };
     match (pause.reason, pause.until) {
-        (PauseReason::Budget, None) => {
-            again("spends up to the same sum once more; a higher --max-cost goes further")
-        }
+        (PauseReason::Budget, None) => session
+            .typed
+            .as_deref()
+            .map(|typed| sufficient(typed, left)),
         (PauseReason::Budget, Some(until)) => again(&format!(
             "from {} on, or now with a higher limit in [budget]",
             rfc3339(until)
@@ -355,6 +397,33 @@ fn after(session: &Session, pause: &Pause) -> Option<Mend> {
         (PauseReason::Key | PauseReason::Operator, _) => mend(pause.reason.as_str(), None, ""),
     }
 }
+
+/// The command that goes on after a limit of its own: with a sum that suffices, where that is known.
+fn sufficient(typed: &str, left: Option<Decimal>) -> Mend {
+    let enough = left
+        .and_then(|left| left.round_sf_with_strategy(SUM_DIGITS, RoundingStrategy::AwayFromZero));
+    let command = |limit: &str| {
+        let mut words: Vec<&str> = typed.split(' ').collect();
+        if let Some(at) = words.iter().position(|word| *word == "--max-cost") {
+            words.splice(at..(at + 2).min(words.len()), []);
+        }
+        words.retain(|word| !word.starts_with("--max-cost="));
+        format!("{} {limit}", words.join(" "))
+    };
+    match enough {
+        Some(enough) => Mend {
+            command: command(&format!("--max-cost {}", enough.normalize())),
+            note: "is enough for all that is left".to_owned(),
+        },
+        None => Mend {
+            command: command("--yes"),
+            note: "has no limit: what is left has a price that nobody knows".to_owned(),
+        },
+    }
+}
+
+/// The digits of a sum that suffices.
+const SUM_DIGITS: u32 = 2;
 
 /// The command that goes on with this run, to be copied.
 fn say_command(session: &Session) -> io::Result<()> {
@@ -377,10 +446,49 @@ fn is_unreadable(reason: &Reason) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rust_decimal::Decimal;
-
     use super::*;
     use crate::domain::audio::AudioDuration;
+
+    #[test]
+    fn after_a_limit_the_command_names_a_sum_that_suffices() {
+        let way = |typed, left: Option<&str>| {
+            sufficient(typed, left.map(|left| left.parse().unwrap())).command
+        };
+        assert_eq!(
+            way("stenod run --max-cost 0.01 -j 2", Some("0.012345")),
+            "stenod run -j 2 --max-cost 0.013"
+        );
+        assert_eq!(
+            way("stenod run 'a b' --max-cost=5", Some("120.5")),
+            "stenod run 'a b' --max-cost 130"
+        );
+        assert_eq!(way("stenod run --max-cost 1", None), "stenod run --yes");
+    }
+
+    #[test]
+    fn what_a_second_signal_leaves_is_counted_whole() {
+        let summary = Summary {
+            done: 1,
+            handed_over: 1,
+            answered: 1,
+            queued: 3,
+            ..Summary::default()
+        };
+        assert_eq!(summary.line(), "1 done, 1 in doubt, 1 answered, 3 waiting");
+        assert_eq!(
+            summary.stopped_at_once(),
+            "stopped at once: 1 was handed over and may have been paid for: `stenod status` tells what is in doubt; \
+             1 answered and kept, written by the next run; 3 not done so far"
+        );
+        let free = Summary {
+            handed_over: 0,
+            ..summary
+        };
+        assert_eq!(
+            free.stopped_at_once(),
+            "stopped at once, and nothing is lost: 1 answered and kept, written by the next run; 3 not done so far"
+        );
+    }
 
     #[test]
     fn a_second_run_says_that_nothing_is_to_do() {
@@ -439,7 +547,7 @@ mod tests {
         assert_eq!(
             summary.stopped(),
             "stopped, and nothing is lost: 2 are with the service, 2:00 of audio, and are paid for ($0.01); \
-             the next run fetches what it made of them and pays nothing again; 3 not sent so far"
+             the next run fetches what it made of them and pays nothing again; 3 not done so far"
         );
         assert_eq!(
             Summary::default().stopped(),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::shown;
 use super::report::Teller;
-use super::signals::{Signals, Worked, under_signals};
+use super::signals::{Signals, Stops, Worked, under_signals};
 use super::{Failure, Session, WatchArguments, exit};
 use crate::config::{self, Config, Environment};
 use crate::daemon;
@@ -72,7 +72,9 @@ pub(super) async fn execute(
         "watching"
     );
     warn_of_models(&places);
-    let asked = || tracing::info!("stopping: what is handed over is finished, the rest is kept");
+    let asked = async |_| {
+        tracing::info!("stopping: what is handed over is finished, the rest is kept");
+    };
     let start = daemon::Start {
         pipeline,
         places,
@@ -88,7 +90,7 @@ pub(super) async fn execute(
         listen: config.listen,
         web,
     };
-    match under_signals(signals, &stop, asked, daemon::watch(start)).await {
+    match under_signals(signals, Stops::at_once(&stop), asked, daemon::watch(start)).await {
         Worked::Done(ended) => {
             ended?;
             Ok(exit::DONE)

@@ -151,7 +151,7 @@ impl Pipeline {
         };
         let tell = self.upload_told(job.id, content.size);
         // By the end of stenod, or of this job alone.
-        let ending = self.stop.child_token();
+        let ending = self.let_go.child_token();
         let upload = async {
             let upload = bucket.upload(&live.name, content, live.upload, &journal, tell, &ending);
             tokio::pin!(upload);

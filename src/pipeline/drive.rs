@@ -232,6 +232,10 @@ impl Driver {
     ) -> Result<Ended, PipelineError> {
         if ended.is_err() {
             self.pipeline.stop.cancel();
+            self.pipeline.let_go.cancel();
+        }
+        if let Ok(Ended::Stopped) = ended {
+            self.write_what_comes_in().await?;
         }
         while !self.tasks.is_empty() {
             let finished = self.tasks.next().await?;
@@ -241,6 +245,26 @@ impl Driver {
             }
         }
         ended
+    }
+
+    /// Waits for what is in hand and makes of it what there is to make, where it is not let go.
+    async fn write_what_comes_in(&mut self) -> Result<(), PipelineError> {
+        let let_go = self.pipeline.let_go.clone();
+        while !let_go.is_cancelled() {
+            self.pipeline.pulse.loop_turned();
+            if let Err(error) = self.publish_received().await {
+                self.pipeline.unless_full(error).await?;
+            }
+            if self.tasks.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                finished = self.tasks.next() => self.take_in_all(finished?)?,
+                () = let_go.cancelled() => {}
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what has ended by now together: a turn costs more than a task does.

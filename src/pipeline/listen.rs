@@ -42,7 +42,7 @@ impl Pipeline {
         }
         let core = tokio::select! {
             core = self.spool.cores.clone().acquire_owned() => core,
-            () = self.stop.cancelled() => return Ok(stored),
+            () = self.let_go.cancelled() => return Ok(stored),
         };
         let (pipeline, recording) = (self.clone(), job.clone());
         let listened = supervise::blocking(move || {
@@ -71,7 +71,7 @@ fn listen(pipeline: &Pipeline, job: &Job) -> Option<Listened> {
         let mut samples = Samples::from_file(&file)?;
         let mut listening = Listening::default();
         let mut block = vec![0.0; BLOCK];
-        while !pipeline.stop.is_cancelled() {
+        while !pipeline.let_go.is_cancelled() {
             match samples.read(&mut block)? {
                 0 => {
                     return Ok(Some(Listened {

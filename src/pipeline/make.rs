@@ -73,7 +73,7 @@ impl Maker<'_> {
         self.proven(|_| {
             let in_hand = self.in_hand();
             let mut file = begin(spool, &spool.shrunk_path(self.job.id))?;
-            let heed = &mut self.heed(Some(&in_hand));
+            let heed = &mut self.heed(&self.pipeline.let_go, Some(&in_hand));
             let shrunk = shrink(&self.job.source, &mut file, bitrate, heed)?;
             let made = file.finish(Some(shrunk.duration));
             Ok(made.map_err(ShrinkError::Write)?)
@@ -101,7 +101,8 @@ impl Maker<'_> {
                 return Ok(cut.map_err(ShrinkError::Write)?);
             }
             let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
-            let heed = &mut self.heed(Some(&in_hand));
+            // Its pieces are kept, and none of them is sent any more: it is gone on with by the next run.
+            let heed = &mut self.heed(&self.pipeline.stop, Some(&in_hand));
             split(samples, cutting, from, &mut pieces, heed)?;
             Ok(())
         })
@@ -124,7 +125,8 @@ impl Maker<'_> {
                 return Ok(made.map_err(ShrinkError::Write)?);
             }
             let samples = Samples::from_file(file).map_err(ShrinkError::from)?;
-            copy_stretch(samples, stretch, bitrate, &mut target, &mut self.heed(None))?;
+            let heed = &mut self.heed(&self.pipeline.let_go, None);
+            copy_stretch(samples, stretch, bitrate, &mut target, heed)?;
             let made = target.finish(Some(stretch.duration()));
             Ok(made.map_err(ShrinkError::Write)?)
         })
@@ -151,8 +153,12 @@ impl Maker<'_> {
         self.pipeline.queue.look_into(self.job.source.clone())
     }
 
-    /// Tells how far it is, and goes on until stenod or the job is being stopped.
-    fn heed(&self, in_hand: Option<&InHand>) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
+    /// Tells how far it is, and goes on until `stop` says so or the job is being stopped.
+    fn heed(
+        &self,
+        stop: &CancellationToken,
+        in_hand: Option<&InHand>,
+    ) -> impl FnMut(AudioDuration) -> ControlFlow<()> {
         let mut told = AudioDuration::default();
         move |done| {
             if done.micros().saturating_sub(told.micros()) >= PROGRESS_STEP.micros() {
@@ -164,7 +170,7 @@ impl Maker<'_> {
                 let event = Event::Encoded { id, seconds };
                 self.pipeline.reporter.report(&event);
             }
-            if self.pipeline.stop.is_cancelled() || self.called_off.is_cancelled() {
+            if stop.is_cancelled() || self.called_off.is_cancelled() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())

@@ -149,6 +149,8 @@ pub struct Pipeline {
     pub bell: Arc<Notify>,
     /// Cancelled when no new work is to begin.
     pub stop: CancellationToken,
+    /// Cancelled when what is in hand is let go as well, as far as that costs nothing.
+    pub let_go: CancellationToken,
 }
 
 /// Why the pipeline cannot go on.

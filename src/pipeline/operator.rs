@@ -196,7 +196,7 @@ impl<'a> Table<'a> {
         if errand.entered.is_cancelled() || stage().await? == StageName::Submitting {
             tokio::select! {
                 () = errand.decided.cancelled() => {}
-                () = pipeline.stop.cancelled() => {}
+                () = pipeline.let_go.cancelled() => {}
             }
         } else {
             pipeline.in_flight.take_back(id);
@@ -407,6 +407,7 @@ pub(super) mod tests {
             reporter: Arc::new(Silent),
             bell: Arc::default(),
             stop: CancellationToken::new(),
+            let_go: CancellationToken::new(),
         }
     }
 

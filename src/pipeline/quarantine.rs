@@ -61,7 +61,7 @@ impl Pipeline {
             "stenod went down while it was in hand: it is tried alone"
         );
         self.submit(job).await?;
-        if !self.stop.is_cancelled() {
+        if !self.let_go.is_cancelled() {
             self.kept(|| self.queue.acquit(source.clone())).await?;
         }
         self.bell.notify_one();

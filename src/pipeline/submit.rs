@@ -177,7 +177,7 @@ impl Pipeline {
         let (queue, clock, stop, id) = (
             self.queue.clone(),
             self.clock.clone(),
-            self.stop.clone(),
+            self.let_go.clone(),
             job.id,
         );
         Box::new(move || {
@@ -226,7 +226,7 @@ impl Pipeline {
         tokio::select! {
             biased;
             answer = &mut submit => return answer,
-            () = self.stop.cancelled() => {}
+            () = self.let_go.cancelled() => {}
             () = errand.called_off.cancelled() => {}
         }
         if committed.load(Ordering::SeqCst) {
@@ -505,7 +505,7 @@ impl Pipeline {
                     id: claimed.id,
                     seconds,
                 });
-                !pipeline.stop.is_cancelled() && !called_off.is_cancelled()
+                !pipeline.let_go.is_cancelled() && !called_off.is_cancelled()
             };
             recognise(&pipeline, &claimed, &progress)
         })

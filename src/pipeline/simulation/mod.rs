@@ -430,6 +430,7 @@ impl Simulation {
             waiting: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
+            let_go: stop.clone(),
             stop,
         }
     }
