@@ -370,9 +370,7 @@ impl Explanation {
 
     fn told_of_job(&self, job: &Job, source: &str) -> Told {
         let reason = job.stage.reason();
-        let fix = reason
-            .as_ref()
-            .and_then(|reason| mend(&reason.code, Some(job.id), source));
+        let fix = view::way_out(job);
         let told = match job.stage.state() {
             State::Done => Told::new("done", format!("it was transcribed, as job {}", job.id))
                 .fix(format!("stenod show {}", job.id), "tells what was written"),
@@ -543,7 +541,12 @@ impl Explanation {
                 Told::because("skipped", reason, mend(&reason.code, None, source))
             }
             Fate::Ended(reason) => {
-                Told::because("failed", reason, mend(&reason.code, None, source))
+                let fix = self.latest.as_ref().and_then(view::way_out);
+                Told::because(
+                    "failed",
+                    reason,
+                    fix.or_else(|| mend(&reason.code, None, source)),
+                )
             }
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
 use super::{Failure, Session, SpeakersArguments, exit, nobody, orders, render, show, view};
+use crate::config::Config;
 use crate::control::{Answer, Order};
 use crate::domain::audio::AudioDuration;
 use crate::domain::cast::{self, Cast, Person};
@@ -16,6 +17,7 @@ use crate::domain::transcript::{Span, Transcript};
 use crate::notes::Notes;
 use crate::pipeline::plain;
 use crate::queue::Reader;
+use crate::speech::services;
 
 /// How much of a first sentence is shown, in characters.
 const SHOWN_OF_A_SENTENCE: usize = 60;
@@ -27,6 +29,8 @@ struct Talk {
     own: BTreeMap<String, String>,
     noted: Style,
     warnings: Vec<String>,
+    /// What has to be done before a service can be asked, where there is no key for it.
+    key_wanted: Option<String>,
 }
 
 pub(super) async fn execute(
@@ -41,6 +45,7 @@ pub(super) async fn execute(
     drop(reader);
     let jobs = vec![talk.job.clone()];
     talk.warnings = nobody::warnings(&config, &jobs)?;
+    talk.key_wanted = talk.lacks_key(&config);
     if arguments.names.is_empty() {
         talk.say(session)?;
         return Ok(exit::DONE);
@@ -50,8 +55,10 @@ pub(super) async fn execute(
             "the transcript of {} tells nobody apart, so there is nobody to name",
             shown(&talk.job.source)
         );
+        let first = talk.key_wanted.as_ref();
+        let first = first.map_or(String::new(), |wanted| format!("; for that {wanted} first"));
         return Err(Failure::new(exit::USAGE, error).hint(format!(
-            "{} asks a model that does, and pays for it once more",
+            "`{}` asks a model that does, and pays for it once more{first}",
             talk.told_apart()
         )));
     }
@@ -108,6 +115,7 @@ impl Talk {
             own: reader.names(job.id)?.into_iter().collect(),
             noted: Notes::default().of(&job.source).style,
             warnings: Vec::new(),
+            key_wanted: None,
             job,
         })
     }
@@ -128,7 +136,11 @@ impl Talk {
                 .say("the transcript tells nobody apart; a model that does is asked with:")?;
             let again = self.told_apart();
             let page = session.output.page_for_talk();
-            let line = page.command("  ", &again, "pays for it once more");
+            let note = match &self.key_wanted {
+                Some(wanted) => format!("pays for it; {wanted} first"),
+                None => "pays for it once more".to_owned(),
+            };
+            let line = page.command("  ", &again, &note);
             session.output.say_whole(&line)?;
         } else {
             session.output.data(&(self.text() + "\n"))?;
@@ -137,6 +149,17 @@ impl Talk {
             nobody::say(session, &self.warnings)?;
         }
         Ok(())
+    }
+
+    /// What has to be done before the service can be asked.
+    fn lacks_key(&self, config: &Config) -> Option<String> {
+        let has_key = config.service.key.is_some();
+        (!has_key).then(|| {
+            format!(
+                "put a key into {}, or `stenod init --key-file -`,",
+                services::USUAL.key_variable
+            )
+        })
     }
 
     /// The command that has the speakers of this recording told apart.

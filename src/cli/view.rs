@@ -14,6 +14,7 @@ use crate::domain::notice;
 pub(super) use crate::domain::plain::lossy as path;
 use crate::domain::price::{Price, PriceSource};
 use crate::queue::{Allowance, Output};
+use crate::speech::services;
 
 /// The columns of a cost as it usually is.
 const USUAL_MONEY: usize = 9;
@@ -61,7 +62,10 @@ pub(super) fn allowance(allowance: Allowance) -> Value {
 
 /// The way out of what keeps a job from its transcript, to be copied as it is.
 pub(super) fn way_out(job: &Job) -> Option<Mend> {
-    mend::way_out(job).map(at_its_place)
+    let service = services::of(job.settings.provider);
+    let known = service.and_then(|service| Some((service.prices?.models(), service.model)));
+    let other = known.and_then(|(models, usual)| mend::other_model(job, models, usual));
+    other.or_else(|| mend::way_out(job)).map(at_its_place)
 }
 
 /// The way out of `code`, as [`mend`] has it, to be copied as it is.

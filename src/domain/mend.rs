@@ -4,6 +4,7 @@
 
 use super::job::{Job, JobId, Reason, Stage};
 use super::plain::quoted;
+use super::price::meant;
 
 /// What a person can do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ const SERVICE: &[Row] = &[
     (
         "bucket_failed",
         "stenod doctor",
-        "it is tried again by itself; doctor tries the bucket out",
+        "doctor tries the bucket out; it is tried again by itself where stenod is running",
     ),
     (
         "key_refused",
@@ -50,8 +51,8 @@ const SERVICE: &[Row] = &[
     ),
     (
         "rate_limited",
-        "stenod status",
-        "it goes on by itself; a lower service.requests_per_second avoids it",
+        "stenod run {source}",
+        "goes on in a while, by itself where stenod is running; a lower service.requests_per_second avoids it",
     ),
     (
         "redirected",
@@ -70,8 +71,8 @@ const SERVICE: &[Row] = &[
     ),
     (
         "service_overloaded",
-        "stenod status",
-        "it is tried again by itself",
+        "stenod run {source}",
+        "tries it again, free of charge; by itself where stenod is running",
     ),
     (
         "service_error",
@@ -140,8 +141,8 @@ const SERVICE: &[Row] = &[
     ),
     (
         "upload_broken",
-        "stenod status",
-        "it is tried again by itself, free of charge",
+        "stenod run {source}",
+        "tries it again, free of charge; by itself where stenod is running",
     ),
     (
         "interrupted",
@@ -154,12 +155,17 @@ const SOURCE: &[Row] = &[
     (
         "poison",
         "stenod retry {id}",
-        "tries it alone once more; convert it first: ffmpeg -i IN OUT.mp3",
+        "tries it alone once more; perhaps better converted: ffmpeg -i {source} {source}.mp3",
     ),
     (
         "suspect",
-        "stenod status",
-        "it is tried by itself when nothing else is in hand",
+        "stenod run {source}",
+        "tries it alone, when nothing else is in hand; by itself where stenod is running",
+    ),
+    (
+        "incomplete",
+        "stenod retry {id}",
+        "sends the pieces again that failed, and none of those that are there",
     ),
     (
         "piece_lost",
@@ -249,8 +255,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "damaged",
-        "stenod run {source}",
-        "copy it again, or convert what is left of it with ffmpeg",
+        "ffmpeg -i {source} {source}.mp3",
+        "keeps what can be read of it; better: copy it again whole",
     ),
     (
         "not_a_file",
@@ -304,8 +310,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "decoder_failed",
-        "stenod run {source}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
     (
         "no_decoder",
@@ -314,8 +320,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "sample_rate",
-        "stenod run {source}",
-        "convert it first: ffmpeg -i IN -ar 16000 OUT.wav",
+        "ffmpeg -i {source} -ar 16000 {source}.wav",
+        "then `stenod run {source}.wav`",
     ),
     (
         "no_sound",
@@ -324,13 +330,13 @@ const SOURCE: &[Row] = &[
     ),
     (
         "shorter",
-        "stenod retry {id}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
     (
         "encoder_failed",
-        "stenod retry {id}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
 ];
 
@@ -447,7 +453,7 @@ const HERE: &[Row] = &[
     (
         "disk_full",
         "stenod doctor",
-        "make room; it goes on by itself",
+        "says which disk is full: make room; it goes on by itself where stenod is running",
     ),
     (
         "no_recogniser",
@@ -461,8 +467,8 @@ const HERE: &[Row] = &[
     ),
     (
         "undecodable",
-        "stenod retry {id}",
-        "convert it first: ffmpeg -i IN OUT.mp3",
+        "ffmpeg -i {source} {source}.mp3",
+        "then `stenod run {source}.mp3`",
     ),
     (
         "language_unknown",
@@ -494,10 +500,14 @@ const PAUSES: &[Row] = &[
     ),
     (
         "rate_limit",
-        "stenod status",
-        "it goes on by itself; a lower service.requests_per_second avoids it",
+        "stenod run {source}",
+        "goes on in a while, by itself where stenod is running; a lower service.requests_per_second avoids it",
     ),
-    ("disk", "stenod doctor", "make room; it goes on by itself"),
+    (
+        "disk",
+        "stenod doctor",
+        "says which disk is full: make room; it goes on by itself where stenod is running",
+    ),
     ("operator", "stenod resume", "a person paused it"),
 ];
 
@@ -534,6 +544,41 @@ pub fn way_out(job: &Job) -> Option<Mend> {
         | Stage::InDoubt { .. } => job.stage.reason(),
     };
     mend(&reason?.code, Some(job.id), &quoted(&job.source))
+}
+
+/// Codes by which a service may refuse a model that it does not have.
+const MODEL_REFUSED: &[&str] = &["bad_request", "not_found", "unprocessable"];
+
+/// The way out of a failed job whose model is none of `models`: the one that was probably meant, else `usual`.
+pub fn other_model<'m>(
+    job: &Job,
+    models: impl IntoIterator<Item = &'m str>,
+    usual: &'m str,
+) -> Option<Mend> {
+    let Stage::Failed { reason } = &job.stage else {
+        return None;
+    };
+    let (model, models) = (&job.settings.model, models.into_iter().collect::<Vec<_>>());
+    let is_known = |known: &&str| known.eq_ignore_ascii_case(model);
+    if !MODEL_REFUSED.contains(&reason.code.as_str()) || models.iter().any(|known| is_known(&known))
+    {
+        return None;
+    }
+    let nearest = meant(model, models);
+    let (other, why) = match nearest {
+        Some(meant) => (meant, "was probably meant"),
+        None => (usual, "is one"),
+    };
+    let given = match job.settings.diarize {
+        true => " --diarize",
+        false => "",
+    };
+    Some(Mend {
+        command: format!("stenod run --model {other}{given} {}", quoted(&job.source)),
+        note: format!(
+            "no list names a model `{model}`; {other} {why}: set transcribe.model to it for all that follow"
+        ),
+    })
 }
 
 /// The way out of `code`; `source` is the recording as a word for a shell.

@@ -97,5 +97,5 @@ fn a_way_out_names_the_job_and_its_recording() {
     let way = mend("service_failed", Some(JobId(7)), "/a.mp3").unwrap();
     assert_eq!(way.command, "stenod retry 7");
     let way = mend("damaged", None, "'/a b.mp3'").unwrap();
-    assert_eq!(way.command, "stenod run '/a b.mp3'");
+    assert_eq!(way.command, "ffmpeg -i '/a b.mp3' '/a b.mp3'.mp3");
 }

@@ -140,12 +140,35 @@ fn an_empty_balance_names_the_folder_that_the_next_run_takes_up() {
 }
 
 #[test]
+fn a_model_that_does_not_exist_is_mended_by_the_one_that_was_meant() {
+    let stage = stage();
+    stage.put("a b.wav", &wav(1, 3.0));
+    refuse(&stage, 400);
+    stage.stenod(["run", "-m", "whisper-large-v4"]).code(3);
+    stage.service.unscript();
+    let list = stage.json(&["list"]);
+    let fix = list[0]["fix"].as_str().unwrap();
+    assert!(
+        fix.starts_with("stenod run --model Whisper-Large-V3 "),
+        "{list:#}"
+    );
+    stage
+        .stenod(["list"])
+        .success()
+        .says("set transcribe.model to it");
+    stage.stenod(words(fix)).success();
+    assert!(stage.at("a b.txt").exists());
+}
+
+#[test]
 fn the_limit_of_a_run_that_has_ended_pauses_nothing() {
     let stage = stage();
     stage.disagree();
     stage.put("a.wav", &wav(1, 6.0));
     let told = stage.stenod(["run", "--max-cost", "0.00001"]).code(8);
-    told.says("a higher --max-cost goes further");
+    told.says("stenod run --max-cost 0.00005   # is enough for all that is left");
+    stage.stenod(["run", "--max-cost", "0.00005"]).success();
+    stage.put("b.wav", &wav(2, 6.0));
     let status = stage.json(&["status"]);
     assert_eq!(status["paused"], Value::Null, "{status:#}");
     stage.set("budget.per_day", "0.00001");
