@@ -153,7 +153,7 @@ const TABLE: &[Broken] = &[
     Broken {
         what: "a file where the folder of outputs should be",
         check: "folder",
-        mend: "set output_dir to a folder",
+        mend: "in [transcribe]: output_dir",
         breaks: |stage| {
             let file = stage.root().join("file");
             fs::write(&file, "").unwrap();
@@ -165,7 +165,7 @@ const TABLE: &[Broken] = &[
     Broken {
         what: "damaged table",
         check: "table",
-        mend: "start stenod again",
+        mend: "stenod run   # sets the table aside",
         breaks: |stage| {
             fs::create_dir(stage.state()).unwrap();
             fs::write(stage.state().join("stenod.db"), [b'x'; 8192]).unwrap();

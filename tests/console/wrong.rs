@@ -171,7 +171,8 @@ fn a_model_that_nobody_lists_is_said_with_the_one_that_was_meant() {
     let plan = stage.stenod(["plan"]).success();
     assert!(plan.stdout.contains(meant), "{}", plan.tell());
     let doctor = stage.stenod(["doctor"]).success();
-    assert!(doctor.stdout.contains(meant), "{}", doctor.tell());
+    let line = "in [transcribe]: model = \"Whisper-Large-V3\"";
+    assert!(doctor.stdout.contains(line), "{}", doctor.tell());
     stage.stenod(["run"]).says(meant);
     let mut watching = stage.call(["watch"]).start();
     watching.until("the state", || {

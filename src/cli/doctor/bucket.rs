@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Check;
+use super::judge::in_file;
 use crate::config::{self, Config};
+use crate::delivery::bucket::BucketError;
 use crate::domain::object::Installation;
 use crate::queue::Reader;
-use crate::session;
+use crate::session::{self, SetupError};
 
 /// How long the storage may take for a trial.
-const BUCKET_LIMIT: Duration = Duration::from_secs(60);
+const BUCKET_LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts an object into the bucket, fetches it by its link, and deletes it.
 pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Check> {
@@ -19,8 +21,13 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
         Ok(Some(bucket)) => bucket,
         Ok(None) => return Vec::new(),
         Err(error) => {
+            let what = match &error {
+                SetupError::Bucket(error) => error.hint(),
+                _ => "every key of it has to be right",
+            };
             let text = format!("{:#}", anyhow::Error::new(error));
-            return vec![Check::problem(name, text, "correct [bucket]")];
+            let mend = in_file(config.file.as_deref(), "bucket", what);
+            return vec![Check::problem(name, text, mend)];
         }
     };
     let nobody = Installation::nobody();
@@ -37,7 +44,7 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
                 settings.url,
                 BUCKET_LIMIT.as_secs()
             );
-            let mend = "check bucket.endpoint and the connection";
+            let mend = unreached(config, settings);
             return vec![Check::problem(name, text, mend)];
         }
     };
@@ -51,7 +58,11 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
         .filter_map(|(what, result)| Some((what, result?.err()?)))
         .map(|(what, error)| {
             let text = format!("{}: {what}: {error}", settings.url);
-            Check::problem(name, text, error.mend())
+            let mend = match &error {
+                BucketError::Unreachable(_) => unreached(config, settings),
+                _ => in_file(config.file.as_deref(), "bucket", error.mend()),
+            };
+            Check::problem(name, text, mend)
         })
         .collect();
     if checks.is_empty() {
@@ -60,6 +71,21 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
     }
     checks.extend(leftovers(&config.state_dir));
     checks
+}
+
+/// What to look at where the storage does not answer.
+fn unreached(config: &Config, settings: &config::Bucket) -> String {
+    match &settings.endpoint {
+        Some(endpoint) => {
+            let line = format!("endpoint = \"{endpoint}\": is it right, and the connection there?");
+            in_file(config.file.as_deref(), "bucket", &line)
+        }
+        None => in_file(
+            config.file.as_deref(),
+            "bucket",
+            "endpoint = \"https://…\", where the storage is not the one that the url stands for",
+        ),
+    }
 }
 
 /// What could not be taken out of a bucket so far.

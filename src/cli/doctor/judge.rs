@@ -52,11 +52,12 @@ impl FileSystem {
 }
 
 /// The disk that holds the state, or will hold it.
-pub(super) fn state_disk(there: &Path, disk: FileSystem) -> Check {
+pub(super) fn state_disk(there: &Path, disk: FileSystem, file: Option<&Path>) -> Check {
     let name = shown(there);
     if let Some(kind) = disk.network() {
         let text = format!("{name} lies on {kind}, where the table's locks do not hold");
-        return Check::problem("disk", text, "set state_dir to a folder on a local disk");
+        let line = "state_dir = \"/var/lib/stenod\", or another folder on a local disk";
+        return Check::problem("disk", text, in_file(file, "", line));
     }
     let text = format!("{} free at {name}", bytes(disk.room));
     let mend = format!(
@@ -69,6 +70,19 @@ pub(super) fn state_disk(there: &Path, disk: FileSystem) -> Check {
         Check::note("disk", text, mend)
     } else {
         Check::ok("disk", text)
+    }
+}
+
+/// The line that a person puts into the configuration, and the file that it belongs into; into which table, or
+/// above all of them.
+pub(super) fn in_file(file: Option<&Path>, table: &str, line: &str) -> String {
+    let place = match table {
+        "" => "above every table".to_owned(),
+        table => format!("in [{table}]"),
+    };
+    match file {
+        Some(file) => format!("\"${{EDITOR:-vi}}\" {}   # {place}: {line}", quoted(file)),
+        None => format!("stenod init   # writes a configuration; then {place}: {line}"),
     }
 }
 
@@ -129,7 +143,7 @@ pub(super) fn unreadable(
 /// The folder `root`, whose disk did not say anything.
 pub(super) fn silent(root: &Path) -> Check {
     let mend = format!(
-        "bring its server back, or take it away: sudo umount -l {}",
+        "sudo umount -l {}   # or bring its server back",
         quoted(root)
     );
     Check::problem("folder", format!("{}: {SILENT}", shown(root)), mend)
@@ -278,7 +292,7 @@ mod tests {
 
     #[test]
     fn disks_that_no_test_can_make_are_judged_by_their_values() {
-        let state = |kind, room| state_disk(path(), FileSystem { kind, room });
+        let state = |kind, room| state_disk(path(), FileSystem { kind, room }, None);
         let folder = |kind, room| folder_disk(path(), None, FileSystem { kind, room });
         let (much, little) = (1 << 40, 500 << 20);
         judge_all([

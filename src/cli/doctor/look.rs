@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::output::{clean, quoted, shown};
 use super::super::{Failure, Session, unsettled};
@@ -25,6 +26,9 @@ use crate::speech::services;
 use crate::speech::{ClientError, Greeting, NoAnswer, Service};
 use crate::supervise;
 
+/// How long the service may take for all that it is asked.
+const NETWORK_LIMIT: Duration = Duration::from_secs(10);
+
 pub(super) async fn at_everything(
     session: &Session,
     config: &Config,
@@ -37,7 +41,7 @@ pub(super) async fn at_everything(
     checks.extend(warnings.map(note));
     checks.extend(provider(config));
     checks.push(key(session, config));
-    checks.extend(state(&config.state_dir));
+    checks.extend(state(&config.state_dir, config.file.as_deref()));
     checks.extend(folders(config).await?);
     checks.push(model(config));
     checks.push(Check::ok(
@@ -49,12 +53,25 @@ pub(super) async fn at_everything(
     let secret_file = bucket.and_then(|bucket| bucket.secret_access_key_file.as_deref());
     checks.extend(secret_file.and_then(|file| exposed("bucket", file)));
     if !offline {
-        if let Some(settings) = bucket {
-            checks.extend(super::bucket::checks(config, settings).await);
-        }
-        checks.extend(network(session, config).await);
+        let bucket = async {
+            match bucket {
+                Some(settings) => super::bucket::checks(config, settings).await,
+                None => Vec::new(),
+            }
+        };
+        let network = tokio::time::timeout(NETWORK_LIMIT, network(session, config));
+        let (bucket, network) = tokio::join!(bucket, network);
+        checks.extend(bucket);
+        checks.extend(network.unwrap_or_else(|_| vec![silent(config)]));
     }
     Ok(checks)
+}
+
+/// A service that did not answer in time.
+fn silent(config: &Config) -> Check {
+    let (url, limit) = (&config.service.base_url, NETWORK_LIMIT.as_secs());
+    let text = format!("{url} did not answer within {limit} s");
+    Check::problem("network", text, unreached(config))
 }
 
 fn configuration(config: &Config) -> Check {
@@ -79,7 +96,9 @@ fn provider(config: &Config) -> Option<Check> {
         },
         Err(SetupError::KeyTrouble(_)) => return None,
         Err(error) => {
-            let mend = SetupError::hint(&error).unwrap_or("choose another provider".into());
+            let file = config.file.as_deref();
+            let other = || judge::in_file(file, "service", "provider = \"auto\"").into();
+            let mend = SetupError::hint(&error).unwrap_or_else(other);
             Check::problem("provider", error.to_string(), mend)
         }
     })
@@ -177,7 +196,7 @@ fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn state(state_dir: &Path) -> Vec<Check> {
+fn state(state_dir: &Path, file: Option<&Path>) -> Vec<Check> {
     let mut checks = Vec::new();
     let me = me();
     let owner = state_dir.metadata().ok().map(|metadata| metadata.uid());
@@ -223,7 +242,8 @@ fn state(state_dir: &Path) -> Vec<Check> {
         Err(error) => {
             let text = format!("the lock of {} cannot be read: {error}", shown(state_dir));
             let mend = if error.kind() == std::io::ErrorKind::NotADirectory {
-                "set state_dir to a folder, or to one that can be made".to_owned()
+                let line = "state_dir = \"/var/lib/stenod\", or another folder";
+                judge::in_file(file, "", line)
             } else {
                 format!(
                     "sudo chown -R {me} {}   # or run doctor as its owner",
@@ -236,7 +256,7 @@ fn state(state_dir: &Path) -> Vec<Check> {
         }
     }
     checks.push(table(state_dir));
-    checks.push(disk(state_dir));
+    checks.push(disk(state_dir, file));
     checks
 }
 
@@ -262,19 +282,24 @@ fn table(state_dir: &Path) -> Check {
                 shown(&path),
                 anyhow::Error::new(error)
             );
-            Check::problem("table", text, "run doctor as the user that runs stenod")
+            let owner = path.metadata().ok().map(|there| there.uid());
+            let mend = match owner.filter(|owner| *owner != me()) {
+                Some(owner) => format!("sudo -u '#{owner}' stenod doctor   # as the table's owner"),
+                None => format!("ls -la {}", quoted(state_dir)),
+            };
+            Check::problem("table", text, mend)
         }
     }
 }
 
 fn damaged_table(text: String) -> Check {
-    let mend = "start stenod again: what it finds damaged is set aside, and transcripts whose json lies \
-        beside their recording are taken up free of charge";
+    let mend = "stenod run   # sets the table aside and stops; the same again begins a new one, and transcripts \
+        whose json lies beside their recording are taken up free of charge";
     Check::problem("table", text, mend)
 }
 
 /// The file system that holds the state, or will hold it.
-fn disk(state_dir: &Path) -> Check {
+fn disk(state_dir: &Path, file: Option<&Path>) -> Check {
     let Some(there) = state_dir.ancestors().find(|path| path.exists()) else {
         return Check::problem(
             "disk",
@@ -283,10 +308,11 @@ fn disk(state_dir: &Path) -> Check {
         );
     };
     match file_system(there) {
-        Ok(found) => judge::state_disk(there, found),
+        Ok(found) => judge::state_disk(there, found, file),
         Err(error) => {
             let text = format!("{} cannot be looked at: {error}", shown(there));
-            Check::problem("disk", text, "choose another state_dir")
+            let line = "state_dir = \"/var/lib/stenod\", or another folder";
+            Check::problem("disk", text, judge::in_file(file, "", line))
         }
     }
 }
@@ -316,7 +342,7 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
         named.collect()
     };
     if folders.is_empty() {
-        let mend = "stenod init FOLDER, or add [[folders]] to the configuration";
+        let mend = "stenod init .   # takes this folder, and any others named beside it";
         return Ok(vec![Check::note(
             "folders",
             "no folder is configured",
@@ -327,7 +353,14 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
     let (silent, asked): (Vec<_>, Vec<_>) = folders
         .into_iter()
         .partition(|folder| silent.contains(&folder.path));
-    let looks = each_in_time(asked.clone(), PATIENCE, |each| folder(&each));
+    let named = asked.iter().cloned();
+    let each = named.map(|each| (each, config.file.clone()));
+    let each: Vec<(config::Folder, Option<PathBuf>)> = each.collect();
+    let looks = each_in_time(
+        each,
+        PATIENCE,
+        |(each, file): (config::Folder, Option<PathBuf>)| folder(&each, file.as_deref()),
+    );
     let looked = asked.into_iter().zip(looks);
     let mut checks: Vec<Check> = silent
         .iter()
@@ -397,11 +430,11 @@ fn disks_away(config: &Config, folders: &[config::Folder]) -> Vec<Check> {
     let check = |folder: &config::Folder| {
         let name = shown(&folder.path);
         let text = format!("the disk that the recordings of {name} lay on is not there");
-        Check::problem(
-            "folder",
-            text,
-            "mount it again: they wait for it, and nothing is paid twice",
-        )
+        let mend = format!(
+            "mount {}   # they wait for it, and nothing is paid twice",
+            quoted(&folder.path)
+        );
+        Check::problem("folder", text, mend)
     };
     away.map(check).collect()
 }
@@ -461,7 +494,7 @@ fn unreadable(root: &Root) -> Option<Check> {
     Some(judge::unreadable(root.path(), count, &path, &error, me()))
 }
 
-fn folder(folder: &config::Folder) -> Check {
+fn folder(folder: &config::Folder, file: Option<&Path>) -> Check {
     use rustix::fs::Access;
     let path = &folder.path;
     let looked = std::fs::metadata(path).and_then(|there| {
@@ -496,7 +529,9 @@ fn folder(folder: &config::Folder) -> Check {
             "{} is no folder, and transcripts belong below it",
             shown(there)
         );
-        return Check::problem("folder", text, "set output_dir to a folder");
+        let line = "output_dir = \"\" (beside the recordings), or a folder";
+        let mend = judge::in_file(file, "transcribe", line);
+        return Check::problem("folder", text, mend);
     }
     if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let mend = format!(
@@ -515,7 +550,7 @@ fn folder(folder: &config::Folder) -> Check {
         Err(error) => Check::note(
             "folder",
             format!("{}: {error}", shown(there)),
-            "look at its mount",
+            format!("findmnt -T {}   # looks at its mount", quoted(there)),
         ),
     }
 }
@@ -525,9 +560,10 @@ fn model(config: &Config) -> Check {
     if let Err(error @ (SetupError::EnglishOnly { .. } | SetupError::NoTranscription { .. })) =
         tried
     {
-        let mend = error
-            .hint()
-            .unwrap_or("set transcribe.model to one that transcribes".into());
+        let mend = error.hint().unwrap_or_else(|| {
+            let usual = format!("model = \"{}\"", services::USUAL.model);
+            judge::in_file(config.file.as_deref(), "transcribe", &usual).into()
+        });
         return Check::problem("model", error.to_string(), mend);
     }
     let Some(folder) = &config.local.model_dir else {
@@ -541,7 +577,11 @@ fn model(config: &Config) -> Check {
         Some(name) => Check::problem(
             "model",
             format!("local.model_dir = {} has no {name}", shown(folder)),
-            "put a Whisper checkpoint there, or leave model_dir empty for the built-in one",
+            judge::in_file(
+                config.file.as_deref(),
+                "local",
+                "model_dir = \"\" (the built-in one), or a folder that holds a Whisper checkpoint",
+            ),
         ),
     }
 }
@@ -568,7 +608,7 @@ async fn network(session: &Session, config: &Config) -> Vec<Check> {
         Err(NoAnswer::Unreachable(text) | NoAnswer::Broken { text, .. }) => vec![Check::problem(
             "network",
             format!("{base_url}: {text}"),
-            format!("curl -sI {base_url}   # check service.base_url, the connection and the proxy"),
+            unreached(config),
         )],
         Err(NoAnswer::Withheld(_) | NoAnswer::OtherForm | NoAnswer::Source(_)) => Vec::new(),
     });
@@ -591,13 +631,31 @@ async fn models(config: &Config, service: &dyn Service) -> Vec<Check> {
     let unknown = models.into_iter().filter(is_unknown);
     let unknown = unknown.map(|model| {
         let mend = match nearest(model, catalogue.models()) {
-            Some(meant) => format!("did you mean {meant}? set it as transcribe.model"),
-            None => "check transcribe.model; a new model may have no price yet".to_owned(),
+            Some(meant) => {
+                let line = format!("model = \"{meant}\" (that was probably meant)");
+                judge::in_file(config.file.as_deref(), "transcribe", &line)
+            }
+            None => "stenod config show --origin   # tells where transcribe.model is set; a new model may have no price yet".to_owned(),
         };
         let text = format!("{} is in no list of models and prices", clean(model));
         Check::note("model", text, mend)
     });
     unknown.collect()
+}
+
+/// What to look at where the service does not answer as it should.
+fn unreached(config: &Config) -> String {
+    let base_url = &config.service.base_url;
+    let service = session::meant(config).ok().and_then(services::of);
+    let usual = service.and_then(|service| service.address);
+    match usual.filter(|usual| usual != base_url) {
+        Some(usual) => {
+            let line =
+                format!("base_url = \"{usual}\" is the usual one; else check connection and proxy");
+            judge::in_file(config.file.as_deref(), "service", &line)
+        }
+        None => format!("curl -sI {base_url}   # is the connection there, and a proxy in the way?"),
+    }
 }
 
 fn no_client(session: &Session, config: &Config, error: ClientError) -> Check {
@@ -624,11 +682,7 @@ fn greeted(session: &Session, config: &Config, greeting: &Greeting) -> Vec<Check
             "{base_url} answered the question for the balance with status {}",
             greeting.status
         );
-        checks.push(Check::problem(
-            "network",
-            text,
-            "check service.base_url; else try again later",
-        ));
+        checks.push(Check::problem("network", text, unreached(config)));
     }
     checks.extend(greeting.balance.map(judge::balance));
     checks.extend(
