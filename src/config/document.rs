@@ -53,7 +53,7 @@ impl Document {
         let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
-                mistakes.push(syntax_mistake(&text, &error));
+                mistakes.extend(syntax_mistakes(&text, error));
                 return None;
             }
         };
@@ -247,6 +247,78 @@ pub(super) fn convert(value: &toml_edit::Value) -> Value {
         }
         toml_edit::Value::InlineTable(_) => Value::from(Dict::new()),
     }
+}
+
+/// The most syntax errors that are told of one file.
+const MOST_SYNTAX_ERRORS: usize = 20;
+
+/// What is no TOML in a file: the first error, and those that are found when the faulty statements before are
+/// left out. What may only follow from an earlier one is not told.
+fn syntax_mistakes(text: &FileText, first: toml_edit::TomlError) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut rest = text.whole().to_owned();
+    let mut error = first;
+    loop {
+        mistakes.push(syntax_mistake(text, &error));
+        let Some(span) = error.span().filter(|_| mistakes.len() < MOST_SYNTAX_ERRORS) else {
+            return mistakes;
+        };
+        let Some(without) = without_statement(&rest, span.start) else {
+            return mistakes;
+        };
+        rest = without;
+        match ImDocument::parse(rest.as_str()) {
+            Ok(_) => return mistakes,
+            Err(next) => error = next,
+        }
+    }
+}
+
+/// The text with blanks in place of the statement at `position`, which ends where another one begins; nothing
+/// where that says nothing of what is behind it.
+fn without_statement(text: &str, position: usize) -> Option<String> {
+    let before = text.get(..position)?;
+    let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+    // What is open before the line, an array or a text, goes on behind it.
+    if ImDocument::parse(text.get(..begin)?).is_err() {
+        return None;
+    }
+    let mut end = begin;
+    for line in text.get(begin..)?.split_inclusive('\n') {
+        if end > begin && begins_statement(line) {
+            break;
+        }
+        end += line.len();
+    }
+    let blank = |c: char| {
+        if c == '\n' {
+            "\n".to_owned()
+        } else {
+            " ".repeat(c.len_utf8())
+        }
+    };
+    let statement = text.get(begin..end)?;
+    if statement.trim().is_empty() {
+        return None;
+    }
+    let blanks: String = statement.chars().map(blank).collect();
+    Some(format!(
+        "{}{blanks}{}",
+        text.get(..begin)?,
+        text.get(end..)?
+    ))
+}
+
+/// Whether a line looks as if something new began with it.
+fn begins_statement(line: &str) -> bool {
+    let line = line.trim();
+    let is_key = |key: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !key.trim().is_empty() && key.trim().chars().all(is_plain)
+    };
+    line.is_empty()
+        || line.starts_with(['[', '#'])
+        || line.split_once('=').is_some_and(|(key, _)| is_key(key))
 }
 
 fn syntax_mistake(text: &FileText, error: &toml_edit::TomlError) -> Mistake {

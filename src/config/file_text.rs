@@ -33,6 +33,11 @@ impl FileText {
         &self.path
     }
 
+    /// All of it; it may hold a secret.
+    pub(super) fn whole(&self) -> &str {
+        &self.text
+    }
+
     /// The text in a byte range; it may hold a secret.
     pub(super) fn get(&self, range: Range<usize>) -> Option<&str> {
         self.text.get(range)

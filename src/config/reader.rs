@@ -359,7 +359,12 @@ fn as_toml(value: &Value) -> String {
 
 /// The text of a variable as a value of the kind that its key has.
 fn native(key: &str, value: &Value) -> Value {
-    let known = keys::KEYS.iter().find(|known| known.path() == key);
+    let plain = without_index(key);
+    let inherited = plain.strip_prefix("folders.");
+    let inherited = inherited.map(|name| keys::join(keys::TRANSCRIBE, name));
+    let paths = [Some(plain), inherited].into_iter().flatten();
+    let find = |path: String| keys::KEYS.iter().find(|known| known.path() == path);
+    let known = paths.filter_map(find).next();
     let default = known.and_then(|known| known.default);
     let default = default.and_then(|text| text.parse::<toml_edit::Value>().ok());
     let (Some(default), Some(text)) = (default, value.as_str()) else {
@@ -371,8 +376,9 @@ fn native(key: &str, value: &Value) -> Value {
         toml_edit::Value::Boolean(_) => text.parse::<bool>().ok().map(Value::from),
         toml_edit::Value::Array(_) => {
             let words = text
+                .trim_matches(['[', ']'])
                 .split(',')
-                .map(str::trim)
+                .map(|word| word.trim().trim_matches(['"', '\'']))
                 .filter(|word| !word.is_empty());
             Some(Value::from(words.map(Value::from).collect::<Vec<_>>()))
         }

@@ -311,6 +311,14 @@ pub(super) fn bucket(mut table: Reader<'_>) -> Option<Option<Bucket>> {
         table.forget();
         return Some(None);
     };
+    let is_half = url.starts_with("s3://")
+        && matches!((&access_key_id, &secret_file), (Some(Some(_)), Some(None)));
+    if is_half && table.environment().get("AWS_SECRET_ACCESS_KEY").is_none() {
+        let fault = Fault::new("has no secret beside it");
+        let mend = "name the file that holds the secret alone: secret_access_key_file = \"/etc/stenod/bucket-secret\"";
+        table.fault("access_key_id", fault.mend(mend));
+        return None;
+    }
     let endpoint = endpoint?;
     if let Some(private) = endpoint.as_ref().filter(|url| urls::is_private_host(url)) {
         table.notes.warnings.push(Warning {

@@ -55,6 +55,39 @@ fn what_is_not_toml_is_shown_with_its_place() {
 }
 
 #[test]
+fn every_statement_that_is_not_toml_is_told_and_nothing_that_only_follows_from_one() {
+    let places = |text: &str| {
+        let told = mistakes_in(text);
+        let places = told
+            .lines()
+            .filter_map(|line| line.strip_prefix("DIR/config.toml:"));
+        let places = places.filter_map(|line| line.split_once(": "));
+        let places: Vec<String> = places.map(|(place, _)| place.to_owned()).collect();
+        places.join(" ")
+    };
+    assert_eq!(
+        places(
+            "[service]\njobs = four\njobs = 2\njobs = 3\n[transcribe\nmodel = \"a\"\nlanguage = en\n"
+        ),
+        "2:8 4:1 5:12 7:12"
+    );
+    // Where a list stays open nobody knows what belongs to it.
+    assert_eq!(
+        places("[transcribe]\nformats = [\"txt\",\nmodel = \"a\"\ndiarize = maybe\n")
+            .split(' ')
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_key_of_a_bucket_without_its_secret_is_a_mistake() {
+    let told = mistakes_in("[bucket]\nurl = \"s3://b/p\"\naccess_key_id = \"AKIA\"\n");
+    assert!(told.starts_with("DIR/config.toml:3:"), "{told}");
+    assert!(told.contains("secret_access_key_file = "), "{told}");
+}
+
+#[test]
 fn a_key_in_the_wrong_table_is_told_the_right_one() {
     let expected = "DIR/config.toml:1:1: jobs: unknown key\n  1 | jobs = 4\n    | ^^^^\n  \
         allowed: `state_dir`, `listen`, `[service]`, `[transcribe]`, `[[folders]]`, `[watch]`, `[local]`, `[budget]`, `[large]`, `[bucket]`, `[notify]`\n  \
