@@ -17,7 +17,7 @@ use super::QueueError;
 use super::budget::{self, Limits, Room};
 use super::jobs;
 use super::ledger;
-use super::row::{JOB_COLUMNS, find_job, future_millis, millis, path_bytes};
+use super::row::{JOB_COLUMNS, find_job, future_millis, millis, path_bytes, to_json};
 use super::twins;
 use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
@@ -79,6 +79,10 @@ pub(super) fn claim(
 ) -> Result<Claimed, QueueError> {
     let Some(job) = next(connection, terms, now)? else {
         return Ok(Claimed::Nothing);
+    };
+    let job = match earlier_twin(connection, terms, &job, now)? {
+        Some(twin) => twin,
+        None => job,
     };
     let claimed = decide(connection, terms, calendar, &job, now)?;
     if matches!(claimed, Claimed::Submit(_) | Claimed::Moved(_)) {
@@ -197,6 +201,35 @@ fn which(terms: &Terms) -> String {
     format!(
         "json_extract(settings, '$.provider') = ?2 AND (due_ms <= ?1 OR updated_ms > ?3) {suspects} {scope}"
     )
+}
+
+/// The first of the copies of a recording that may be claimed, where that is another one: which of them is sent,
+/// and to whose folder it counts, does not depend on whose turn it is.
+fn earlier_twin(
+    connection: &Connection,
+    terms: &Terms,
+    job: &Job,
+    now: Timestamp,
+) -> Result<Option<Job>, QueueError> {
+    let which = which(terms);
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE hash = ?4 AND settings = ?5 AND id < ?6 AND forced = ?7
+         AND parent IS NULL AND stage = 'queued' AND {which} ORDER BY id LIMIT 1"
+    );
+    if job.piece.is_some() {
+        return Ok(None);
+    }
+    let (hash, settings) = (&job.hash.0, to_json(&job.settings)?);
+    let parameters: [&dyn rusqlite::ToSql; 7] = [
+        &millis(now),
+        &job.settings.provider.name(),
+        &future_millis(now),
+        hash,
+        &settings,
+        &job.id.0,
+        &job.forced,
+    ];
+    find_job(connection, &sql, &parameters)
 }
 
 /// A copy of a recording takes its transcript or its refusal, or waits for it: it is never sent beside it.

@@ -569,13 +569,15 @@ impl<'a> Reader<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How many jobs of a folder are in each state.
+    /// How many recordings of a folder are in each state, by the latest job of each.
     ///
     /// # Errors
     /// Any error of the table.
     pub fn folder_counts(&self, root: &Path) -> Result<HashMap<String, u64>, QueueError> {
         let mut statement = self.connection().prepare_cached(
-            "SELECT state, count(*) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY state",
+            "SELECT state, count(*) FROM jobs WHERE id IN
+               (SELECT max(id) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY source)
+             GROUP BY state",
         )?;
         let rows = statement.query_map([path_bytes(root)], |row| {
             Ok((row.get(0)?, row::unsigned(row.get(1)?)))

@@ -151,3 +151,24 @@ async fn a_copy_of_a_recording_that_only_went_away_is_sent() {
     table.queue.fail(first, reason, None, at(3)).await.unwrap();
     assert_eq!(table.claim_job().await.id, copy);
 }
+
+#[tokio::test]
+async fn of_two_copies_the_first_is_sent_whosever_folder_has_its_turn() {
+    let table = table();
+    let add = async |root: &str, path: &str, content| {
+        let candidate = Candidate {
+            root: root.into(),
+            ..recording(path, content)
+        };
+        let added = table.queue.enqueue(candidate, None, false, at(1)).await;
+        assert!(matches!(added, Ok(Enqueued::New(_))), "{added:?}");
+    };
+    add("/in/a", "/in/a/1.mp3", 1).await;
+    add("/in/a", "/in/a/2.mp3", 2).await;
+    add("/in/b", "/in/b/copy.mp3", 2).await;
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        sent.push(table.claim_job().await.source.display().to_string());
+    }
+    assert_eq!(sent, ["/in/a/1.mp3", "/in/a/2.mp3"]);
+}
