@@ -387,6 +387,24 @@ fn what_is_on_its_way_waits_for_a_disk_that_is_taken_away_and_nothing_is_written
 }
 
 #[test]
+fn a_run_whose_disk_of_outputs_is_full_keeps_the_work_and_no_recording_fails() {
+    let stage = stage();
+    let Some(disk) = SmallDisk::at(&stage.root().join("outputs")) else {
+        return;
+    };
+    stage.set("transcribe.output_dir", disk.0.to_str().unwrap());
+    stage.put("a.wav", &wav(1, 0.3));
+    disk.fill();
+    let full = stage.stenod(["run"]).code(1);
+    full.says("the work is kept").says("which disk is full");
+    disk.make_room();
+    stage.stenod(["run"]).success();
+    assert!(disk.0.join("a.txt").exists());
+    assert_eq!(submits(&stage), 1);
+    stage.check();
+}
+
+#[test]
 fn folders_that_hang_keep_no_start_no_status_no_reload_and_no_other_folder() {
     let stage = stage();
     let hung = stage.root().join("hung");

@@ -656,7 +656,10 @@ impl Driver {
         }
         let now = self.pipeline.now();
         if outlook.unfinished == outlook.copies && !self.others_move(now).await? {
-            return Ok(Some(Ended::Finished));
+            // What finds no room for its transcript is kept, and goes on when there is some.
+            let mut pauses = self.pipeline.pauses.all().into_iter();
+            let full = pauses.find(|pause| pause.reason == PauseReason::Disk);
+            return Ok(Some(full.map_or(Ended::Finished, Ended::Paused)));
         }
         let local = self.terms(&[Provider::LOCAL]);
         if !self.is_held_by_hand() && self.pipeline.queue.outlook(local, now).await?.unfinished > 0

@@ -64,6 +64,7 @@ pub use waiting::{Awaited, Waiting};
 use crate::clock::{Chance, SharedClock};
 use crate::delivery::bucket::Bucket;
 use crate::domain::job::{Job, JobId, Stage};
+use crate::domain::money::Amount;
 use crate::domain::route::RouteTerms;
 use crate::domain::step::DoubtPolicy;
 use crate::notes::Notes;
@@ -192,10 +193,10 @@ impl Pipeline {
         self.tell_of(job).await
     }
 
-    /// Tells that outputs were written again, which cost nothing.
-    async fn tell_again(&self, id: JobId) -> Result<(), PipelineError> {
+    /// Tells that outputs were written again, and what was paid for that.
+    async fn tell_again(&self, id: JobId, cost: Option<Amount>) -> Result<(), PipelineError> {
         let job = self.queue.job(id).await?;
-        self.tell_of(Job { cost: None, ..job }).await
+        self.tell_of(Job { cost, ..job }).await
     }
 
     async fn tell_of(&self, mut job: Job) -> Result<(), PipelineError> {

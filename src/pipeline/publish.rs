@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+
 use super::away::{LOOK_EVERY, away};
 use super::document::{document, style, to_write};
 use super::elsewhere::{Others, others};
@@ -12,6 +14,7 @@ use super::room::Disk;
 use super::{Pipeline, PipelineError};
 use crate::domain::format::Format;
 use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Stage, Trouble};
+use crate::domain::money::Amount;
 use crate::domain::render::{self, Document, Unread};
 use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
@@ -25,6 +28,15 @@ use crate::supervise;
 const FIRST_OUTPUT_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait between two tries to write it.
 const LONGEST_OUTPUT_WAIT: Duration = Duration::from_secs(600);
+
+/// What was paid between two sums, if anything was.
+fn since(before: Option<&Amount>, after: Option<&Amount>) -> Option<Amount> {
+    let after = after?;
+    let same = before.filter(|before| before.currency == after.currency);
+    let value = after.value - same.map_or(Decimal::ZERO, |before| before.value);
+    let currency = after.currency.clone();
+    (!value.is_zero()).then_some(Amount { value, currency })
+}
 
 impl Pipeline {
     /// Makes a ticket or a transcript of the reply that is stored for a job.
@@ -55,8 +67,10 @@ impl Pipeline {
             self.publish(job.clone(), reply, stored.clone()).await?;
             return self.settle(&job, &stored).await;
         }
+        let before = job.cost.clone();
         self.settle(&job, &stored).await?;
         let job = self.queue.job(id).await?;
+        let paid = since(before.as_ref(), job.cost.as_ref());
         if job.piece.is_some() {
             self.done(&job, reply).await?;
             self.bell.notify_one();
@@ -74,7 +88,7 @@ impl Pipeline {
         let is_again = !was_stuck && !self.queue.outputs(id).await?.is_empty();
         self.publish(job, reply, stored).await?;
         if is_again {
-            self.tell_again(id).await
+            self.tell_again(id, paid).await
         } else {
             self.tell(id).await
         }
