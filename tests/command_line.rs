@@ -434,3 +434,85 @@ fn the_configuration_is_never_written() {
         "files in the home although the state is elsewhere"
     );
 }
+
+#[test]
+fn words_of_other_programs_and_files_lead_to_the_right_command() {
+    let stage = stage();
+    let talk = stage.put("a talk.wav", &wav(1, 0.5));
+    let talk = talk.to_str().unwrap();
+    for (words, tip) in [
+        (vec!["start"], "stenod watch"),
+        (vec!["stop"], "systemctl stop stenod"),
+        (vec!["transcribe", talk], "stenod run FILE"),
+        (vec!["logs"], "journalctl -u stenod"),
+        (vec![talk], "stenod run '"),
+        (vec!["list", "--state", "waitng"], "did you mean `waiting`?"),
+    ] {
+        stage.stenod(words).code(2).says(tip);
+    }
+    let told = stage
+        .stenod(["list", "--state", "waitng", "--json"])
+        .code(2);
+    assert_eq!(told.json()["argument"], "--state <STATE>");
+}
+
+#[test]
+fn a_plan_says_what_fits_a_limit_and_for_what_a_run_would_fail() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 6.0));
+    stage.put("b.wav", &wav(2, 6.0));
+    let plan = stage.stenod(["plan", "--max-cost", "0.00006"]).success();
+    assert!(
+        plan.stdout.contains("1 of 2 recordings fit"),
+        "{}",
+        plan.tell()
+    );
+    let whole = wav(3, 3.0);
+    stage.put("cut.wav", &whole[..whole.len() / 2]);
+    let plan = stage.stenod(["plan"]).success();
+    assert!(plan.stdout.contains("ends with code 3"), "{}", plan.tell());
+    stage.stenod(["run"]).code(3);
+}
+
+#[test]
+fn a_secret_of_which_the_file_is_missing_is_a_mistake_of_the_configuration() {
+    let stage = stage();
+    stage.stenod(["config", "check"]).success();
+    assert!(stage.json(&["config", "check"])["warnings"].is_array());
+    stage.set("bucket.url", "s3://bucket/stenod");
+    stage.set("bucket.access_key_id", "id");
+    let missing = stage.root().join("nowhere");
+    stage.set("bucket.secret_access_key_file", missing.to_str().unwrap());
+    stage
+        .stenod(["config", "check"])
+        .code(10)
+        .says("bucket.secret_access_key_file");
+}
+
+#[test]
+fn a_folder_counts_its_recordings_and_not_how_often_they_were_asked_for() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 3.0));
+    stage.stenod(["run", "--yes"]).success();
+    stage.stenod(["run", "--yes", "-m", "Wizper"]).success();
+    let status = stage.stenod(["status"]).success();
+    assert!(status.stdout.contains("1 of 1 done"), "{}", status.tell());
+}
+
+#[test]
+fn lists_in_variables_are_lists_for_every_folder() {
+    let stage = stage();
+    let shown = stage.call(["config", "show", "--json"]);
+    let shown = shown
+        .env("STENOD_TRANSCRIBE__FORMATS", "txt,srt")
+        .output()
+        .success();
+    let settings = shown.json()["settings"].clone();
+    for key in ["transcribe.formats", "folders.0.formats"] {
+        assert_eq!(
+            settings[key]["value"],
+            serde_json::json!(["txt", "srt"]),
+            "{key}"
+        );
+    }
+}

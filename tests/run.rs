@@ -888,3 +888,12 @@ fn the_first_ctrl_c_finishes_what_is_being_recognised_here() {
         "{jobs}"
     );
 }
+
+#[test]
+fn what_is_transcribed_anew_is_told_with_its_own_price() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 3.0));
+    stage.stenod(["run", "--yes"]).success();
+    let anew = stage.stenod(["run", "--yes", "--force"]).success();
+    anew.says("(3.0 s), $0.000025 -> a.json a.txt");
+}

@@ -18,7 +18,7 @@ use super::report::Teller;
 use super::run::{Charged, charged_since, show_plan};
 use super::signals::{Signalled, Signals};
 use super::summary::{End, Summary};
-use super::{Failure, RunChoices, Session, exit};
+use super::{Failure, RunChoices, Session, exit, unsettled};
 use crate::clock::Calendar;
 use crate::config::Config;
 use crate::control::{
@@ -64,6 +64,15 @@ impl Elsewhere<'_> {
     /// Has it done by whoever holds the state; gives the exit code.
     pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
         self.check()?;
+        let told = unsettled::ask(self.config, None).await;
+        if told.is_some_and(|told| told.watching.is_none()) {
+            let held = &self.held;
+            let error = anyhow::anyhow!(
+                "{held}: a `stenod run` holds the state, and no run takes on another"
+            );
+            return Err(Failure::new(exit::HELD, error)
+                .hint("wait until it has ended, or stop it; `stenod status` says what it does"));
+        }
         let (plan, prospect) = self.look_ahead(places).await?;
         let price = prospect.price;
         show_plan(self.session, &self.teller, &prospect)?;

@@ -131,6 +131,14 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
     })
 }
 
+/// So many of a thing, in words.
+fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        more => format!("{more} {thing}s"),
+    }
+}
+
 /// Whether something is at `path`; nothing where its disk hangs.
 fn look(path: &Path) -> Option<bool> {
     let path = path.to_owned();
@@ -310,7 +318,13 @@ impl Explanation {
         match &self.answer {
             Answer::Missing => Told {
                 code: Some("no_such_file".to_owned()),
-                ..Told::new("missing", "there is nothing at this path")
+                ..Told::new("missing", "there is nothing at this path").fix(
+                    format!(
+                        "ls -la {}",
+                        quoted(self.path.parent().unwrap_or(&self.path))
+                    ),
+                    "shows what is there; names are case-sensitive",
+                )
             },
             Answer::Gone(job) => gone(job),
             Answer::Unreadable(reason) | Answer::Skipped(reason) => {
@@ -359,7 +373,9 @@ impl Explanation {
 
     fn told_of_folder(&self, recordings: u64, folders: u64, source: &str) -> Told {
         let found = format!(
-            "a folder that is looked into: {recordings} files that may be recordings, in {folders} folders"
+            "a folder that is looked into: {} that may be recordings, in {}",
+            counted(recordings, "file"),
+            counted(folders, "folder"),
         );
         match &self.folder {
             Some(_) => Told::new("folder", found),

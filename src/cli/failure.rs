@@ -2,9 +2,10 @@
 
 use std::io::{self, Write as _};
 
+use clap::error::ContextKind;
 use serde_json::{Value, json};
 
-use super::output::{page, placed_in};
+use super::output::{page, placed, placed_in};
 use super::{exit, view};
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::pipeline::PipelineError;
@@ -63,6 +64,7 @@ impl Failure {
             "type": "error", "code": self.name.unwrap_or(name(self.code)),
             "message": format!("{:#}", self.error),
             "fix": self.hint.as_deref().map(placed_in), "exit": self.code,
+            "commands": self.hint.as_deref().map(commands).unwrap_or_default(),
         });
         let errors = self.error.downcast_ref::<ConfigErrors>();
         if let (Some(errors), Some(line)) = (errors, line.as_object_mut()) {
@@ -105,9 +107,11 @@ pub(super) fn report_usage(error: &clap::Error) {
     let message = lines.next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let tip = lines.find_map(|line| line.trim_start().strip_prefix("tip: "));
+    let argument = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    let argument = argument.into_iter().find_map(|kind| error.get(kind));
     tell(&json!({
         "type": "error", "code": name(exit::USAGE), "message": message, "fix": tip,
-        "exit": exit::USAGE,
+        "argument": argument.map(ToString::to_string), "exit": exit::USAGE,
     }));
 }
 
@@ -116,6 +120,18 @@ fn tell(line: &Value) {
         // The exit code says it as well.
         Ok(()) | Err(_) => {}
     }
+}
+
+/// The commands in a sentence, as they stand between backticks, to be run as they are.
+fn commands(hint: &str) -> Vec<String> {
+    let quoted = hint.split('`').skip(1).step_by(2);
+    let runs = |words: &&str| {
+        let words = words.strip_prefix("sudo ").unwrap_or(words);
+        let is_placeholder =
+            |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+        words.starts_with("stenod ") && !words.split(' ').any(is_placeholder)
+    };
+    quoted.filter(runs).map(placed).collect()
 }
 
 /// What an exit code is called in JSON.
@@ -273,5 +289,17 @@ impl From<OpenError> for Failure {
 impl From<crate::supervise::TaskPanicked> for Failure {
     fn from(error: crate::supervise::TaskPanicked) -> Self {
         Self::new(exit::UNEXPECTED, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_told_the_commands_of_a_hint() {
+        let hint =
+            "set `x`, or `stenod doctor`; `stenod init FOLDER` adds one, `sudo stenod run -y` too";
+        assert_eq!(commands(hint), ["stenod doctor", "sudo stenod run -y"]);
     }
 }

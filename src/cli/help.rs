@@ -4,10 +4,13 @@
 //! shows everything. The many commands fit no screen in one column: `-h` of the program has a table of its own.
 
 use std::ffi::OsString;
+use std::path::Path;
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
 
+use super::output::quoted;
 use super::{Failure, Session, exit};
 use crate::domain::near::nearest;
 
@@ -58,7 +61,7 @@ Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress, -V
 const GLOBAL: &str = "Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress";
 
 /// So many examples are shown by `-h`, and so many where there are more flags than this.
-const SHORT_EXAMPLES: (usize, usize, usize) = (3, 1, 8);
+const SHORT_EXAMPLES: (usize, usize, usize) = (3, 2, 8);
 
 /// What `--help` begins with, by command.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -261,6 +264,41 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
+/// What other programs call their commands, and what is given here instead.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    (
+        "start",
+        "stenod watch, or as a service: systemctl start stenod",
+    ),
+    (
+        "daemon",
+        "stenod watch, or as a service: systemctl start stenod",
+    ),
+    (
+        "serve",
+        "stenod watch, or as a service: systemctl start stenod",
+    ),
+    (
+        "stop",
+        "stenod pause holds the queue; a service is stopped with: systemctl stop stenod",
+    ),
+    (
+        "restart",
+        "a service is restarted with: systemctl restart stenod",
+    ),
+    ("transcribe", "stenod run FILE"),
+    ("convert", "stenod run FILE"),
+    ("scan", "stenod plan, or stenod run"),
+    ("log", "stenod show ID; of a service: journalctl -u stenod"),
+    ("logs", "stenod show ID; of a service: journalctl -u stenod"),
+    ("ls", "stenod list"),
+    ("jobs", "stenod list"),
+    ("queue", "stenod list"),
+    ("cost", "stenod usage; of what is ahead: stenod plan"),
+    ("setup", "stenod init"),
+    ("check", "stenod doctor, or stenod config check"),
+];
+
 /// The program's own name.
 const PROGRAM_NAME: &str = "stenod";
 
@@ -315,6 +353,17 @@ pub(super) fn unknown(name: &str, above: &Command) -> Failure {
     Failure::new(exit::USAGE, error).hint(format!("{meant}`stenod --help` names them all"))
 }
 
+/// What to do instead where a command is none of stenod's and yet tells what is wanted.
+fn instead(word: &str) -> Option<String> {
+    let mut others = OTHER_NAMES.iter();
+    if let Some((_, instead)) = others.find(|(other, _)| *other == word) {
+        return Some((*instead).to_owned());
+    }
+    let path = Path::new(word);
+    path.exists()
+        .then(|| format!("to transcribe it: stenod run {}", quoted(path)))
+}
+
 /// The same error with the command that was probably meant, where clap finds none: it takes two letters
 /// in the wrong order for two wrong ones.
 pub(super) fn with_suggestion(
@@ -322,12 +371,21 @@ pub(super) fn with_suggestion(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> clap::Error {
     let is_told = error.get(ContextKind::SuggestedSubcommand).is_some();
-    if error.kind() != ErrorKind::InvalidSubcommand || is_told {
+    if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return error;
     };
+    if let Some(tip) = instead(word) {
+        error.remove(ContextKind::SuggestedSubcommand);
+        let tip = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.insert(ContextKind::Suggested, tip);
+        return error;
+    }
+    if is_told {
+        return error;
+    }
     let definition = super::definition(false);
     let words: Vec<OsString> = arguments.into_iter().collect();
     let before = words

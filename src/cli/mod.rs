@@ -49,6 +49,7 @@ pub use failure::{Failure, report};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Choice as _, Config, Environment, Overrides};
 use crate::domain::job::State;
+use crate::domain::near::nearest;
 use crate::queue::running_instance;
 use crate::speech::services;
 use crate::telemetry::{self, Looks, Verbosity};
@@ -313,7 +314,7 @@ struct TranscribeArguments {
     /// With a model that can, such as Elevenlabs-STT.
     #[arg(long)]
     diarize: bool,
-    #[arg(long, value_name = "NAME", hide_possible_values = true, help = format!("Who recognises: {}", provider_names(" or ")), value_parser = providers())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, help = format!("By whom: {}", provider_names(" or ")), value_parser = providers())]
     provider: Option<String>,
     /// Only files that match; may be repeated
     #[arg(long, value_name = "GLOB", hide_short_help = true)]
@@ -457,7 +458,15 @@ fn provider_names(last: &str) -> String {
 fn state_parser() -> impl clap::builder::TypedValueParser<Value = State> {
     use clap::builder::TypedValueParser as _;
     let names = State::ALL.into_iter().map(State::as_str);
-    completions::Names::of(names.collect()).try_map(|name| name.parse::<State>())
+    completions::Names::of(names.collect()).try_map(|name| {
+        name.parse::<State>().map_err(|unknown| {
+            let names = State::ALL.into_iter().map(State::as_str);
+            match nearest(&name, names) {
+                Some(meant) => format!("{unknown}; did you mean `{meant}`?"),
+                None => unknown.to_string(),
+            }
+        })
+    })
 }
 
 fn parse_limit(text: &str) -> Result<usize, String> {

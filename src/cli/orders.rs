@@ -209,10 +209,14 @@ pub(super) async fn resume(session: &Session) -> Result<u8, Failure> {
         session.output.say("resumed")?;
     }
     for reason in others {
-        session.output.say(&format!(
-            "the pause for {} is tried at once, with one request",
-            clean(&reason.replace('_', " "))
-        ))?;
+        let text = match reason.as_str() {
+            "disk" => "the full disk is tried at once: what finds no room waits on".to_owned(),
+            reason => format!(
+                "the pause for {} is tried at once, with one request",
+                clean(&reason.replace('_', " "))
+            ),
+        };
+        session.output.say(&text)?;
     }
     Ok(exit::DONE)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::consent::{anew, beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
+use super::summary::is_unreadable;
 use super::text::Page;
 use super::unsettled::is_incomplete;
 use super::{Failure, RunArguments, Session, exit, view};
@@ -439,17 +440,77 @@ fn text(page: Page, forecast: &Forecast) -> String {
     if sum.anew > 0 && sum.cost.is_none_or(|cost| !cost.is_zero()) {
         lines.push(page.text("again:   ", &anew(sum.anew)));
     }
-    if let Some(limit) = forecast
-        .allowance
-        .and_then(|allowance| beyond(allowance, sum.cost))
-    {
-        lines.push(page.text("limit:   ", &limit));
-    }
+    lines.extend(cautions(page, forecast, &sum));
     let others = besides(plan);
     if !others.is_empty() {
         lines.push(page.text("besides: ", &others));
     }
     lines.join("\n") + "\n"
+}
+
+/// What a limit leaves for a plan, and whether a run would end with a code of its own.
+fn cautions(page: Page, forecast: &Forecast, sum: &Sum) -> Vec<String> {
+    let plan = &forecast.plan;
+    let mut lines = Vec::new();
+    if let Some(limit) = forecast
+        .allowance
+        .and_then(|allowance| beyond(allowance, sum.cost))
+    {
+        let fits = fitting(plan, forecast.allowance);
+        let all = sum.recordings;
+        let fits = match fits {
+            fits if fits == all || sum.cost.is_none() => String::new(),
+            fits => format!("; {fits} of {all} recordings fit"),
+        };
+        lines.push(page.text("limit:   ", &(limit + &fits)));
+    }
+    let misses = plan
+        .items
+        .iter()
+        .filter(|item| is_missed(&item.fate))
+        .count()
+        + plan.troubles.len();
+    if misses > 0 {
+        let text =
+            format!("`stenod run` ends with code 3: {misses} failed before or cannot be read");
+        lines.push(page.text("code:    ", &text));
+    }
+    lines
+}
+
+/// How many recordings fit what a limit leaves, one after the other.
+fn fitting(plan: &Plan, allowance: Option<Allowance>) -> usize {
+    let Some(allowance) = allowance else {
+        return Sum::of(plan.items.iter()).recordings;
+    };
+    let costs = plan.items.iter().filter_map(|item| match &item.fate {
+        Fate::Send { cost, .. } => Some(*cost),
+        Fate::Done
+        | Fate::Duplicate { .. }
+        | Fate::UnderWay
+        | Fate::Wait(_)
+        | Fate::Skip(_)
+        | Fate::Ended(_) => None,
+    });
+    let mut sum = Decimal::ZERO;
+    let fits = costs.take_while(|cost| {
+        sum += cost.unwrap_or_default();
+        cost.is_some() && sum <= allowance.left
+    });
+    fits.count()
+}
+
+/// Whether a file is passed over that may be a recording which somebody misses, or ended without a transcript.
+fn is_missed(fate: &Fate) -> bool {
+    match fate {
+        Fate::Skip(reason) => is_incomplete(reason) || is_unreadable(reason),
+        Fate::Ended(reason) => reason.code != "cancelled",
+        Fate::Send { .. }
+        | Fate::Done
+        | Fate::Duplicate { .. }
+        | Fate::UnderWay
+        | Fate::Wait(_) => false,
+    }
 }
 
 /// Whether a file lacks its end and may still become whole.

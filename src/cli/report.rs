@@ -348,10 +348,19 @@ fn not_written(job: &Job, outputs: &[Written]) -> Option<String> {
 /// The line of a change, for the changes that a person wants to see.
 fn line(page: Page, job: &Job, outputs: &[Written], is_trial: bool) -> Option<String> {
     let tone = Tone::of(job.stage.state());
-    let named = |word: &str, rest: &str| {
+    let named = |word: &str, whole: &str| {
         let start = format!("{word:<WORD$}");
+        let is_narrow = |rest: &str| {
+            let least = WORD + LEAST + rest.width();
+            page.width().is_some_and(|columns| columns < least)
+        };
+        // What does not fit beside the name stands below it.
+        let (rest, below) = match whole.split_once(" -> ") {
+            Some((rest, files)) if is_narrow(whole) => (rest, format!("\n{:WORD$}-> {files}", "")),
+            _ => (whole, String::new()),
+        };
         let path = page.path(&job.source, WORD + rest.width());
-        page.painted(&format!("{start}{path}{rest}"), word, tone)
+        page.painted(&format!("{start}{path}{rest}{below}"), word, tone)
     };
     let because = |word: &str| {
         let reason = job.stage.reason().map(|reason| clean(&reason.text));

@@ -142,6 +142,12 @@ impl Everything {
         sheet.whole("job", &job.id.to_string());
         sheet.whole("source", &shown(&job.source));
         sheet.whole("state", &state(job));
+        if matches!(
+            job.stage,
+            Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled
+        ) {
+            sheet.whole("since", &rfc3339(job.updated_at));
+        }
         if let Some(reason) = job.stage.reason() {
             sheet.sentence(
                 "reason",

@@ -437,7 +437,7 @@ fn say_command(session: &Session) -> io::Result<()> {
 }
 
 /// Whether a file that was passed over may have been a recording that somebody misses.
-fn is_unreadable(reason: &Reason) -> bool {
+pub(super) fn is_unreadable(reason: &Reason) -> bool {
     matches!(
         reason.code.as_str(),
         "permission_denied" | "unreadable" | "damaged" | "decoder_failed"

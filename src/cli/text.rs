@@ -248,7 +248,7 @@ impl Sheet {
 }
 
 /// A name in so many columns: its beginning and its end, which has the extension.
-fn without_middle(name: &str, room: usize, gap: &str) -> String {
+pub(super) fn without_middle(name: &str, room: usize, gap: &str) -> String {
     let room = room.saturating_sub(gap.width());
     let (mut head, mut tail) = (String::new(), Vec::new());
     let mut used = 0;
@@ -279,6 +279,18 @@ fn width(text: &str) -> usize {
     first + coloured.sum::<usize>()
 }
 
+/// Whether what comes next belongs to the number before it, or the number to the word before.
+fn is_one(word: &str, rest: &str) -> bool {
+    let next = rest.split_whitespace().next().unwrap_or_default();
+    let next = next.trim_end_matches([',', ';', '.', ')', ':']);
+    let last = word.trim_end().rsplit(' ').next().unwrap_or_default();
+    let is_number = last.ends_with(|c: char| c.is_ascii_digit());
+    (is_number && UNITS.contains(&next)) || (last == "job" && next.parse::<u64>().is_ok())
+}
+
+/// What stands behind a number on the same line.
+const UNITS: &[&str] = &["B", "KiB", "MiB", "GiB", "TiB", "s", "min", "h", "d", "USD"];
+
 /// Lines of at most so many columns; a word that is longer has a line of its own.
 fn broken(text: &str, room: usize) -> Vec<String> {
     let (mut lines, mut line, mut begin) = (Vec::new(), String::new(), 0);
@@ -287,6 +299,9 @@ fn broken(text: &str, room: usize) -> Vec<String> {
         // A path is not broken at its slashes; what is written without spaces has to be.
         let may_break = word.ends_with(|c: char| c.is_whitespace() || c.width() == Some(2));
         if !may_break && end < text.len() {
+            continue;
+        }
+        if is_one(word, text.get(end..).unwrap_or_default()) {
             continue;
         }
         begin = end;
@@ -399,6 +414,19 @@ mod tests {
         let page = Page::columns(16).coloured(true);
         let painted = page.painted("done  of 3 files", "done", Tone::Good);
         assert_eq!(page.talk(&painted), painted);
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        let room = Page::columns(20);
+        assert_eq!(
+            room.text("", "it is as long as 193.6 KiB"),
+            "it is as long as\n193.6 KiB"
+        );
+        assert_eq!(
+            room.text("", "transcribed, as job 1"),
+            "transcribed, as\njob 1"
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ const ASSUMED_PAID: f64 = 4.0 / 60.0;
 /// A minute of audio takes the built-in recogniser this long on two cores where nothing was measured yet
 /// (15 seconds).
 const ASSUMED_LOCAL: f64 = 15.0 / 60.0;
-/// What a recording costs in time whatever its length: connection, upload, first poll (2 seconds).
+/// What a recording costs in time whatever its length: connection, upload, first poll, or the recogniser's first
+/// window (2 seconds).
 const EACH: f64 = 2.0;
 
 /// What is to be done.
@@ -50,9 +51,9 @@ pub fn outlook(work: Work) -> Outlook {
         1
     };
     let lanes = u32::try_from(lanes).map_or(1.0, f64::from);
-    let each = match (work.is_paid, work.measured) {
-        (true, None) => f64::from(u32::try_from(work.recordings).unwrap_or(u32::MAX)) * EACH,
-        (true, Some(_)) | (false, _) => 0.0,
+    let each = match work.measured {
+        None => f64::from(u32::try_from(work.recordings).unwrap_or(u32::MAX)) * EACH,
+        Some(_) => 0.0,
     };
     let seconds = work.audio.seconds() * work.measured.unwrap_or(assumed) + each;
     Outlook {
@@ -105,7 +106,7 @@ mod tests {
             is_paid: false,
             measured: None,
         };
-        assert_eq!(outlook(work).time.as_secs(), 900);
+        assert_eq!(outlook(work).time.as_secs(), 916);
         assert_eq!(
             outlook(Work {
                 recordings: 0,

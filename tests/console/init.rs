@@ -277,7 +277,7 @@ fn a_person_is_asked_for_folders_and_a_key_that_is_tried_and_never_shown() {
     terminal.until("the first folder", |screen| screen.contains("none yet):"));
     terminal.press("/nowhere/at/all\r");
     terminal.until("that it is not there", |screen| {
-        screen.contains("No such file") && screen.matches("none yet):").count() == 2
+        screen.contains("there is no folder") && screen.matches("none yet):").count() == 2
     });
     terminal.press(&format!("{}\r", stage.recordings().display()));
     terminal.until("whether there is another", |screen| {

@@ -431,7 +431,7 @@ fn disks_away(config: &Config, folders: &[config::Folder]) -> Vec<Check> {
         let name = shown(&folder.path);
         let text = format!("the disk that the recordings of {name} lay on is not there");
         let mend = format!(
-            "mount {}   # they wait for it, and nothing is paid twice",
+            "mount {}   # mount it again: they wait for it, and nothing is paid twice",
             quoted(&folder.path)
         );
         Check::problem("folder", text, mend)

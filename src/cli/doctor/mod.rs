@@ -59,6 +59,8 @@ struct Check {
     mend: Option<String>,
 }
 
+/// On fewer columns the text of a check stands below its name.
+const NARROW: usize = 60;
 /// Where the text of a check begins, in columns.
 const MARGIN: usize = 18;
 
@@ -97,14 +99,20 @@ impl Check {
 
     fn line(&self, page: Page) -> String {
         let grade = self.grade.name();
+        let is_narrow = page.width().is_some_and(|columns| columns < NARROW);
+        let margin = if is_narrow { 2 } else { MARGIN };
         let mut start = format!("{grade:<8} {:<8} ", self.name);
         let mut lines = Vec::new();
+        if is_narrow {
+            lines.push(start.trim_end().to_owned());
+            start = " ".repeat(margin);
+        }
         for text in self.text.lines() {
             lines.push(page.text(&start, &clean(text)));
-            start = " ".repeat(MARGIN);
+            start = " ".repeat(margin);
         }
         if let Some(mend) = &self.mend {
-            let start = format!("{}fix: ", " ".repeat(MARGIN));
+            let start = format!("{}fix: ", " ".repeat(margin));
             let (command, note) = mend.split_once("   # ").unwrap_or((mend, ""));
             lines.push(if command.contains("stenod ") || !note.is_empty() {
                 page.command(&start, &clean(command), &clean(note))

@@ -198,10 +198,29 @@ fn usage(text: &str) -> Failure {
 }
 
 fn cannot(path: &Path, error: io::Error) -> Failure {
-    Failure::new(
+    let why = reason(&error);
+    let failure = Failure::new(
         exit::UNEXPECTED,
-        anyhow::Error::new(error).context(format!("cannot write {}", shown(path))),
-    )
+        anyhow::anyhow!("cannot write {}: {why}", shown(path)),
+    );
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => {
+            failure.hint("`stenod -c FILE init` writes the configuration to another place")
+        }
+        _ => failure,
+    }
+}
+
+/// The reason of the operating system in plain words.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "its disk is mounted for reading alone".to_owned(),
+        io::ErrorKind::StorageFull => "its disk is full".to_owned(),
+        io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 async fn tell(
@@ -238,6 +257,10 @@ async fn tell(
     lines.extend(heard.line().map(|line| placed_in(&line)));
     if let Some((_, text)) = plan {
         lines.push(session.output.page().text("there now: ", &text));
+    }
+    if config.folders.is_empty() && written.config.is_some() {
+        let add = placed("stenod init FOLDER");
+        lines.push(format!("no folder is in it so far: `{add}` adds one"));
     }
     lines.push(next_steps(session, config, written, is_watched));
     session.output.data(&(lines.join("\n") + "\n"))?;

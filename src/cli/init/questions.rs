@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::super::output::{quoted, shown};
 use super::super::{Failure, Session, exit};
-use super::{Arguments, Written, service, usage};
+use super::{Arguments, Written, reason, service, usage};
 use crate::clock::SystemClock;
 use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
 use crate::speech::services::{Connection, Description};
@@ -126,7 +126,11 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, Failure> {
     match absolute.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(absolute),
         Ok(_) => Err(usage(&format!("{} is no folder", shown(&absolute)))),
-        Err(error) => Err(usage(&format!("{}: {error}", shown(&absolute)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let missing = usage(&format!("there is no folder {}", shown(&absolute)));
+            Err(missing.hint(format!("make it first: mkdir -p {}", quoted(&absolute))))
+        }
+        Err(error) => Err(usage(&format!("{}: {}", shown(&absolute), reason(&error)))),
     }
 }
 

@@ -1,16 +1,25 @@
 //! A line of the bars: one recording, and where it is on its road.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::super::output::shown;
+use super::super::text::{LEAST, without_middle};
+use super::screen::columns;
 use super::{TICK, style};
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::Job;
 use crate::domain::pace::{Outlook, words};
 use crate::domain::route;
+
+/// The columns before what a row says: how long it has lasted.
+const ELAPSED: usize = "   12s  ".len();
+/// Stands for what is left out of a name, on every terminal.
+const GAP: &str = "...";
 
 /// A recording in flight.
 pub(super) struct Row {
@@ -151,7 +160,31 @@ impl Row {
     fn draw(&self) {
         let elapsed = self.bar.elapsed();
         let phase = self.phase.text(self.audio, elapsed);
-        self.bar.set_message(format!("{phase}  {}", self.name));
+        let room = usize::from(columns(io::stderr())).saturating_sub(ELAPSED);
+        self.bar.set_message(message(&phase, &self.name, room));
+    }
+}
+
+/// What a row says in so many columns: never without the name, which may be shortened, and with as much of the
+/// phase as there is room for.
+fn message(phase: &str, name: &str, room: usize) -> String {
+    let plain = phase.split(',').next().unwrap_or_default();
+    let in_short = phase.split([' ', ',']).next().unwrap_or_default();
+    let whole = format!("{phase}  {name}");
+    let beside = |phase: &str| room.saturating_sub(phase.width() + 2);
+    if whole.width() <= room {
+        whole
+    } else if beside(phase) >= LEAST {
+        format!("{phase}  {}", without_middle(name, beside(phase), GAP))
+    } else if name.width() <= beside(plain) {
+        format!("{plain}  {name}")
+    } else if name.width() <= beside(in_short) {
+        format!("{in_short}  {name}")
+    } else {
+        format!(
+            "{in_short}  {}",
+            without_middle(name, beside(in_short), GAP)
+        )
     }
 }
 
@@ -161,7 +194,7 @@ impl Phase {
             Self::Hash { read, size } => {
                 format!("hashing, {} of {}", route::bytes(read), route::bytes(size))
             }
-            Self::Encode { seconds } => format!("encoding, {seconds:.0} s of {audio}"),
+            Self::Encode { seconds } => format!("encoding, {} of {audio}", done(seconds)),
             // It waits for the encoder, its turn at the service, or the connection.
             Self::Upload { sent: 0, .. } => "waiting to be sent".to_owned(),
             Self::Upload { sent, size: 0 } => format!("uploading, {}", route::bytes(sent)),
@@ -178,14 +211,33 @@ impl Phase {
                 };
                 format!("waiting for the service, {how} {}", words(usual.time))
             }
-            Self::Recognise { seconds } => format!("recognising, {seconds:.0} s of {audio}"),
+            Self::Recognise { seconds } => format!("recognising, {} of {audio}", done(seconds)),
         }
     }
+}
+
+/// So many seconds of audio, written like its length.
+fn done(seconds: f64) -> String {
+    let seconds = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let micros = u64::try_from(seconds.as_micros()).unwrap_or(u64::MAX);
+    AudioDuration::from_micros(micros).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_has_a_name_on_every_terminal() {
+        let phase = "waiting for the service, usually 5 s";
+        let said = |name, room| message(phase, name, room);
+        assert_eq!(said("a.wav", 60), format!("{phase}  a.wav"));
+        assert_eq!(said("a.wav", 30), "waiting for the service  a.wav");
+        assert_eq!(said("a.wav", 25), "waiting  a.wav");
+        let long = "A talk about the state of things.flac";
+        assert_eq!(said(long, 60), format!("{phase}  A talk ab...hings.flac"));
+        assert_eq!(said(long, 32), "waiting  A talk abo...hings.flac");
+    }
 
     #[test]
     fn each_phase_says_how_far_it_is() {
@@ -203,7 +255,7 @@ mod tests {
                 },
                 "hashing, 16.0 MiB of 64.0 MiB",
             ),
-            (Phase::Encode { seconds: 30.4 }, "encoding, 30 s of 1:30"),
+            (Phase::Encode { seconds: 30.4 }, "encoding, 30.4 s of 1:30"),
             (
                 Phase::Upload {
                     sent: 0,
@@ -237,7 +289,7 @@ mod tests {
             ),
             (
                 Phase::Recognise { seconds: 12.0 },
-                "recognising, 12 s of 1:30",
+                "recognising, 12.0 s of 1:30",
             ),
         ] {
             assert_eq!(said(phase), text);
