@@ -138,7 +138,7 @@ async fn say_others(
 
 /// What a first signal leads to, by the table.
 async fn stopping(pipeline: &Pipeline, signal: u8) -> String {
-    let hands = pipeline.queue.read(|reader| InHand::of(reader)).await;
+    let hands = pipeline.queue.read(InHand::of).await;
     match hands {
         Ok(hands) => hands.stopping(signal),
         Err(error) => {
@@ -187,12 +187,13 @@ async fn ended(
 
 /// What is left to be paid after a stop at the limit of this run, if anybody knows.
 async fn left_to_pay(pipeline: &Pipeline, end: End<'_>) -> Result<Option<Decimal>, Failure> {
-    match end {
-        End::Paused(pause) if pause.reason == PauseReason::Budget && pause.until.is_none() => {
-            Ok(look_ahead(pipeline).await?.price.cost)
-        }
-        _ => Ok(None),
+    let End::Paused(pause) = end else {
+        return Ok(None);
+    };
+    if pause.reason != PauseReason::Budget || pause.until.is_some() {
+        return Ok(None);
     }
+    Ok(look_ahead(pipeline).await?.price.cost)
 }
 
 /// How many of the files that were named themselves were passed over: whoever names one wants its transcript.

@@ -60,6 +60,7 @@ pub(super) trait Signalled {
 }
 
 /// What a first signal asks for.
+#[derive(Clone, Copy)]
 pub(super) struct Stops<'t> {
     /// That nothing new begins.
     stop: &'t CancellationToken,

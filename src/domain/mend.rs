@@ -560,8 +560,7 @@ pub fn other_model<'m>(
     };
     let (model, models) = (&job.settings.model, models.into_iter().collect::<Vec<_>>());
     let is_known = |known: &&str| known.eq_ignore_ascii_case(model);
-    if !MODEL_REFUSED.contains(&reason.code.as_str()) || models.iter().any(|known| is_known(&known))
-    {
+    if !MODEL_REFUSED.contains(&reason.code.as_str()) || models.iter().any(is_known) {
         return None;
     }
     let nearest = meant(model, models);

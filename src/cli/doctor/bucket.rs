@@ -21,9 +21,10 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
         Ok(Some(bucket)) => bucket,
         Ok(None) => return Vec::new(),
         Err(error) => {
-            let what = match &error {
-                SetupError::Bucket(error) => error.hint(),
-                _ => "every key of it has to be right",
+            let what = if let SetupError::Bucket(error) = &error {
+                error.hint()
+            } else {
+                "every key of it has to be right"
             };
             let text = format!("{:#}", anyhow::Error::new(error));
             let mend = in_file(config.file.as_deref(), "bucket", what);
@@ -58,9 +59,10 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
         .filter_map(|(what, result)| Some((what, result?.err()?)))
         .map(|(what, error)| {
             let text = format!("{}: {what}: {error}", settings.url);
-            let mend = match &error {
-                BucketError::Unreachable(_) => unreached(config, settings),
-                _ => in_file(config.file.as_deref(), "bucket", error.mend()),
+            let mend = if matches!(error, BucketError::Unreachable(_)) {
+                unreached(config, settings)
+            } else {
+                in_file(config.file.as_deref(), "bucket", error.mend())
             };
             Check::problem(name, text, mend)
         })

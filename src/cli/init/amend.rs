@@ -70,13 +70,13 @@ fn put_key(target: &Path, named: Option<&Path>, key: &str) -> Result<PathBuf, Fa
     let Some(file) = named else {
         let file = target.with_file_name("key");
         durable::write_secret(&file, key.as_bytes(), Existing::Keep).map_err(|error| {
-            cannot(&file, error).hint("name another file: stenod init --key-file FILE")
+            cannot(&file, &error).hint("name another file: stenod init --key-file FILE")
         })?;
         return Ok(file);
     };
     let home = file.parent().unwrap_or(Path::new("/"));
-    durable::create_folders(home).map_err(|error| cannot(home, error))?;
-    replace(file, key.as_bytes(), true).map_err(|error| cannot(file, error))?;
+    durable::create_folders(home).map_err(|error| cannot(home, &error))?;
+    replace(file, key.as_bytes(), true).map_err(|error| cannot(file, &error))?;
     Ok(file.to_owned())
 }
 
@@ -89,12 +89,12 @@ fn edit(target: &Path, key_file: Option<&Path>, folders: &[PathBuf]) -> Result<(
         ))
         .hint("nothing was changed in it; see `stenod config example`")
     };
-    let mut text = std::fs::read_to_string(target).map_err(|error| cannot(target, error))?;
+    let mut text = std::fs::read_to_string(target).map_err(|error| cannot(target, &error))?;
     if let Some(file) = key_file {
         text = config::with_key_file(&text, file).ok_or_else(by_hand)?;
     }
     text = config::with_folders(text, folders).ok_or_else(by_hand)?;
-    replace(target, text.as_bytes(), false).map_err(|error| cannot(target, error))
+    replace(target, text.as_bytes(), false).map_err(|error| cannot(target, &error))
 }
 
 /// Replaces a file, behind a link if it is one, by one of the same owner and rights; a secret is for its

@@ -114,13 +114,13 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     let config = Config::load(&session.environment, Some(&target), &session.overrides)?;
     if let Some(file) = &arguments.systemd {
         durable::create_folders(file.parent().unwrap_or(Path::new("/")))
-            .map_err(|error| cannot(file, error))?;
+            .map_err(|error| cannot(file, &error))?;
         durable::write(
             file,
             service::drop_in(&config).as_bytes(),
             Existing::Replace,
         )
-        .map_err(|error| cannot(file, error))?;
+        .map_err(|error| cannot(file, &error))?;
         written.drop_in = Some(file.clone());
     }
     let asks = Questions::new(session, arguments);
@@ -197,30 +197,34 @@ fn usage(text: &str) -> Failure {
     Failure::new(exit::USAGE, anyhow::anyhow!("{text}"))
 }
 
-fn cannot(path: &Path, error: io::Error) -> Failure {
-    let why = reason(&error);
+fn cannot(path: &Path, error: &io::Error) -> Failure {
+    let why = reason(error);
     let failure = Failure::new(
         exit::UNEXPECTED,
         anyhow::anyhow!("cannot write {}: {why}", shown(path)),
     );
-    match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => {
-            failure.hint("`stenod -c FILE init` writes the configuration to another place")
-        }
-        _ => failure,
+    let is_place = [io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound];
+    if is_place.contains(&error.kind()) {
+        failure.hint("`stenod -c FILE init` writes the configuration to another place")
+    } else {
+        failure
     }
 }
 
 /// The reason of the operating system in plain words.
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "its disk is mounted for reading alone".to_owned(),
-        io::ErrorKind::StorageFull => "its disk is full".to_owned(),
-        io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
-        _ => error.to_string(),
-    }
+    let plain = [
+        (io::ErrorKind::NotFound, "there is no such folder"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (
+            io::ErrorKind::ReadOnlyFilesystem,
+            "its disk is mounted for reading alone",
+        ),
+        (io::ErrorKind::StorageFull, "its disk is full"),
+        (io::ErrorKind::AlreadyExists, "it is there already"),
+    ];
+    let words = plain.iter().find(|(kind, _)| *kind == error.kind());
+    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 async fn tell(

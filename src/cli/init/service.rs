@@ -36,7 +36,7 @@ pub(super) fn write_unit(
     let own = own.filter(|path| path.is_absolute()).or_else(home);
     let own = own.ok_or_else(|| usage("no home directory is known"))?;
     let folder = own.join("systemd/user");
-    durable::create_folders(&folder).map_err(|error| cannot(&folder, error))?;
+    durable::create_folders(&folder).map_err(|error| cannot(&folder, &error))?;
     let file = folder.join("stenod.service");
     let program = std::env::current_exe()?;
     let mut text = unit(&program, config_file);
@@ -47,7 +47,7 @@ pub(super) fn write_unit(
     match durable::write(&file, text.as_bytes(), Existing::Keep) {
         Ok(()) => Ok((file, true)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((file, false)),
-        Err(error) => Err(cannot(&file, error)),
+        Err(error) => Err(cannot(&file, &error)),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn write(
     written: &mut Written,
 ) -> Result<(), Failure> {
     let home = target.parent().unwrap_or(Path::new("/"));
-    durable::create_folders(home).map_err(|error| cannot(home, error))?;
+    durable::create_folders(home).map_err(|error| cannot(home, &error))?;
     let key_file = match key {
         Key::None => None,
         Key::InFile(file) => Some(file),
@@ -34,7 +34,7 @@ pub(super) fn write(
                 Existing::Keep
             };
             durable::write_secret(&file, secret.expose_secret().as_bytes(), existing)
-                .map_err(|error| cannot(&file, error).hint("--force writes over it"))?;
+                .map_err(|error| cannot(&file, &error).hint("--force writes over it"))?;
             Some(file)
         }
     };
@@ -43,7 +43,7 @@ pub(super) fn write(
     }
     let text = configuration(arguments.provider, folders, key_file.as_deref());
     durable::write(target, text.as_bytes(), Existing::Keep)
-        .map_err(|error| cannot(target, error))?;
+        .map_err(|error| cannot(target, &error))?;
     written.config = Some(target.to_owned());
     written.key_file = key_file;
     Ok(())
@@ -58,10 +58,11 @@ fn set_aside(target: &Path) -> Result<PathBuf, Failure> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 old = target.with_extension(format!("toml.old.{number}"));
             }
-            Err(error) => return Err(cannot(&old, error)),
+            Err(error) => return Err(cannot(&old, &error)),
         }
     }
-    Err(cannot(&old, io::ErrorKind::AlreadyExists.into()))
+    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    Err(cannot(&old, &taken))
 }
 
 /// The example with what was asked for filled in, so that every setting stands there, explained.
