@@ -37,7 +37,7 @@ assert len(str(HOME)) == len(SHOWN_HOME)
 # What is typed, and what is answered to questions.
 SESSION = [
     ("stenod run Recordings", []),
-    ("head -c 142 Recordings/two-cities.txt", []),
+    ("fold -sw 78 Recordings/two-cities.txt | head -2", []),
     ("clear", []),
     ("export NANOGPT_API_KEY=sk-nano-0123456789", []),
     ("stenod plan Meetings", []),
