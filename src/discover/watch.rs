@@ -94,6 +94,9 @@ pub struct Hint {
     pub scope: Scope,
     /// Why.
     pub cause: Cause,
+    /// For how long nothing happened there before this hint, as far as that was told by the kernel and the stamps
+    /// of the files are by the clock of this machine; else nothing.
+    pub quiet: Duration,
 }
 
 /// Holds the watches; dropping it ends them, and its [`Hints`].
@@ -349,6 +352,7 @@ impl Hints {
                     root,
                     scope,
                     cause: Cause::Poll,
+                    quiet: Duration::ZERO,
                 });
             }
         }

@@ -35,6 +35,8 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The most files that a book follows at once; beyond it a later scan brings them back.
 pub const MAX_UNSETTLED: usize = 65_536;
 
+/// File systems that round the times of their files do so to 10 ms, or to 1 or 2 seconds (in nanoseconds).
+const COARSE_STAMPS: i64 = 10_000_000;
 /// While a file grows, it is looked at this many times in each settle time.
 const LOOKS_PER_WAIT: u32 = 4;
 
@@ -59,6 +61,17 @@ impl Fingerprint {
         let touched = i128::from(self.modified_ns.max(self.changed_ns));
         let age = i128::try_from(age.as_nanos()).unwrap_or(i128::MAX);
         now.as_nanosecond().saturating_sub(touched) >= age
+    }
+
+    /// How much of `quiet`, for which nothing was told of the file, its stamps bear out. Stamps in whole steps of
+    /// [`COARSE_STAMPS`] may be older than what they are of, so that they say nothing.
+    fn quiet_by_stamps(&self, quiet: Duration, now: Timestamp) -> Duration {
+        if self.changed_ns.rem_euclid(COARSE_STAMPS) == 0 {
+            return Duration::ZERO;
+        }
+        let touched = i128::from(self.modified_ns.max(self.changed_ns));
+        let age = now.as_nanosecond().saturating_sub(touched).max(0);
+        quiet.min(Duration::from_nanos(u64::try_from(age).unwrap_or(u64::MAX)))
     }
 }
 
@@ -174,6 +187,20 @@ impl SettleBook {
         sample: Fingerprint,
         now: Timestamp,
     ) -> Settling {
+        self.observe_after_quiet(path, settle, sample, Duration::ZERO, now)
+    }
+
+    /// The same, where the kernel tells all that happens to the file and told nothing for `quiet`: as far as its
+    /// own stamps say so too, that counts as part of its settle time.
+    pub fn observe_after_quiet(
+        &mut self,
+        path: &Path,
+        settle: Duration,
+        sample: Fingerprint,
+        quiet: Duration,
+        now: Timestamp,
+    ) -> Settling {
+        let quiet = sample.quiet_by_stamps(quiet, now);
         if let Some(pattern) = path.file_name().and_then(temporary_name) {
             self.forget(path);
             let reason = Unsettled::TemporaryName { pattern };
@@ -184,13 +211,16 @@ impl SettleBook {
         }
         let entry = match self.take(path) {
             Some(mut entry) => {
-                entry.sample(sample, settle, now);
+                entry.sample(sample, settle, quiet, now);
                 entry
             }
             None if sample.size > 0 && sample.untouched_for(settle.max(OLD_ENOUGH), now) => {
                 return Settling::Complete;
             }
-            None => Entry::new(sample, settle, now),
+            None => Entry {
+                quiet,
+                ..Entry::new(sample, settle, now)
+            },
         };
         self.settle(path, entry, now)
     }
@@ -232,7 +262,7 @@ impl SettleBook {
         let mut entry = self
             .take(path)
             .unwrap_or_else(|| Entry::new(sample, settle, now));
-        entry.sample(sample, settle, now);
+        entry.sample(sample, settle, Duration::ZERO, now);
         entry.missing = Some(missing);
         self.settle(path, entry, now)
     }
@@ -357,7 +387,8 @@ impl Entry {
         }
     }
 
-    fn sample(&mut self, sample: Fingerprint, settle: Duration, now: Timestamp) {
+    /// Takes in a sample of which is known that it had been so for `known` already.
+    fn sample(&mut self, sample: Fingerprint, settle: Duration, known: Duration, now: Timestamp) {
         if settle != self.settle {
             // The configuration was read again.
             (self.settle, self.wait) = (settle, settle);
@@ -366,7 +397,8 @@ impl Entry {
         self.quiet += elapsed(self.looked, now).min(planned);
         if sample != self.last {
             let longest = LONGEST_WAIT.max(settle);
-            if self.quiet >= self.wait / 2 {
+            // The quiet that has ended lasted until the change, not until it was seen.
+            if self.quiet.saturating_sub(known) >= self.wait / 2 {
                 self.wait = self.wait.saturating_mul(2).min(longest);
             }
             (self.last, self.changed, self.missing) = (sample, true, None);
@@ -376,6 +408,7 @@ impl Entry {
             // The clock was set back: what was measured before means nothing.
             self.quiet = Duration::ZERO;
         }
+        self.quiet = self.quiet.max(known);
         self.looked = now;
     }
 

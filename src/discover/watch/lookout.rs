@@ -4,14 +4,17 @@
 //! tells of a folder's coming, going or moving makes it be watched again, for the watch may have gone
 //! with the old one.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::closed::Closed;
-use super::disk::Mounts;
+use super::disk::{Mounts, unreliable};
 use super::eyes::Eyes;
 use super::mailbox::Look;
 use super::mode::RootMode;
+use super::pending::Due;
 use super::post::{Means, Post};
 use super::{Cause, Hint};
 use crate::discover::root::{Root, Roots};
@@ -23,7 +26,7 @@ pub(super) enum Errand {
     /// Watch everything anew, to be scanned.
     Everything(Cause),
     /// Look at paths that something was told of.
-    Look(Vec<(PathBuf, Look)>),
+    Look(Vec<Due>),
     /// Look whether the roots are still the same.
     Check,
 }
@@ -92,16 +95,21 @@ impl Lookout {
         self.each(|post, means| hints.extend(post.check(means)));
         // What was closed and is open now, though nobody told.
         let opened = self.closed.opened().into_iter();
-        let looks = opened.map(|path| (path, Look::MOVED));
+        let looks = opened.map(|path| Due {
+            path,
+            look: Look::MOVED,
+            quiet: Duration::ZERO,
+        });
         hints.extend(self.look(looks.collect()));
         hints
     }
 
-    fn look(&mut self, mut paths: Vec<(PathBuf, Look)>) -> Vec<Hint> {
+    fn look(&mut self, mut paths: Vec<Due>) -> Vec<Hint> {
         // A folder comes before what is in it, so that a new tree is walked once.
-        paths.sort_by(|(a, _), (b, _)| a.cmp(b));
+        paths.sort_by(|a, b| a.path.cmp(&b.path));
         let mut hints = Hinted::default();
-        for (path, look) in paths {
+        for Due { path, look, quiet } in paths {
+            hints.quiet = quiet;
             let holding = self
                 .posts
                 .iter()
@@ -152,21 +160,46 @@ impl Lookout {
 #[derive(Debug, Default)]
 pub(super) struct Hinted {
     pub(super) hints: Vec<Hint>,
+    /// For how long nothing was told of what is being looked at.
+    quiet: Duration,
+    /// Which hint is about the files of a folder alone.
+    folders: HashMap<PathBuf, usize>,
 }
 
 impl Hinted {
     pub(super) fn add(&mut self, root: &Arc<Root>, scope: Scope) {
         let covered = match &scope {
             Scope::Root => false,
-            Scope::Tree(folder) | Scope::Folder(folder) => self.cover(root, folder),
+            Scope::Tree(folder) => self.cover(root, folder),
+            Scope::Folder(folder) => self.cover(root, folder) || self.repeats(folder),
         };
-        if !covered {
-            self.hints.push(Hint {
-                root: Arc::clone(root),
-                scope,
-                cause: Cause::Event,
-            });
+        if covered {
+            return;
         }
+        let quiet = match &scope {
+            // What happened in it before it was watched was told by nobody.
+            Scope::Root | Scope::Tree(_) => Duration::ZERO,
+            Scope::Folder(folder) => {
+                self.folders.insert(folder.clone(), self.hints.len());
+                quiet_by_our_clock(folder, self.quiet)
+            }
+        };
+        self.hints.push(Hint {
+            root: Arc::clone(root),
+            scope,
+            cause: Cause::Event,
+            quiet,
+        });
+    }
+
+    /// Whether a scan of the files of `folder` is hinted at already.
+    fn repeats(&mut self, folder: &Path) -> bool {
+        let known = self.folders.get(folder);
+        let Some(hint) = known.and_then(|index| self.hints.get_mut(*index)) else {
+            return false;
+        };
+        hint.quiet = hint.quiet.min(self.quiet);
+        true
     }
 
     /// Whether a scan of `folder` and all below it is hinted at already.
@@ -185,6 +218,14 @@ impl Hinted {
                     Scope::Folder(_) => false,
                 }
         })
+    }
+}
+
+/// The quiet of a folder, where all that happens there is told and stamped by this machine; else none.
+fn quiet_by_our_clock(folder: &Path, quiet: Duration) -> Duration {
+    match unreliable(folder) {
+        Ok(None) => quiet,
+        Ok(Some(_)) | Err(_) => Duration::ZERO,
     }
 }
 
@@ -237,5 +278,35 @@ mod tests {
         };
         assert_eq!(scanned(&outcome), [hanging.path()]);
         assert_eq!(lookout.modes()[0].presence, Presence::Present);
+    }
+
+    #[test]
+    fn the_files_of_a_folder_are_hinted_at_once_with_the_shortest_quiet() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        crate::durable::create_folders(&inner).unwrap();
+        let root = Root::new(folder.path(), RootRules::default(), |_| true).unwrap();
+        let root = Arc::new(root);
+        let seconds = Duration::from_secs;
+        let mut hinted = Hinted::default();
+        for (quiet, scope) in [
+            (3, Scope::Folder(inner.clone())),
+            (2, Scope::Folder(inner.clone())),
+            (9, Scope::Folder(folder.path().to_owned())),
+            (5, Scope::Tree(inner.clone())),
+            (4, Scope::Folder(inner.clone())),
+        ] {
+            hinted.quiet = seconds(quiet);
+            hinted.add(&root, scope);
+        }
+        let hints = hinted.hints.into_iter();
+        let hints: Vec<_> = hints.map(|hint| (hint.scope, hint.quiet)).collect();
+        // Of a whole tree nobody knows what happened before it was watched.
+        let told = [
+            (Scope::Folder(inner.clone()), seconds(2)),
+            (Scope::Folder(folder.path().to_owned()), seconds(9)),
+            (Scope::Tree(inner), Duration::ZERO),
+        ];
+        assert_eq!(hints, told);
     }
 }

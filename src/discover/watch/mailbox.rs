@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Event, EventKind};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::discover::local::holds_rules;
 use crate::discover::root::Roots;
@@ -54,7 +55,8 @@ impl Look {
 /// What was gathered.
 #[derive(Debug, Default)]
 pub(super) struct Letters {
-    pub(super) looks: HashMap<PathBuf, Look>,
+    /// What to look at, and when that was told last.
+    pub(super) looks: HashMap<PathBuf, (Look, Instant)>,
     /// Too much happened, or events were lost.
     pub(super) everything: bool,
     /// Whether anything was posted at all.
@@ -94,10 +96,13 @@ impl Mailbox {
         let mut letters = self.letters();
         letters.any = true;
         if letters.everything {
-        } else if let Some(known) = letters.looks.get_mut(path) {
+        } else if let Some((known, told)) = letters.looks.get_mut(path) {
             known.merge(look);
+            *told = Instant::now();
         } else if letters.looks.len() < self.capacity {
-            letters.looks.insert(path.to_owned(), look);
+            letters
+                .looks
+                .insert(path.to_owned(), (look, Instant::now()));
         } else {
             letters.everything = true;
             letters.looks = HashMap::new();
@@ -239,7 +244,7 @@ mod tests {
         mailbox.receive(Ok(Event::new(kind).add_path(path.into())), &roots());
         let looks = mailbox.take().looks.into_iter();
         looks
-            .map(|(path, look)| (path.display().to_string(), look))
+            .map(|(path, (look, _))| (path.display().to_string(), look))
             .collect()
     }
 
@@ -322,7 +327,7 @@ mod tests {
             moved: true,
             touched: false,
         };
-        assert_eq!(letters.looks.get(Path::new("/in/a")), Some(&both));
+        assert_eq!(letters.looks[Path::new("/in/a")].0, both);
 
         for path in ["/in/a", "/in/b", "/in/c", "/in/d"] {
             mailbox.post(Path::new(path), Look::FILES);

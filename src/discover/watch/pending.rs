@@ -1,7 +1,8 @@
 //! What has been told and waits for quiet.
 //!
 //! Each path waits until nothing was told of it for the quiet time, and no longer than the longest time
-//! since it was told first: a folder that is never quiet is still scanned.
+//! since it was told first: a folder that is never quiet is still scanned. How long that quiet was is handed on:
+//! what is in the folder need not be waited for again.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,6 +22,15 @@ pub(super) struct Pending {
     capacity: usize,
     paths: HashMap<PathBuf, (Look, Span)>,
     everything: Option<Span>,
+}
+
+/// A path that is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) path: PathBuf,
+    pub(super) look: Look,
+    /// For how long nothing was told of it, nor of the folder it is in, nor of what is in it.
+    pub(super) quiet: Duration,
 }
 
 /// When it was told first and last.
@@ -52,20 +62,20 @@ impl Pending {
 
     /// Takes in what was told until `now`.
     pub(super) fn gather(&mut self, letters: Letters, now: Instant) {
-        let span = Span {
-            first: now,
-            last: now,
-        };
         if let Some(everything) = &mut self.everything {
             if letters.any {
                 everything.last = now;
             }
             return;
         }
-        for (path, look) in letters.looks {
+        for (path, (look, at)) in letters.looks {
+            let span = Span {
+                first: at,
+                last: at,
+            };
             let (known, told) = self.paths.entry(path).or_insert((look, span));
             known.merge(look);
-            told.last = now;
+            told.last = at;
         }
         if letters.everything || self.paths.len() > self.capacity {
             let first = self
@@ -93,12 +103,35 @@ impl Pending {
     }
 
     /// Takes the paths that are due.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(PathBuf, Look)> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Due> {
         let (quiet, longest) = (self.quiet, self.longest);
+        if !self.paths.values().any(|(_, span)| self.is_due(*span, now)) {
+            return Vec::new();
+        }
+        let told = self.told_last();
         let due = self
             .paths
             .extract_if(|_, (_, span)| span.is_due(quiet, longest, now));
-        due.map(|(path, (look, _))| (path, look)).collect()
+        due.map(|(path, (look, span))| {
+            let around = path.parent().and_then(|folder| told.get(folder));
+            let within = told.get(path.as_path());
+            let last = around.into_iter().chain(within).max();
+            let quiet = now.duration_since(last.copied().unwrap_or(span.last));
+            Due { path, look, quiet }
+        })
+        .collect()
+    }
+
+    /// When something was told last of each folder, or of what is in it.
+    fn told_last(&self) -> HashMap<PathBuf, Instant> {
+        let mut told: HashMap<PathBuf, Instant> = HashMap::new();
+        for (path, (_, span)) in &self.paths {
+            for of in [Some(path.as_path()), path.parent()].into_iter().flatten() {
+                let last = told.entry(of.to_owned()).or_insert(span.last);
+                *last = span.last.max(*last);
+            }
+        }
+        told
     }
 
     fn is_due(&self, span: Span, now: Instant) -> bool {
@@ -121,10 +154,10 @@ mod tests {
     const QUIET: Duration = Duration::from_millis(500);
     const LONGEST: Duration = Duration::from_secs(5);
 
-    fn letters(paths: &[&str]) -> Letters {
+    fn letters(paths: &[&str], at: Instant) -> Letters {
         let looks = paths
             .iter()
-            .map(|path| (PathBuf::from(path), Look::FILES))
+            .map(|path| (PathBuf::from(path), (Look::FILES, at)))
             .collect();
         Letters {
             looks,
@@ -141,7 +174,7 @@ mod tests {
         let mut due: Vec<_> = pending
             .take_due(now)
             .into_iter()
-            .map(|(path, _)| path)
+            .map(|due| due.path)
             .collect();
         due.sort();
         due
@@ -151,8 +184,9 @@ mod tests {
     fn a_path_is_due_once_it_is_quiet() {
         let start = Instant::now();
         let mut pending = Pending::new(QUIET, LONGEST, 9);
-        pending.gather(letters(&["a", "b"]), start);
-        pending.gather(letters(&["b"]), start + milliseconds(300));
+        pending.gather(letters(&["a", "b"], start), start);
+        let later = start + milliseconds(300);
+        pending.gather(letters(&["b"], later), later);
         assert_eq!(
             due(&mut pending, start + milliseconds(499)),
             [] as [&Path; 0]
@@ -174,11 +208,9 @@ mod tests {
         let start = Instant::now();
         let mut pending = Pending::new(QUIET, LONGEST, 9);
         for step in 0..50 {
-            pending.gather(letters(&["a"]), start + milliseconds(step * 100));
-            assert_eq!(
-                due(&mut pending, start + milliseconds(step * 100)),
-                [] as [&Path; 0]
-            );
+            let now = start + milliseconds(step * 100);
+            pending.gather(letters(&["a"], now), now);
+            assert_eq!(due(&mut pending, now), [] as [&Path; 0]);
         }
         assert_eq!(due(&mut pending, start + LONGEST), [Path::new("a")]);
     }
@@ -187,8 +219,8 @@ mod tests {
     fn what_was_told_of_one_path_is_merged() {
         let start = Instant::now();
         let mut pending = Pending::new(QUIET, LONGEST, 9);
-        pending.gather(letters(&["a"]), start);
-        let looks = HashMap::from([(PathBuf::from("a"), Look::MOVED)]);
+        pending.gather(letters(&["a"], start), start);
+        let looks = HashMap::from([(PathBuf::from("a"), (Look::MOVED, start))]);
         pending.gather(
             Letters {
                 looks,
@@ -202,24 +234,48 @@ mod tests {
             moved: true,
             touched: false,
         };
-        assert_eq!(
-            pending.take_due(start + QUIET),
-            [(PathBuf::from("a"), both)]
-        );
+        let due = Due {
+            path: PathBuf::from("a"),
+            look: both,
+            quiet: QUIET,
+        };
+        assert_eq!(pending.take_due(start + QUIET), [due]);
     }
 
     #[test]
     fn too_many_paths_become_everything_once_it_is_quiet() {
         let start = Instant::now();
         let mut pending = Pending::new(QUIET, LONGEST, 2);
-        pending.gather(letters(&["a", "b"]), start);
-        pending.gather(letters(&["c"]), start + milliseconds(400));
+        let at = |count| start + milliseconds(count);
+        pending.gather(letters(&["a", "b"], start), start);
+        pending.gather(letters(&["c"], at(400)), at(400));
         assert!(due(&mut pending, start + LONGEST).is_empty());
-        assert!(!pending.everything_is_due(start + milliseconds(899)));
-        pending.gather(letters(&["d"]), start + milliseconds(700));
-        assert!(!pending.everything_is_due(start + milliseconds(1199)));
-        assert!(pending.everything_is_due(start + milliseconds(1200)));
+        assert!(!pending.everything_is_due(at(899)));
+        pending.gather(letters(&["d"], at(700)), at(700));
+        assert!(!pending.everything_is_due(at(1199)));
+        assert!(pending.everything_is_due(at(1200)));
         pending.clear();
         assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn the_quiet_of_a_folder_is_that_of_all_that_was_told_of_it() {
+        let start = Instant::now();
+        let at = |count| start + milliseconds(count);
+        let mut pending = Pending::new(QUIET, LONGEST, 9);
+        // Told when it was gathered or before: the quiet begins when it was told.
+        pending.gather(letters(&["/in/a", "/in/b"], start), at(90));
+        pending.gather(letters(&["/in/a/1.mp3"], at(200)), at(290));
+        pending.gather(letters(&["/in/b/deep/1.mp3"], at(300)), at(390));
+        let mut due: Vec<_> = pending
+            .take_due(at(560))
+            .into_iter()
+            .map(|due| (due.path, due.quiet))
+            .collect();
+        due.sort();
+        let quiet = |path: &str, count| (PathBuf::from(path), milliseconds(count));
+        assert_eq!(due, [quiet("/in/a", 360), quiet("/in/b", 560)]);
+        let due = pending.take_due(at(800));
+        assert_eq!(due.len(), 2);
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::closed::{Closed, can_be_read};
 use super::disk::{Mounts, unreliable};
@@ -99,6 +100,7 @@ impl Post {
             root: Arc::clone(&self.root),
             scope: Scope::Root,
             cause,
+            quiet: Duration::ZERO,
         })
     }
 

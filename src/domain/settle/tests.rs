@@ -466,3 +466,98 @@ fn zeros_at_the_end_wait_until_they_change_or_nobody_wrote_for_long() {
         }
     ));
 }
+
+#[test]
+fn quiet_that_was_told_and_that_the_stamps_bear_out_counts_as_settling() {
+    let quiet = |seconds| Duration::from_secs_f64(seconds);
+    let mut scene = Scene::new();
+    let mut see = |size, written, told, now| {
+        let sample = sized(size, at(written));
+        let told = quiet(told);
+        scene
+            .book
+            .observe_after_quiet(&scene.path, SETTLE, sample, told, at(now))
+    };
+    // Written at 0.25, looked at half a second later.
+    assert_eq!(
+        see(10, 0.251, 0.5, 0.751),
+        wait(Unsettled::TooYoung, at(10.251))
+    );
+    // More was told than the stamps say, and the stamps say more than was told.
+    assert_eq!(
+        see(11, 2.001, 5.0, 2.501),
+        wait(Unsettled::Growing, at(5.001))
+    );
+    assert_eq!(
+        see(12, 2.001, 0.5, 4.001),
+        wait(Unsettled::Growing, at(6.501))
+    );
+    assert_eq!(
+        see(12, 2.001, 0.5, 6.501),
+        wait(Unsettled::Growing, at(9.001))
+    );
+    // It was unchanged for longer than it was watched.
+    assert_eq!(see(12, 2.001, 10.0, 12.001), Settling::Complete);
+}
+
+#[test]
+fn a_pause_is_as_long_with_and_without_quiet_that_was_told() {
+    let mut scene = Scene::new();
+    let told = Duration::from_millis(500);
+    for (size, written) in [(1, 0.001), (2, 4.901)] {
+        let sample = sized(size, at(written));
+        let now = at(written + 0.5);
+        let path = &scene.path;
+        drop(
+            scene
+                .book
+                .observe_after_quiet(path, SETTLE, sample, told, now),
+        );
+    }
+    // 4.9 s of quiet are less than half of the settle time: it is not doubled.
+    let complete = (Settling::Complete, at(14.901));
+    assert_eq!(scene.watch(2, 4.901, 7.401, 100.0), complete);
+}
+
+#[test]
+fn stamps_in_coarse_steps_bear_nothing_out() {
+    for written in [-2.0, -1.5, -1.99] {
+        let mut scene = Scene::new();
+        let (path, sample) = (&scene.path, sized(1, at(written)));
+        let told = Duration::from_secs(1);
+        let seen = scene
+            .book
+            .observe_after_quiet(path, SETTLE, sample, told, at(0.0));
+        assert_eq!(seen, wait(Unsettled::TooYoung, at(10.0)), "{written}");
+    }
+}
+
+proptest! {
+    /// Either what was told of a file or its stamps may say that it was quiet when it was not.
+    #[test]
+    fn a_file_is_never_complete_before_its_settle_time_whichever_of_both_is_wrong(
+        life in life(), wrong in prop::collection::vec((any::<bool>(), 0_u32..90_000), 60),
+    ) {
+        let mut book = SettleBook::default();
+        let path = Path::new("a.mp3");
+        let mut now = at(0.001);
+        let mut changed = now;
+        let mut size = 1;
+        let mut stamp = now;
+        for ((pause, change), (told_is_wrong, by)) in life.into_iter().zip(wrong) {
+            let by = Duration::from_millis(by.into());
+            now = now.checked_add(Duration::from_millis(pause.into())).unwrap();
+            if change.is_some() {
+                (size, changed) = (size + 1, now);
+                stamp = if told_is_wrong { now } else { now.checked_sub(by).unwrap() };
+            }
+            let quiet = elapsed(changed, now);
+            let told = if stamp == changed { quiet + by } else { quiet };
+            let seen = book.observe_after_quiet(path, SETTLE, sized(size, stamp), told, now);
+            let is_old = elapsed(stamp, now) >= OLD_ENOUGH;
+            if seen == Settling::Complete && !is_old {
+                prop_assert!(quiet >= SETTLE, "{quiet:?}");
+            }
+        }
+    }
+}

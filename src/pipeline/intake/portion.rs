@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -50,6 +51,8 @@ pub(super) struct Portion {
     bytes: u64,
     /// By what files that were there before the first start are told and left alone, if they are.
     pub(super) leave: Option<FirstSight>,
+    /// For how long nothing was told of the folder it lies in.
+    quiet: Duration,
 }
 
 impl Portion {
@@ -58,7 +61,13 @@ impl Portion {
             sightings: Vec::new(),
             bytes: 0,
             leave,
+            quiet: Duration::ZERO,
         }
+    }
+
+    /// The same of a folder of which nothing was told for `quiet`.
+    pub(super) fn after(self, quiet: Duration) -> Self {
+        Self { quiet, ..self }
     }
 
     pub(super) fn is_full(&self, options: &IntakeOptions) -> bool {
@@ -134,6 +143,7 @@ impl Intake {
         let files = files.map(|sighting| (sighting.path.clone(), sighting.fingerprint));
         let known = self.pipeline.queue.known_many(files.collect()).await?;
         let left = self.left_alone(&portion, &known).await?;
+        let quiet = portion.quiet;
         let mut findings = Vec::new();
         let mut complete = Vec::new();
         let mut marks = Vec::new();
@@ -161,7 +171,7 @@ impl Intake {
                     findings.push(left_alone(sighting));
                 }
                 Some(Known::Skipped(_)) | None => {
-                    complete.extend(self.is_complete(&sighting).then_some(sighting));
+                    complete.extend(self.is_complete(&sighting, quiet).then_some(sighting));
                 }
             }
         }
@@ -238,14 +248,17 @@ impl Intake {
         }
     }
 
-    fn is_complete(&self, sighting: &Sighting) -> bool {
+    fn is_complete(&self, sighting: &Sighting, quiet: Duration) -> bool {
         let settle = if self.options.one_shot {
             one_shot(sighting.place.settle)
         } else {
             sighting.place.settle
         };
         let (path, now) = (&sighting.path, self.pipeline.now());
-        let settling = self.book().observe(path, settle, sighting.fingerprint, now);
+        let fingerprint = sighting.fingerprint;
+        let settling = self
+            .book()
+            .observe_after_quiet(path, settle, fingerprint, quiet, now);
         match settling {
             Settling::Wait { reason, .. } => {
                 tracing::debug!(source = %path.display(), "waiting: {reason}");

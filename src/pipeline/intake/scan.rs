@@ -50,8 +50,18 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
     ) -> Result<(), PipelineError> {
+        self.scan_after_quiet(place, scope, Duration::ZERO).await
+    }
+
+    /// Scans what nothing was told of for `quiet`.
+    pub(super) async fn scan_after_quiet(
+        &mut self,
+        place: &Arc<Place>,
+        scope: Scope,
+        quiet: Duration,
+    ) -> Result<(), PipelineError> {
         self.scanning.push(place.root.path().to_owned());
-        let scanned = self.scan_through(place, scope).await;
+        let scanned = self.scan_through(place, scope, quiet).await;
         self.scanning.pop();
         scanned
     }
@@ -60,6 +70,7 @@ impl Intake {
         &mut self,
         place: &Arc<Place>,
         scope: Scope,
+        quiet: Duration,
     ) -> Result<(), PipelineError> {
         if !answers(&place.root).await? {
             return self.is_silent(place).await;
@@ -89,7 +100,8 @@ impl Intake {
         });
         tokio::pin!(scanning);
         let mut report = None;
-        let mut portion = Portion::new(leave);
+        let empty = || Portion::new(leave).after(quiet);
+        let mut portion = empty();
         loop {
             self.pipeline.pulse.scanner_turned();
             tokio::select! {
@@ -99,7 +111,7 @@ impl Intake {
                     Some(next) => {
                         self.consider(place, next, &mut portion);
                         if portion.is_full(&self.options) {
-                            self.take_in(std::mem::replace(&mut portion, Portion::new(leave))).await?;
+                            self.take_in(std::mem::replace(&mut portion, empty())).await?;
                             self.let_others_in().await?;
                         }
                     }

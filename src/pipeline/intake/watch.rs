@@ -70,7 +70,8 @@ impl Intake {
             .cloned();
         match place {
             Some(place) => {
-                self.scan(&place, hint.scope.clone()).await?;
+                self.scan_after_quiet(&place, hint.scope.clone(), hint.quiet)
+                    .await?;
                 self.looked_at.insert(place.root.path().to_owned());
                 Ok(())
             }
