@@ -4,16 +4,18 @@
 //! name is made of the target's, so that what a crash left is taken over by the next try and never
 //! piles up.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+mod batch;
+mod rounds;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags};
+
+pub use batch::Batch;
 
 /// The mode of a file before the umask.
 const USUAL_MODE: u32 = 0o666;
@@ -49,109 +51,6 @@ pub fn write(target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> 
     #[cfg(test)]
     crate::faults::meet(crate::faults::Point::Renamed)?;
     sync_folder(target)
-}
-
-/// Files that are written together, by any number of threads: two syncs of a file system instead of two
-/// for each file.
-///
-/// As with [`write()`], none appears before its bytes are on the disk, and after success all survive a
-/// power cut.
-#[derive(Debug, Default)]
-pub struct Batch(Mutex<Together>);
-
-/// What a batch holds by now.
-#[derive(Debug, Default)]
-struct Together {
-    drafts: Vec<Drafted>,
-    targets: HashSet<PathBuf>,
-    /// A folder of each file system, by its device.
-    systems: HashMap<u64, File>,
-}
-
-#[derive(Debug)]
-struct Drafted {
-    target: PathBuf,
-    draft: PathBuf,
-    existing: Existing,
-}
-
-impl Batch {
-    fn together(&self) -> MutexGuard<'_, Together> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes the draft of one file.
-    ///
-    /// # Errors
-    /// Any error of the file system; [`io::ErrorKind::AlreadyExists`] for a second file of one name.
-    pub fn add(&self, target: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
-        self.claim(target)?;
-        let draft = draft_path(target);
-        if let Err(error) = fill_draft(&draft, bytes, USUAL_MODE) {
-            self.together().targets.remove(target);
-            return Err(remove_after(&draft, error));
-        }
-        self.together().drafts.push(Drafted {
-            target: target.to_owned(),
-            draft,
-            existing,
-        });
-        Ok(())
-    }
-
-    /// Takes a name for whoever asks first, and opens its file system.
-    fn claim(&self, target: &Path) -> io::Result<()> {
-        let folder = folder_of(target);
-        let device = folder.metadata()?.dev();
-        let mut together = self.together();
-        // Opened before anything is written: the system tells of a failed write who had it open then.
-        if let Entry::Vacant(free) = together.systems.entry(device) {
-            free.insert(File::open(folder)?);
-        }
-        if together.targets.insert(target.to_owned()) {
-            Ok(())
-        } else {
-            Err(io::Error::from(io::ErrorKind::AlreadyExists))
-        }
-    }
-
-    /// Puts every file in its place, after which the batch is empty; says of each whether it is there.
-    pub fn finish(&self) -> HashMap<PathBuf, io::Result<()>> {
-        let together = std::mem::take(&mut *self.together());
-        let drafted = together.sync();
-        let put_one = |one: &Drafted| {
-            let made = match &drafted {
-                Ok(()) => put(&one.draft, &one.target, one.existing),
-                Err(error) => Err(again(error)),
-            };
-            made.map_err(|error| remove_after(&one.draft, error))
-        };
-        let mut results: Vec<_> = together.drafts.iter().map(put_one).collect();
-        if let Err(error) = together.sync() {
-            for result in results.iter_mut().filter(|result| result.is_ok()) {
-                *result = Err(again(&error));
-            }
-        }
-        let targets = together.drafts.into_iter().map(|one| one.target);
-        targets.zip(results).collect()
-    }
-}
-
-impl Together {
-    fn sync(&self) -> io::Result<()> {
-        for system in self.systems.values() {
-            rustix::fs::syncfs(system)?;
-        }
-        Ok(())
-    }
-}
-
-/// The same error for another file.
-fn again(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(
-        || io::Error::new(error.kind(), error.to_string()),
-        io::Error::from_raw_os_error,
-    )
 }
 
 /// A file that is written bit by bit and has its name when it is whole; dropped before, it is gone.
@@ -383,10 +282,10 @@ fn folder_of(target: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn names(folder: &Path) -> Vec<String> {
+    pub(super) fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -415,62 +314,6 @@ mod tests {
         assert_eq!(names(folder.path()), ["talk.txt"]);
         write(&target, b"other", Existing::Replace).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"other");
-    }
-
-    #[test]
-    fn a_batch_puts_every_file_in_its_place_and_tells_what_it_could_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        write(&at("theirs"), b"theirs", Existing::Keep).unwrap();
-        write(&at("ours"), b"old", Existing::Keep).unwrap();
-        let batch = Batch::default();
-        batch.add(&at("theirs"), b"new", Existing::Keep).unwrap();
-        batch.add(&at("ours"), b"new", Existing::Replace).unwrap();
-        batch.add(&at("free"), b"new", Existing::Keep).unwrap();
-        let twice = batch
-            .add(&at("free"), b"other", Existing::Keep)
-            .unwrap_err();
-        assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
-        assert!(batch.add(&at("no/where"), b"", Existing::Keep).is_err());
-        assert_eq!(std::fs::read(at("ours")).unwrap(), b"old");
-        let kinds: HashMap<_, _> = batch
-            .finish()
-            .into_iter()
-            .map(|(path, result)| (path, result.map_err(|error| error.kind())))
-            .collect();
-        let taken = io::ErrorKind::AlreadyExists;
-        let expected = [
-            (at("theirs"), Err(taken)),
-            (at("ours"), Ok(())),
-            (at("free"), Ok(())),
-        ];
-        assert_eq!(kinds, HashMap::from(expected));
-        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
-        assert_eq!(std::fs::read(at("free")).unwrap(), b"new");
-        assert_eq!(names(folder.path()), ["free", "ours", "theirs"]);
-    }
-
-    #[test]
-    fn of_threads_that_want_one_name_one_gets_it_and_its_bytes_stand_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("talk.txt");
-        let batch = Batch::default();
-        let wins: Vec<String> = std::thread::scope(|scope| {
-            let add = |number: usize| {
-                let bytes = format!("by thread {number}");
-                let added = batch.add(&target, bytes.as_bytes(), Existing::Keep);
-                added.is_ok().then_some(bytes)
-            };
-            let threads: Vec<_> = (0..8)
-                .map(|number| scope.spawn(move || add(number)))
-                .collect();
-            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
-            ended.flatten().collect()
-        });
-        assert_eq!(wins.len(), 1);
-        assert!(batch.finish().into_values().all(|result| result.is_ok()));
-        assert_eq!(std::fs::read_to_string(&target).unwrap(), wins[0]);
-        assert_eq!(names(folder.path()), ["talk.txt"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::domain::job::ContentHash;
 use crate::domain::naming::{self, MOST_NUMBERED_NAMES};
-use crate::durable::{self, Existing};
+use crate::durable::{self, Batch, Existing};
 
 /// An output that lies where it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,73 @@ pub fn write(
             // Somebody was quicker: that file is not ours, and the next name is tried.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 number = placed.number + 1;
+            }
+            Err(error) => {
+                let path = placed.written.path;
+                return Err(WriteError { path, error });
+            }
+        }
+    }
+}
+
+/// Writes files of one recording, each by its suffix, as [`write()`] does, in their order and with as few syncs as
+/// there can be; says of each what came of it, up to the first that failed and those that were begun before.
+pub fn write_all(
+    base: &Path,
+    files: &[(String, &[u8])],
+    ours: Ours<'_>,
+) -> Vec<Result<Written, WriteError>> {
+    let batch = Batch::default();
+    let mut begun = Vec::new();
+    for (suffix, bytes) in files {
+        let drafted = draft(&batch, base, suffix, bytes, ours);
+        let has_failed = drafted.is_err();
+        begun.push(drafted);
+        if has_failed {
+            break;
+        }
+    }
+    let mut results = batch.finish();
+    let ended = begun
+        .into_iter()
+        .zip(files)
+        .map(|(drafted, (suffix, bytes))| {
+            let placed = drafted?;
+            match results.remove(&placed.path) {
+                None | Some(Ok(())) => Ok(placed),
+                // Somebody was quicker: that file is not ours, and the next name is tried.
+                Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    write(base, suffix, bytes, ours)
+                }
+                Some(Err(error)) => Err(WriteError {
+                    path: placed.path,
+                    error,
+                }),
+            }
+        });
+    ended.collect()
+}
+
+/// Finds the place of a file and makes its draft, unless it lies there already.
+fn draft(
+    batch: &Batch,
+    base: &Path,
+    suffix: &str,
+    bytes: &[u8],
+    ours: Ours<'_>,
+) -> Result<Written, WriteError> {
+    let mut first = 1;
+    loop {
+        let placed = place(base, suffix, bytes, ours, first)?;
+        let added = match placed.existing {
+            None => Ok(()),
+            Some(existing) => batch.add(&placed.written.path, bytes, existing),
+        };
+        match added {
+            Ok(()) => return Ok(placed.written),
+            // Another file of the batch has that name.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                first = placed.number + 1;
             }
             Err(error) => {
                 let path = placed.written.path;

@@ -28,6 +28,8 @@ const RUN_PATIENCE_OFFLINE: Duration = Duration::from_secs(30);
 /// How long a run waits for a service that asks to come back later.
 const RUN_PATIENCE_RATE_LIMIT: Duration = Duration::from_secs(300);
 
+/// The most jobs that are claimed at once.
+const MOST_CLAIMS: usize = 32;
 /// The most jobs in doubt that one turn looks at.
 const MOST_DOUBTS: usize = 100_000;
 
@@ -450,22 +452,43 @@ impl Driver {
             return Ok(());
         }
         loop {
-            let providers = self.providers_with_room().await?;
+            let (providers, room) = self.providers_with_room().await?;
             if providers.is_empty() || self.pipeline.stop.is_cancelled() {
                 return Ok(());
             }
             let pipeline = self.pipeline.clone();
             self.load_prices(&providers).await?;
-            let Some(turn) = pipeline.quarantine.try_shared() else {
+            // Many at once: each claim alone would wait for the disk by itself.
+            let turns =
+                (0..room.clamp(1, MOST_CLAIMS)).map_while(|_| pipeline.quarantine.try_shared());
+            let turns: Vec<Turn> = turns.collect();
+            if turns.is_empty() {
                 return Ok(());
-            };
+            }
             let terms = self.terms(&providers);
-            let claimed = pipeline.queue.claim(terms, pipeline.now()).await?;
+            let claimed = pipeline
+                .queue
+                .claim_many(terms, turns.len(), pipeline.now());
             // What is in flight ends as a task or by a poll, and then the table is looked at again.
-            if !self.take_up(claimed, turn).await? {
+            if !self.take_up_all(claimed.await?, turns).await? {
                 return self.submit_suspect(&providers).await;
             }
         }
+    }
+
+    /// Acts on claims that were made together; says whether there may be more to claim.
+    async fn take_up_all(
+        &mut self,
+        claimed: Vec<Claimed>,
+        turns: Vec<Turn>,
+    ) -> Result<bool, PipelineError> {
+        let mut may_be_more = Ok(true);
+        for (claimed, turn) in claimed.into_iter().zip(turns) {
+            // What is claimed is begun, whatever came of another.
+            let one = self.take_up(claimed, turn).await;
+            may_be_more = may_be_more.and(one);
+        }
+        may_be_more
     }
 
     /// Claims and starts what was in hand when the process went down: alone, when nothing else is to do.
@@ -519,18 +542,20 @@ impl Driver {
         Ok(true)
     }
 
-    async fn providers_with_room(&mut self) -> Result<Vec<Provider>, PipelineError> {
+    /// By whom there is room for a submit, and for how many that are paid.
+    async fn providers_with_room(&mut self) -> Result<(Vec<Provider>, usize), PipelineError> {
         let mut providers = Vec::new();
         if self.is_held_by_hand() {
-            return Ok(providers);
+            return Ok((providers, 0));
         }
         if self.room(Work::Local, 1) > 0 {
             providers.push(Provider::LOCAL);
         }
-        if self.paid_may_be_sent().await? {
+        let paid = self.paid_room().await?;
+        if paid > 0 {
             providers.extend(self.paid_provider());
         }
-        Ok(providers)
+        Ok((providers, paid))
     }
 
     /// Whose paid jobs are worked on.
@@ -546,22 +571,26 @@ impl Driver {
         self.pipeline.pauses.all().iter().any(by_hand)
     }
 
-    /// Whether a paid submit may leave: there is room, nothing holds the queue, not too much is
-    /// outstanding, and a pause that is due to be tried is tried by one submit alone.
-    async fn paid_may_be_sent(&mut self) -> Result<bool, PipelineError> {
+    /// How many paid submits may leave: as there is room, while nothing holds the queue and not too much is
+    /// outstanding; a pause that is due to be tried is tried by one submit alone.
+    async fn paid_room(&mut self) -> Result<usize, PipelineError> {
         let pipeline = self.pipeline.clone();
         let is_held =
             |pause: &Pause| pause.holds(pipeline.now()) || pause.reason == PauseReason::Balance;
         if pipeline.service.is_none() || pipeline.pauses.all().iter().any(is_held) {
-            return Ok(false);
+            return Ok(0);
         }
         let most = if pipeline.pauses.any() {
             1
         } else {
             pipeline.pace.jobs
         };
-        let room = self.room(Work::Paid, most) > 0;
-        Ok(room && pipeline.queue.count(StageName::Awaiting).await? < MOST_OUTSTANDING)
+        let room = self.room(Work::Paid, most);
+        if room == 0 {
+            return Ok(0);
+        }
+        let outstanding = pipeline.queue.count(StageName::Awaiting).await?;
+        Ok(room.min(MOST_OUTSTANDING.saturating_sub(outstanding)))
     }
 
     /// Ends what ends without a submit being tried: a budget by the calendar, a refused key by another

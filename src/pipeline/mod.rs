@@ -79,7 +79,7 @@ pub const MOST_OUTSTANDING: usize = 200;
 /// The most polls in flight at once.
 pub const MOST_POLLS: usize = 8;
 /// The most recordings whose outputs are written at once.
-pub const MOST_PUBLISHING: usize = 4;
+pub const MOST_PUBLISHING: usize = 16;
 /// The longest that the table is not looked at, whatever the hints.
 pub const SLOW_TICK: Duration = Duration::from_secs(30);
 

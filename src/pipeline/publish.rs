@@ -20,7 +20,7 @@ use crate::domain::timing::after;
 use crate::domain::verdict::Shape;
 use crate::durable::{self, Existing};
 use crate::outputs::{self, WriteError, Written};
-use crate::queue::{Output, ReplyKind, StoredReply};
+use crate::queue::{Output, Rendered, ReplyKind, StoredReply};
 use crate::speech::replies_of;
 use crate::supervise;
 
@@ -141,8 +141,7 @@ impl Pipeline {
         let ours = self.queue.written_under(base, source).await?;
         let writing = job.clone();
         let (names, notes) = (self.queue.names(job.id).await?, self.notes.clone());
-        let (id, reads) = (job.id, self.queue.clone());
-        let known = reads.read(move |reader| reader.every_output(id)).await?;
+        let known = self.queue.every_output(job.id).await?;
         let written = supervise::blocking(move || {
             let style = style(&notes, &writing.source, names).style;
             let document = document(&writing, stored, &style)?;
@@ -171,44 +170,42 @@ impl Pipeline {
             Ok(written) => (written, None),
             Err((written, error)) => (written, Some(error)),
         };
-        self.remember_files(job.id, written, others).await?;
+        let rendered = self.rendered(job.id, written, others);
         match error {
             None => {
-                for reason in left_out {
-                    let note = || self.queue.note(job.id, reason.clone(), self.now());
-                    self.kept(note).await?;
-                }
-                self.kept(|| self.queue.remember_style(job.id, mark))
-                    .await?;
                 self.room_again(Disk::Outputs).await?;
-                self.done(&job, reply).await
+                let rendered = Rendered {
+                    mark: Some(mark),
+                    ..rendered
+                };
+                self.kept(|| {
+                    let (rendered, notes) = (rendered.clone(), left_out.clone());
+                    self.queue.published(rendered, notes, reply, self.now())
+                })
+                .await
             }
-            Some(error) => self.output_failed(&job, reply, error).await,
+            Some(error) => {
+                self.kept(|| self.queue.remember_rendered(vec![rendered.clone()]))
+                    .await?;
+                self.output_failed(&job, reply, error).await
+            }
         }
     }
 
-    /// Keeps what lies there of a job by now, at home and aside.
-    async fn remember_files(
-        &self,
-        id: JobId,
-        written: AllWritten,
-        others: Others,
-    ) -> Result<(), PipelineError> {
+    /// What lies there of a job by now, at home and aside.
+    fn rendered(&self, job: JobId, written: AllWritten, others: Others) -> Rendered {
         let at_home = written
             .into_iter()
             .map(|(format, written)| self.output(format, written, false));
         let strays = others.strays.into_iter();
         let aside = strays.map(|stray| self.output(stray.format, stray.written, true));
-        for output in at_home.chain(aside).chain(others.edited) {
-            self.kept(|| self.queue.remember_output(id, output.clone()))
-                .await?;
+        Rendered {
+            job,
+            outputs: at_home.chain(aside).chain(others.edited).collect(),
+            gone: others.gone,
+            mark: None,
+            publication: None,
         }
-        if !others.gone.is_empty() {
-            let gone = others.gone;
-            self.kept(|| self.queue.forget_outputs(id, gone.clone()))
-                .await?;
-        }
-        Ok(())
     }
 
     /// What the table is to know of a file.
@@ -333,16 +330,25 @@ pub(super) fn write_document(
     formats: &[Format],
     ours: &HashMap<PathBuf, ContentHash>,
 ) -> Result<AllWritten, (AllWritten, WriteError)> {
+    let known = |path: &Path| ours.get(path).copied();
+    let files: Vec<_> = to_write(formats, &document.transcript)
+        .into_iter()
+        .filter_map(|format| Some((format, render::render(format, document)?)))
+        .collect();
+    let batch: Vec<_> = files
+        .iter()
+        .map(|(format, bytes)| (render::suffix(*format, document), bytes.as_slice()))
+        .collect();
     let mut written: AllWritten = Vec::new();
-    for format in to_write(formats, &document.transcript) {
-        let Some(bytes) = render::render(format, document) else {
-            continue;
-        };
-        let known = |path: &Path| ours.get(path).copied();
-        match outputs::write(base, &render::suffix(format, document), &bytes, &known) {
-            Ok(one) => written.push((format, one)),
-            Err(error) => return Err((written, error)),
+    let mut failed = None;
+    for ((format, _), result) in files.iter().zip(outputs::write_all(base, &batch, &known)) {
+        match result {
+            Ok(one) => written.push((*format, one)),
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(written)
+    match failed {
+        None => Ok(written),
+        Some(error) => Err((written, error)),
+    }
 }

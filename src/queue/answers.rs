@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::outputs::{self, Output, RawReply, ReplyKind, StoredReply};
+use super::style::{self, Rendered};
 use super::{Queue, QueueError, jobs, ledger, pieces, recover};
 use crate::domain::job::{
     ContentHash, JobId, Overdue, Reason, ReplyId, Stage, StageName, Ticket, Trouble,
@@ -79,7 +80,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn has_accepted(&self, address: String) -> Result<bool, QueueError> {
         self.writer
-            .read(move |connection| outputs::is_service(connection, &address))
+            .look(move |connection| outputs::is_service(connection, &address))
             .await
     }
 
@@ -89,7 +90,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn reply(&self, id: ReplyId) -> Result<StoredReply, QueueError> {
         self.writer
-            .read(move |connection| outputs::reply(connection, id))
+            .look(move |connection| outputs::reply(connection, id))
             .await
     }
 
@@ -208,23 +209,13 @@ impl Queue {
             .await
     }
 
-    /// Keeps that an output was written.
-    ///
-    /// # Errors
-    /// Any error of the table.
-    pub async fn remember_output(&self, id: JobId, output: Output) -> Result<(), QueueError> {
-        self.writer
-            .run(move |connection| outputs::remember(connection, id, &output))
-            .await
-    }
-
     /// Whether a later job belongs to the same file, so that this one's outputs have no place there.
     ///
     /// # Errors
     /// Any error of the table.
     pub async fn is_superseded(&self, id: JobId) -> Result<bool, QueueError> {
         self.writer
-            .read(move |connection| outputs::is_superseded(connection, id))
+            .look(move |connection| outputs::is_superseded(connection, id))
             .await
     }
 
@@ -239,7 +230,7 @@ impl Queue {
         source: PathBuf,
     ) -> Result<HashMap<PathBuf, ContentHash>, QueueError> {
         self.writer
-            .read(move |connection| outputs::written_under(connection, &base, &source))
+            .look(move |connection| outputs::written_under(connection, &base, &source))
             .await
     }
 
@@ -249,17 +240,17 @@ impl Queue {
     /// Any error of the table.
     pub async fn outputs(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         self.writer
-            .read(move |connection| outputs::of_today(connection, id))
+            .look(move |connection| outputs::of_today(connection, id))
             .await
     }
 
-    /// Forgets files of a job that a person has deleted and that are not written again.
+    /// All files that were written for a job, also those aside.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn forget_outputs(&self, id: JobId, gone: Vec<PathBuf>) -> Result<(), QueueError> {
+    pub async fn every_output(&self, id: JobId) -> Result<Vec<Output>, QueueError> {
         self.writer
-            .run(move |connection| outputs::forget(connection, id, &gone))
+            .look(move |connection| outputs::of_job(connection, id))
             .await
     }
 
@@ -269,20 +260,39 @@ impl Queue {
     /// [`QueueError::Elsewhere`] if the job is not `received`.
     pub async fn done(&self, id: JobId, reply: ReplyId, now: Timestamp) -> Result<(), QueueError> {
         self.writer
+            .run(move |connection| done(connection, id, reply, now))
+            .await?;
+        self.told_late(id, now).await
+    }
+
+    /// What a job's files are and that its transcript lies there, in one go; `notes` are for `show`.
+    ///
+    /// # Errors
+    /// [`QueueError::Elsewhere`] if the job is not `received`.
+    pub async fn published(
+        &self,
+        written: Rendered,
+        notes: Vec<Reason>,
+        reply: ReplyId,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        let id = written.job;
+        self.writer
             .run(move |connection| {
-                jobs::clear_forced(connection, id)?;
-                let from = [StageName::Received];
-                match pieces::missing(connection, id)? {
-                    None => jobs::advance(connection, id, &from, &Stage::Done { reply }, now),
-                    Some(stage) => {
-                        if let Some(reason) = stage.reason() {
-                            jobs::note(connection, id, &reason, None, now)?;
-                        }
-                        jobs::advance(connection, id, &from, &stage, now)
-                    }
+                style::remember_one(connection, &written)?;
+                for reason in &notes {
+                    jobs::note(connection, id, reason, None, now)?;
                 }
+                done(connection, id, reply, now)
             })
             .await?;
+        self.told_late(id, now).await
+    }
+
+    /// A mistake that a simulation plants; nothing else.
+    async fn told_late(&self, id: JobId, now: Timestamp) -> Result<(), QueueError> {
+        #[cfg(not(test))]
+        let _unused: (JobId, Timestamp) = (id, now);
         #[cfg(test)]
         if crate::faults::planted(crate::faults::Bug::TellAfterDone) {
             use crate::domain::notice::Event;
@@ -364,4 +374,24 @@ fn receive(
     ];
     jobs::advance(connection, id, &from, &stage, now)?;
     Ok(stored)
+}
+
+/// The transcript of a job lies there; one of which pieces are missing is not done by that.
+fn done(
+    connection: &Connection,
+    id: JobId,
+    reply: ReplyId,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    jobs::clear_forced(connection, id)?;
+    let from = [StageName::Received];
+    match pieces::missing(connection, id)? {
+        None => jobs::advance(connection, id, &from, &Stage::Done { reply }, now),
+        Some(stage) => {
+            if let Some(reason) = stage.reason() {
+                jobs::note(connection, id, &reason, None, now)?;
+            }
+            jobs::advance(connection, id, &from, &stage, now)
+        }
+    }
 }

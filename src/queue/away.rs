@@ -78,7 +78,7 @@ impl Queue {
     /// # Errors
     /// Any error of the table.
     pub async fn lodged(&self, id: JobId) -> Result<Lodged, QueueError> {
-        self.writer.read(move |connection| of(connection, id)).await
+        self.writer.look(move |connection| of(connection, id)).await
     }
 
     /// Whole recordings that are queued and were found in `root`, by their number and from the one after

@@ -96,6 +96,34 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
+/// Claims up to `most` jobs, one after the other; the last answer is the only one that may be no job.
+pub(super) fn claim_many(
+    connection: &Connection,
+    mut terms: Terms,
+    most: usize,
+    calendar: Calendar,
+    now: Timestamp,
+) -> Result<Vec<Claimed>, QueueError> {
+    let mut all = Vec::new();
+    while all.len() < most && !terms.providers.is_empty() {
+        let claimed = claim(connection, &terms, calendar, now)?;
+        let may_be_more = match &claimed {
+            Claimed::Submit(job) if !job.settings.provider.is_paid() => {
+                let at_work = &job.settings.provider;
+                terms.providers.retain(|provider| provider != at_work);
+                true
+            }
+            Claimed::Submit(_) | Claimed::Moved(_) => true,
+            Claimed::Nothing | Claimed::Later | Claimed::OverBudget { .. } => false,
+        };
+        all.push(claimed);
+        if !may_be_more {
+            break;
+        }
+    }
+    Ok(all)
+}
+
 /// What becomes of the job whose turn it is.
 fn decide(
     connection: &Connection,

@@ -1,6 +1,7 @@
 //! How the database is opened.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -24,6 +25,8 @@ fn set_durability(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
+/// How long another process may hold the table before that is an error.
+const BUSY: Duration = Duration::from_secs(10);
 /// How much of the table is kept in memory, in KiB (8 MiB); the rest is in the system's own cache, which others
 /// may have when they need it.
 const PAGES_KEPT_KIB: i32 = 8 * 1024;
@@ -60,7 +63,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     damage::leave_as_it_is(&connection, keep)?;
     set_durability(&connection)?;
     connection.pragma_update(None, "cache_size", -PAGES_KEPT_KIB)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Without it SQLite plans a statement anew for every value that is bound to it.
     connection.set_db_config(
@@ -78,5 +81,22 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
     )?;
     connection.execute_batch(outbox::TEMPORARY)?;
     damage::leave_as_it_is(&connection, false)?;
+    Ok(connection)
+}
+
+/// How much of the table whoever only reads keeps in memory, in KiB (2 MiB).
+const PAGES_READ_KIB: i32 = 2 * 1024;
+
+/// Opens the database that is connected to already a second time, for what only reads what is committed.
+pub(super) fn beside(path: &Path) -> Result<Connection, QueueError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "cache_size", -PAGES_READ_KIB)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+        true,
+    )?;
     Ok(connection)
 }

@@ -143,6 +143,28 @@ impl Guarded {
         result.map_err(|error| self.meet(error))
     }
 
+    /// Runs `query` as the writer's reader does, on what is committed; at the first damage the table is set aside.
+    ///
+    /// # Errors
+    /// Those of the writer; [`QueueError::Corrupt`] once damage was met.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        if let Some(damage) = self.met.get() {
+            return Err(QueueError::Corrupt(damage.clone()));
+        }
+        let result = self.writer.look(query).await;
+        if result.as_ref().is_err_and(QueueError::is_damage) {
+            // It is the writer that would tidy up the files when it closes them.
+            let left = self
+                .writer
+                .read(|connection| leave_as_it_is(connection, true));
+            left.await?;
+        }
+        result.map_err(|error| self.meet(error))
+    }
+
     fn meet(&self, error: QueueError) -> QueueError {
         if !error.is_damage() {
             return error;

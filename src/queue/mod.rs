@@ -131,13 +131,14 @@ impl Queue {
                 error
             }
         })?;
+        let beside = Self::beside(&path)?;
         if let Some(mode) = open_to_others(state_dir) {
             tracing::warn!(
                 "others than its owner may look into the state directory (mode {mode:o}): chmod 700 {}",
                 state_dir.display()
             );
         }
-        let writer = Writer::start(connection).map_err(|error| QueueError::StateDir {
+        let writer = Writer::start(connection, beside).map_err(|error| QueueError::StateDir {
             path: state_dir.to_owned(),
             error,
         })?;
@@ -147,6 +148,21 @@ impl Queue {
             hands: Arc::default(),
             _lock: lock,
         })
+    }
+
+    /// A second connection, for what only reads.
+    #[cfg(not(test))]
+    fn beside(path: &Path) -> Result<Option<rusqlite::Connection>, QueueError> {
+        connection::beside(path).map(Some)
+    }
+
+    /// The same; a simulation has one connection, which holds the table alone.
+    #[cfg(test)]
+    fn beside(path: &Path) -> Result<Option<rusqlite::Connection>, QueueError> {
+        if crate::faults::simulated() {
+            return Ok(None);
+        }
+        connection::beside(path).map(Some)
     }
 
     /// The directory that is held.
@@ -195,7 +211,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Vec<Job>, QueueError> {
         self.writer
-            .read(move |connection| read::due(connection, stage, limit, now))
+            .look(move |connection| read::due(connection, stage, limit, now))
             .await
     }
 
@@ -215,7 +231,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, QueueError> {
         self.writer
-            .read(move |connection| read::next_due(connection, now))
+            .look(move |connection| read::next_due(connection, now))
             .await
     }
 
@@ -225,7 +241,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn count(&self, stage: StageName) -> Result<usize, QueueError> {
         self.writer
-            .read(move |connection| read::count(connection, stage))
+            .look(move |connection| read::count(connection, stage))
             .await
     }
 
@@ -235,7 +251,7 @@ impl Queue {
     /// [`QueueError::NoSuchJob`] if there is none.
     pub async fn job(&self, id: JobId) -> Result<Job, QueueError> {
         self.writer
-            .read(move |connection| jobs::get(connection, id))
+            .look(move |connection| jobs::get(connection, id))
             .await
     }
 

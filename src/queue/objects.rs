@@ -214,7 +214,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<bool, QueueError> {
         self.writer
-            .read(move |connection| {
+            .look(move |connection| {
                 let mut statement = connection.prepare_cached(&format!("SELECT 1 {TO_REMOVE}"))?;
                 Ok(statement.exists(params![bucket, millis(now)])?)
             })

@@ -36,7 +36,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn names(&self, id: JobId) -> Result<Vec<Named>, QueueError> {
         self.writer
-            .read(move |connection| names(connection, id))
+            .look(move |connection| names(connection, id))
             .await
     }
 
@@ -53,16 +53,6 @@ impl Queue {
             .await
     }
 
-    /// Keeps the mark of the style that a job's outputs are written with.
-    ///
-    /// # Errors
-    /// Any error of the table.
-    pub async fn remember_style(&self, id: JobId, mark: ContentHash) -> Result<(), QueueError> {
-        self.writer
-            .run(move |connection| remember_mark(connection, id, mark))
-            .await
-    }
-
     /// Keeps what was written anew for done jobs: the files, the style and what is published by now.
     ///
     /// # Errors
@@ -70,22 +60,26 @@ impl Queue {
     pub async fn remember_rendered(&self, rendered: Vec<Rendered>) -> Result<(), QueueError> {
         self.writer
             .run(move |connection| {
-                for one in &rendered {
-                    for output in &one.outputs {
-                        outputs::remember(connection, one.job, output)?;
-                    }
-                    outputs::forget(connection, one.job, &one.gone)?;
-                    if let Some(mark) = one.mark {
-                        remember_mark(connection, one.job, mark)?;
-                    }
-                    if let Some(publication) = &one.publication {
-                        jobs::set_publication(connection, one.job, publication)?;
-                    }
-                }
-                Ok(())
+                let mut rendered = rendered.iter();
+                rendered.try_for_each(|one| remember_one(connection, one))
             })
             .await
     }
+}
+
+/// Keeps what was written for one job: the files, the style and what is published by now.
+pub(super) fn remember_one(connection: &Connection, one: &Rendered) -> Result<(), QueueError> {
+    for output in &one.outputs {
+        outputs::remember(connection, one.job, output)?;
+    }
+    outputs::forget(connection, one.job, &one.gone)?;
+    if let Some(mark) = one.mark {
+        remember_mark(connection, one.job, mark)?;
+    }
+    if let Some(publication) = &one.publication {
+        jobs::set_publication(connection, one.job, publication)?;
+    }
+    Ok(())
 }
 
 /// The names of a job's speakers, by label.

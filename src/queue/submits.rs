@@ -21,6 +21,23 @@ impl Queue {
             .await
     }
 
+    /// Claims up to `most` jobs in one go, until there is nothing more to claim; of each provider that costs nothing,
+    /// which works on one recording at a time, one at the most.
+    ///
+    /// # Errors
+    /// Any error of the table; then nothing is claimed.
+    pub async fn claim_many(
+        &self,
+        terms: Terms,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        let calendar = Calendar::around(now);
+        self.writer
+            .run(move |connection| claim::claim_many(connection, terms, most, calendar, now))
+            .await
+    }
+
     /// Records that the last chunk is about to be handed over.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ impl Queue {
     /// Any error of the table.
     pub async fn suspicion(&self, path: PathBuf) -> Result<Option<Suspicion>, QueueError> {
         self.writer
-            .read(move |connection| suspicion(connection, &path))
+            .look(move |connection| suspicion(connection, &path))
             .await
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Whatever work has queued up is run in one transaction, each piece behind a savepoint of its own, and
 //! is answered only after the commit is on disk. No transaction is ever open while anybody waits. What only
-//! reads comes after that commit, whose failure is not its own: a disk that is full can still be read.
+//! reads comes after that commit, whose failure is not its own: a disk that is full can still be read. What reads
+//! nothing but what is committed need not wait for the disk: a thread beside has a connection for that.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,37 +31,51 @@ enum Work {
     Reading(Reading),
 }
 
-/// The handle on the writer's thread.
+/// The handle on the writer's thread, and on that of the reader beside it.
 #[derive(Debug)]
 pub(super) struct Writer {
     line: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
+    beside: Option<mpsc::Sender<Reading>>,
+    reader: Option<JoinHandle<()>>,
     /// In a simulation the work is done in place, so that everything happens in one order.
     #[cfg(test)]
     in_place: Option<std::sync::Mutex<Connection>>,
 }
 
 impl Writer {
-    /// Starts the thread that owns `connection`.
+    /// Starts the thread that owns `connection`, and the one that reads by `beside` what is committed.
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        beside: Option<Connection>,
+    ) -> std::io::Result<Self> {
         #[cfg(test)]
         if crate::faults::simulated() {
             return Ok(Self {
                 line: None,
                 thread: None,
+                beside: None,
+                reader: None,
                 in_place: Some(std::sync::Mutex::new(connection)),
             });
         }
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let (mut queries, mut reader) = (None, None);
+        if let Some(beside) = beside {
+            let (line, work) = mpsc::channel(LONGEST_LINE);
+            reader = Some(named("queue-reader").spawn(move || answer(&beside, work))?);
+            queries = Some(line);
+        }
         let (line, work) = mpsc::channel(LONGEST_LINE);
-        let thread = std::thread::Builder::new()
-            .name("queue-writer".to_owned())
-            .spawn(move || serve(connection, work))?;
+        let thread = named("queue-writer").spawn(move || serve(connection, work))?;
         Ok(Self {
             line: Some(line),
             thread: Some(thread),
+            beside: queries,
+            reader,
             #[cfg(test)]
             in_place: None,
         })
@@ -109,6 +124,25 @@ impl Writer {
         receiver.await.map_err(|_| QueueError::Closed)?
     }
 
+    /// Runs `query`, which needs nothing that is the writer's own, on what is committed at this moment, without
+    /// waiting for what is being written.
+    ///
+    /// # Errors
+    /// The error of the query.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let Some(beside) = &self.beside else {
+            return self.read(query).await;
+        };
+        let (sender, receiver) = oneshot::channel();
+        // The one who asked may have been cancelled meanwhile.
+        let work: Reading = Box::new(move |connection| drop(sender.send(query(connection))));
+        beside.send(work).await.map_err(|_| QueueError::Closed)?;
+        receiver.await.map_err(|_| QueueError::Closed)?
+    }
+
     async fn hand_over(&self, work: Work) -> Result<(), QueueError> {
         #[cfg(test)]
         if let Some(connection) = &self.in_place {
@@ -127,12 +161,23 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // Whoever closes the table last tidies up its files, which only the writer can.
+        drop(self.beside.take());
+        end(self.reader.take());
         drop(self.line.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that writes the job table ended by a fault of its own");
-        }
+        end(self.thread.take());
+    }
+}
+
+fn end(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the job table ended by a fault of its own");
+    }
+}
+
+fn answer(connection: &Connection, mut line: mpsc::Receiver<Reading>) {
+    while let Some(query) = line.blocking_recv() {
+        query(connection);
     }
 }
 
@@ -234,7 +279,7 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT")
             .unwrap();
-        Writer::start(connection).unwrap()
+        Writer::start(connection, None).unwrap()
     }
 
     async fn insert(writer: &Writer, number: i64) -> Result<(), QueueError> {
@@ -266,7 +311,7 @@ mod tests {
         let deferred = "CREATE TABLE numbers (n INTEGER PRIMARY KEY, of INTEGER
             REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED) STRICT; PRAGMA foreign_keys = 1";
         connection.execute_batch(deferred).unwrap();
-        let writer = Writer::start(connection).unwrap();
+        let writer = Writer::start(connection, None).unwrap();
         let insert = writer.run(|connection| {
             connection.execute("INSERT INTO numbers VALUES (1, 2)", [])?;
             Ok(())
@@ -295,5 +340,40 @@ mod tests {
             assert!(polled.await);
         }
         assert!(insert(&writer, 7).await.is_err(), "7 is there already");
+    }
+
+    #[tokio::test]
+    async fn what_reads_what_is_committed_does_not_wait_for_the_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.db");
+        let connection = Connection::open(&path).unwrap();
+        let table =
+            "PRAGMA journal_mode = WAL; CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT";
+        connection.execute_batch(table).unwrap();
+        let beside = Connection::open(&path).unwrap();
+        let writer = Writer::start(connection, Some(beside)).unwrap();
+        insert(&writer, 7).await.unwrap();
+
+        let (began, begun) = oneshot::channel();
+        let (gate, closed) = std::sync::mpsc::sync_channel(1);
+        let slow = writer.run(move |connection: &Connection| {
+            connection.execute("INSERT INTO numbers VALUES (8)", [])?;
+            began.send(()).unwrap();
+            closed.recv().unwrap();
+            Ok(())
+        });
+        let count = |connection: &Connection| -> Result<i64, QueueError> {
+            Ok(connection.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0))?)
+        };
+        let beside = async {
+            begun.await.unwrap();
+            let counted = writer.look(count).await;
+            gate.send(()).unwrap();
+            counted
+        };
+        let (written, counted) = tokio::join!(slow, beside);
+        written.unwrap();
+        assert_eq!(counted.unwrap(), 1);
+        assert_eq!(writer.look(count).await.unwrap(), 2);
     }
 }
