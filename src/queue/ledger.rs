@@ -216,12 +216,19 @@ pub(super) fn spend(
     month: Timestamp,
 ) -> Result<Vec<Spend>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT currency,
+        // From currency to currency in the index, past what was only set aside.
+        "WITH RECURSIVE currencies(currency) AS (
+             SELECT min(currency) FROM ledger
+             UNION ALL
+             SELECT (SELECT min(currency) FROM ledger WHERE currency > currencies.currency) FROM currencies
+             WHERE currencies.currency IS NOT NULL)
+         SELECT ledger.currency,
              coalesce(sum(nanos) FILTER (WHERE kind = 'charge' AND at_ms >= ?1), 0),
              coalesce(sum(nanos) FILTER (WHERE kind = 'charge' AND at_ms >= ?2), 0),
              coalesce(sum(nanos) FILTER (WHERE kind = 'charge'), 0),
              coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)
-         FROM ledger WHERE kind IN ('charge', 'doubt') GROUP BY currency ORDER BY currency",
+         FROM currencies CROSS JOIN ledger ON ledger.currency = currencies.currency
+         WHERE kind IN ('charge', 'doubt') GROUP BY ledger.currency ORDER BY ledger.currency",
     )?;
     let rows = statement.query_map([millis(day), millis(month)], |row| {
         Ok(Spend {

@@ -33,6 +33,10 @@ const MOVING: [StageName; 6] = [
     StageName::InDoubt,
 ];
 
+/// The jobs of each folder in each state, by the index that has them in that order.
+pub(super) const COUNTS: &str =
+    "SELECT root, state, count(*) FROM jobs WHERE parent IS NULL GROUP BY root, state";
+
 /// What happened to a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -166,13 +170,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Any error of the table.
     pub fn counts(&self) -> Result<HashMap<State, u64>, QueueError> {
-        let mut counts = HashMap::new();
-        for state in State::ALL {
-            let count: i64 = self
-                .connection()
-                .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1 AND parent IS NULL")?
-                .query_row([state.as_str()], |row| row.get(0))?;
-            counts.insert(state, row::unsigned(count));
+        let mut counts: HashMap<State, u64> = State::ALL.map(|state| (state, 0)).into();
+        for of_folder in self.counts_by_folder()?.into_values() {
+            for (state, count) in of_folder {
+                *counts.entry(state).or_default() += count;
+            }
         }
         Ok(counts)
     }
@@ -575,14 +577,32 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn folder_counts(&self, root: &Path) -> Result<HashMap<String, u64>, QueueError> {
         let mut statement = self.connection().prepare_cached(
-            "SELECT state, count(*) FROM jobs WHERE id IN
-               (SELECT max(id) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY source)
+            // The state of a recording is that of the row that has the highest number.
+            "SELECT state, count(*) FROM
+               (SELECT state, max(id) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY source)
              GROUP BY state",
         )?;
         let rows = statement.query_map([path_bytes(root)], |row| {
             Ok((row.get(0)?, row::unsigned(row.get(1)?)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many jobs of each watched folder are in each state, as far as there are any.
+    fn counts_by_folder(&self) -> Result<HashMap<PathBuf, HashMap<State, u64>>, QueueError> {
+        let mut statement = self.connection().prepare_cached(COUNTS)?;
+        let mut rows = statement.query([])?;
+        let mut counts: HashMap<PathBuf, HashMap<State, u64>> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(1)?;
+            let state = State::ALL.into_iter().find(|state| state.as_str() == name);
+            let state = state.ok_or_else(|| QueueError::Damaged {
+                what: "the state of a job".to_owned(),
+            })?;
+            let of_folder = counts.entry(row::path(row.get(0)?)).or_default();
+            of_folder.insert(state, row::unsigned(row.get(2)?));
+        }
+        Ok(counts)
     }
 
     /// The folders that were ever watched or scanned.

@@ -32,6 +32,7 @@ const STEPS: &[&str] = &[
     OUTPUTS_ASIDE,
     PLACES_OF_FALLS,
     DAMAGE,
+    COUNTS,
 ];
 
 const VERSION_1: &str = "
@@ -375,6 +376,15 @@ ALTER TABLE sources ADD COLUMN video INTEGER CHECK (video IN (0, 1));
 /// Which outputs do not belong to their recording by today's names any more.
 const OUTPUTS_ASIDE: &str = "
 ALTER TABLE outputs ADD COLUMN aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1));
+";
+
+/// What `status` asks is answered by indexes alone (so that `parent` has to be in some): the jobs and the recordings of a folder in each state, whether any recording of it
+/// lay on a disk that is known, and what was passed over.
+const COUNTS: &str = "
+CREATE INDEX jobs_counted ON jobs (root, state, parent) WHERE parent IS NULL;
+CREATE INDEX jobs_recordings ON jobs (root, source, state, parent) WHERE parent IS NULL;
+CREATE INDEX jobs_lodged ON jobs (root) WHERE ground IS NOT NULL;
+CREATE INDEX sources_skipped ON sources (path) WHERE skip_code IS NOT NULL;
 ";
 
 /// The version of a table that has rows and an older schema than today's.

@@ -593,3 +593,44 @@ fn a_table_of_a_later_stenod_is_looked_at_and_not_touched() {
     names.sort();
     assert_eq!(names, ["lock", DATABASE]);
 }
+
+#[tokio::test]
+async fn what_status_asks_is_read_from_indexes_that_have_it_all() {
+    let table = table();
+    table.add("/in/a.mp3", 1).await;
+    let plans = table.queue.writer.run(|connection| {
+        let plan = |sql: &str| {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(3))?;
+            Ok::<_, QueueError>(rows.collect::<Result<Vec<_>, _>>()?.join("; "))
+        };
+        let lodged = "SELECT id FROM jobs WHERE root = x'2f' AND ground IS NOT NULL ORDER BY id DESC LIMIT 1";
+        let skipped = "SELECT path, skip_code FROM sources WHERE skip_code IS NOT NULL ORDER BY path";
+        Ok([plan(read::COUNTS)?, plan(lodged)?, plan(skipped)?])
+    });
+    let [counts, lodged, skipped] = plans.await.unwrap();
+    assert_eq!(counts, "SCAN jobs USING COVERING INDEX jobs_counted");
+    assert!(lodged.contains("jobs_lodged (root=?)"), "{lodged}");
+    assert!(skipped.contains("sources_skipped"), "{skipped}");
+    for plan in [counts, lodged, skipped] {
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn many_jobs_are_claimed_in_one_go_and_no_more_than_there_are() {
+    let table = table();
+    for number in 1..=5 {
+        table.add(&format!("/in/{number}.mp3"), number).await;
+    }
+    let claimed = |most| table.queue.claim_many(terms(), most, at(0));
+    let first = claimed(3).await.unwrap();
+    assert_eq!(first.len(), 3);
+    let is_submit = |claimed: &Claimed| matches!(claimed, Claimed::Submit(_));
+    assert!(first.iter().all(is_submit), "{first:?}");
+    let rest = claimed(9).await.unwrap();
+    assert_eq!(rest.len(), 3);
+    assert!(rest.iter().take(2).all(is_submit), "{rest:?}");
+    assert_eq!(rest.last(), Some(&Claimed::Nothing));
+    assert!(claimed(0).await.unwrap().is_empty());
+}
