@@ -75,6 +75,13 @@ pub(super) fn kin(
     hash: ContentHash,
     settings: &Settings,
 ) -> Result<Kin, QueueError> {
+    // Of most files that are no job's, no other is one either.
+    let is_known = connection
+        .prepare_cached("SELECT 1 FROM jobs WHERE hash = ?1")?
+        .exists([hash.0])?;
+    if !is_known {
+        return Ok(Kin::default());
+    }
     if let Some(own) = jobs::find(connection, source, hash, settings)? {
         return Ok(Kin {
             own: Some(Box::new(own)),

@@ -25,10 +25,12 @@ impl Queue {
         files: Vec<(PathBuf, Fingerprint)>,
     ) -> Result<Vec<Option<Known>>, QueueError> {
         self.writer
-            .run(move |connection| {
+            .look(move |connection| {
+                // One look at the file and its locks for all, not one for every query.
+                let snapshot = connection.unchecked_transaction()?;
                 let known = files
                     .iter()
-                    .map(|(path, fingerprint)| sources::known(connection, path, fingerprint));
+                    .map(|(path, fingerprint)| sources::known(&snapshot, path, fingerprint));
                 known.collect()
             })
             .await
@@ -86,7 +88,7 @@ impl Queue {
         recordings: Vec<(PathBuf, ContentHash, Settings)>,
     ) -> Result<Vec<Kin>, QueueError> {
         self.writer
-            .read(move |connection| {
+            .look(move |connection| {
                 // One look at the file and its locks for all, not one for every query.
                 let snapshot = connection.unchecked_transaction()?;
                 let kin = recordings.iter().map(|(source, hash, settings)| {

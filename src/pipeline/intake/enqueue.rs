@@ -27,7 +27,7 @@ impl Intake {
     /// Records findings in their order: what the files are, and the jobs of the recordings among them.
     pub(super) async fn record(&mut self, findings: Vec<Finding>) -> Result<(), PipelineError> {
         let kin = self.kin_of(&findings).await?;
-        let grounds = grounds(&findings).await?;
+        let grounds = grounds(&findings, &kin).await?;
         let places = findings
             .iter()
             .map(|finding| finding.sighting.place.clone());
@@ -329,23 +329,38 @@ async fn without_those_that_stay(
     .await
 }
 
-/// On which ground each of the findings lies that are recordings, where that can be seen.
-async fn grounds(findings: &[Finding]) -> Result<Vec<Option<Ground>>, TaskPanicked> {
-    let looked_at = findings.iter().map(|finding| match &finding.known {
-        Known::Recording { .. } => {
-            let Sighting { place, path, .. } = &finding.sighting;
-            Some((place.root.clone(), path.clone()))
-        }
-        Known::Skipped(_) => None,
+/// On which ground each of the findings lies that may come to be queued, where that can be seen.
+async fn grounds(
+    findings: &[Finding],
+    kin: &[(Kin, Option<Gone>)],
+) -> Result<Vec<Option<Ground>>, TaskPanicked> {
+    let looked_at = findings.iter().zip(kin).map(|(finding, (kin, _))| {
+        let Sighting { place, path, .. } = &finding.sighting;
+        let may_be_queued = match &finding.known {
+            Known::Recording { duration, .. } => place.too_short(*duration).is_none(),
+            Known::Skipped(_) => false,
+        };
+        (may_be_queued && kin.own.is_none()).then(|| (place.root.clone(), path.clone()))
     });
     let looked_at: Vec<_> = looked_at.collect();
+    if looked_at.iter().all(Option::is_none) {
+        return Ok(vec![None; looked_at.len()]);
+    }
     blocking(move || {
-        let look = |(root, path): (Arc<Root>, PathBuf)| {
+        // The files of a folder come one after the other, and lie on one ground.
+        let mut last: Option<(Arc<Root>, PathBuf, Option<Ground>)> = None;
+        let mut look = |(root, path): (Arc<Root>, PathBuf)| {
+            let folder = path.parent().unwrap_or(&path).to_owned();
+            let known = last
+                .take()
+                .filter(|(of, within, _)| Arc::ptr_eq(of, &root) && *within == folder);
+            let known =
+                known.map_or_else(|| ground(root.path(), &path).ok(), |(_, _, known)| known);
+            last = Some((root, folder, known.clone()));
             // What has gone meanwhile may have gone with its disk.
-            let ground = ground(root.path(), &path).ok();
-            ground.filter(|_| path.symlink_metadata().is_ok())
+            known.filter(|_| path.symlink_metadata().is_ok())
         };
-        let grounds = looked_at.into_iter().map(|one| one.and_then(look));
+        let grounds = looked_at.into_iter().map(|one| one.and_then(&mut look));
         grounds.collect()
     })
     .await
