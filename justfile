@@ -41,6 +41,10 @@ example:
 measure FOLDER THREADS='1' *MODEL:
     cargo run --release -p stenod-recogniser --features weights --example measure -- {{FOLDER}} {{THREADS}} {{MODEL}}
 
+# The recogniser beside whisper.cpp with the same weights, on 16 kHz WAV files with a manifest.tsv; PYTHON has pywhispercpp
+measure-beside SPEECH CHECKPOINT PYTHON='python3':
+    {{PYTHON}} benches/compare/recogniser.py {{SPEECH}} {{CHECKPOINT}}
+
 # Write 1,000, 5,000 and 10,000 stored recordings again in four formats, and tell how long that took
 measure-render *COUNTS:
     bash benches/compare/render.sh {{COUNTS}}
@@ -57,6 +61,8 @@ bench:
     done
     printf '\n== polls\n'
     cargo test --lib ten_thousand_tickets -- --nocapture
+    printf '\n== parts\n'
+    cargo bench --bench parts
     printf '\n== upload\n'
     python3 benches/compare/upload.py
     printf '\n== shrink\n'
@@ -120,4 +126,4 @@ deb:
 # The package's whole life and the container's entry point on a clean Debian 12; as root
 try-packages: deb
     bash packaging/deb/try target/debian/*.deb
-    bash packaging/container/try target/release/stenod
+    bash packaging/container/try target/dist/stenod

@@ -14,7 +14,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import tempfile
 import time
 
 import material
@@ -42,10 +41,12 @@ def woken(pid):
     return waits, (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def grow(files, scratch):
+    material.tree(scratch / "in", files, max(1, files // A_FOLDER))
+
+
 def compare(files, options, program, scratch):
     folders = max(1, files // A_FOLDER)
-    material.tree(scratch / "in", files, folders)
-    material.wait_until_old(time.monotonic())
     config = material.configured(scratch / "config.toml", scratch / "state", scratch / "in", scratch / "out",
                                  more='min_length = "1h"\n')
     subprocess.run([program, "-c", config, "-q", "run", "--yes"], check=True, env=material.environment(),
@@ -72,9 +73,9 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     options = parser.parse_args()
     program, _ = material.built(options)
-    for files in map(int, options.files.split(",")):
-        with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-            compare(files, options, program, pathlib.Path(scratch))
+    with material.aged(options, options.files, grow) as grown:
+        for files, scratch in grown:
+            compare(files, options, program, scratch)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Recordings and tables of the size that a comparison asks for, for the scripts beside this one."""
 
+import contextlib
 import os
 import pathlib
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,9 +36,17 @@ def tree(root, files, folders):
     return made
 
 
-def wait_until_old(began):
-    """Waits until what was made before `began` (by `time.monotonic`) counts as old."""
-    time.sleep(max(0.0, OLD_ENOUGH - (time.monotonic() - began)))
+@contextlib.contextmanager
+def aged(options, counts, make):
+    """A folder for each size, in which `make(size, folder)` has put what counts as old: all sizes are made before one
+    wait."""
+    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
+        folders = {int(count): pathlib.Path(scratch) / count for count in counts.split(",")}
+        for count, folder in folders.items():
+            folder.mkdir()
+            make(count, folder)
+        time.sleep(OLD_ENOUGH)
+        yield folders.items()
 
 
 def built(parser_options):

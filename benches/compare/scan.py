@@ -12,13 +12,10 @@ A folder for each 20 files. What was made has to be two minutes old before it is
 """
 
 import argparse
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 
 import material
 from measured import load, measured, medians
@@ -49,11 +46,13 @@ def calls(command, folder, log):
     return len(lines), sum(1 for line in lines if opened.search(line))
 
 
+def grow(files, scratch):
+    material.tree(scratch / "in", files, max(1, files // A_FOLDER))
+
+
 def compare(files, options, program, bench, scratch):
     folders = max(1, files // A_FOLDER)
     tree, state = scratch / "in", scratch / "state"
-    material.tree(tree, files, folders)
-    began = time.monotonic()
     config = material.configured(scratch / "config.toml", state, tree, scratch / "out", more='min_length = "1h"\n')
     print(f"{files} files in {folders} folders, {load()}")
     find = turns_of(options.turns, ["find", tree, "-printf", "%p %s %T@ %i\\n"])
@@ -64,7 +63,6 @@ def compare(files, options, program, bench, scratch):
     told("walk, to find", turns_of(options.turns, [bench, "walk", tree]), find)
     digest = turns_of(options.turns, ["sh", "-c", f"find '{tree}' -type f -print0 | xargs -0 sha256sum"])
     told("sha256sum of every file", digest)
-    material.wait_until_old(began)
     run = [program, "-c", config, "-q", "run", "--yes"]
     first = turns_of(options.turns, run, lambda: shutil.rmtree(state, ignore_errors=True))
     told("first scan, to sha256sum", first, digest)
@@ -83,9 +81,9 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     program, bench = material.built(options)
-    for files in map(int, options.files.split(",")):
-        with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-            compare(files, options, program, bench, pathlib.Path(scratch))
+    with material.aged(options, options.files, grow) as grown:
+        for files, scratch in grown:
+            compare(files, options, program, bench, scratch)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ on the same disk: litequeue and persist-queue, where they can be imported, doing
 
 import argparse
 import json
-import pathlib
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 
@@ -84,10 +82,12 @@ def others(scratch, messages):
     return rates
 
 
+def grow(count, scratch):
+    material.tree(scratch / "in", count, max(1, count // A_FOLDER))
+
+
 def compare(count, options, bench, scratch):
     tree, state, out = scratch / "in", scratch / "state", scratch / "out"
-    material.tree(tree, count, max(1, count // A_FOLDER))
-    material.wait_until_old(time.monotonic())
     rates, cpus, beside = [], [], []
     print(f"{count} recordings, {load()}")
     for turn in range(options.turns + 1):
@@ -123,9 +123,9 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     _, bench = material.built(options)
-    for count in map(int, options.recordings.split(",")):
-        with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-            compare(count, options, bench, pathlib.Path(scratch))
+    with material.aged(options, options.recordings, grow) as grown:
+        for count, scratch in grown:
+            compare(count, options, bench, scratch)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,10 @@ The table is filled by running that many small recordings through the stand-in, 
 """
 
 import argparse
-import os
-import pathlib
 import signal
 import socket
 import statistics
 import subprocess
-import tempfile
 import time
 
 import material
@@ -41,11 +38,13 @@ def started(command, scratch):
         return child, time.perf_counter() - began
 
 
+def grow(jobs, scratch):
+    material.tree(scratch / "in", jobs, max(1, jobs // 20))
+
+
 def compare(jobs, options, program, bench, scratch):
     tree, state, empty = scratch / "in", scratch / "state", scratch / "empty"
-    material.tree(tree, jobs, max(1, jobs // 20))
     empty.mkdir()
-    material.wait_until_old(time.monotonic())
     with material.Service(bench) as service:
         config = material.configured(scratch / "fill.toml", state, tree, scratch / "out", service.url)
         subprocess.run([bench, "small", config], check=True, env=material.environment(), stdout=subprocess.DEVNULL)
@@ -74,9 +73,9 @@ def main():
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
     program, bench = material.built(options)
-    for jobs in map(int, options.jobs.split(",")):
-        with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-            compare(jobs, options, program, bench, pathlib.Path(scratch))
+    with material.aged(options, options.jobs, grow) as grown:
+        for jobs, scratch in grown:
+            compare(jobs, options, program, bench, scratch)
 
 
 if __name__ == "__main__":
