@@ -11,7 +11,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use stenod_support::audio::wav;
 use stenod_support::service::{Submit, usual_text};
@@ -877,7 +876,7 @@ fn the_first_ctrl_c_finishes_what_is_being_recognised_here() {
         let jobs = stage.json(&["status"])["jobs"]["active"].clone();
         jobs == 1
     });
-    run.signal(Signal::INT);
+    run.signal(rustix::process::Signal::INT);
     let outcome = run.outcome().code(130).says("(finished first)");
     let outcome = outcome.says("stopped, and nothing is lost");
     assert!(stage.at("a.txt").exists(), "{}", outcome.tell());
