@@ -104,7 +104,7 @@ impl Spool {
     pub(super) fn begin(&self, path: &Path) -> io::Result<Hashed> {
         durable::create_private_folder(&self.folder)?;
         Ok(Hashed {
-            draft: Draft::begin(path)?,
+            draft: Draft::begin_secret(path)?,
             hasher: blake3::Hasher::new(),
             size: 0,
         })

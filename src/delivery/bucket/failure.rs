@@ -51,7 +51,7 @@ pub enum BucketError {
     /// What was asked for is not there.
     #[error("it is not there ({0})")]
     NotThere(Said),
-    /// The unfinished upload is not known any more.
+    /// The unfinished upload is not known any more, or not all of its parts.
     #[error("the unfinished upload is gone ({0})")]
     UploadGone(Said),
     /// Any other refusal.
@@ -192,7 +192,9 @@ impl BucketError {
             (_, "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName") => {
                 Self::NoSuchBucket(said)
             }
-            (_, "NoSuchUpload") => Self::UploadGone(said),
+            (_, "NoSuchUpload" | "InvalidPart" | "InvalidPartOrder" | "InvalidBlockList") => {
+                Self::UploadGone(said)
+            }
             (404 | 410, _) => Self::NotThere(said),
             (501 | 505, _) => Self::Rejected(said),
             (408 | 425 | 429 | 500..=599, _) | (_, "RequestTimeout" | "SlowDown") => {
@@ -271,10 +273,12 @@ mod tests {
             of(404, "NoSuchBucket"),
             BucketError::NoSuchBucket(_)
         ));
-        assert!(matches!(
-            of(404, "NoSuchUpload"),
-            BucketError::UploadGone(_)
-        ));
+        for code in ["NoSuchUpload", "InvalidPart", "InvalidBlockList"] {
+            assert!(
+                matches!(of(400, code), BucketError::UploadGone(_)),
+                "{code}"
+            );
+        }
         assert!(matches!(of(404, "NoSuchKey"), BucketError::NotThere(_)));
         assert!(matches!(of(403, "QuotaExceeded"), BucketError::Full(_)));
         assert!(of(400, "RequestTimeout").is_passing());

@@ -321,25 +321,49 @@ async fn an_upload_that_the_storage_forgot_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_completion_whose_answer_was_lost_is_found_and_not_repeated() {
+async fn an_upload_whose_parts_the_storage_forgot_is_begun_anew() {
     let storage = S3::start();
     let bucket = open(&settings(&storage));
     let (_folder, content, _) = recording();
     let (name, notes) = (name(), Notes::default());
     let mut completions = 0;
     storage.deviate(move |asked| {
-        if asked.method != "POST" || !asked.query.starts_with("uploadId") {
-            return None;
-        }
-        completions += 1;
-        Some(match completions {
-            1 => Deviation::Forget,
-            _ => Deviation::Refuse(404, "NoSuchUpload"),
-        })
+        completions += u32::from(is_completion(asked));
+        (is_completion(asked) && completions == 1).then_some(Deviation::Refuse(400, "InvalidPart"))
     });
+    let first = put(&bucket, &name, &content, &notes).await.result;
+    assert!(first.is_err(), "nothing was known of it before");
     put(&bucket, &name, &content, &notes).await.result.unwrap();
-    assert!(notes.kept().finished);
     assert_eq!(storage.objects().len(), 1);
+}
+
+fn is_completion(asked: &Asked) -> bool {
+    asked.method == "POST" && asked.query.starts_with("uploadId")
+}
+
+#[tokio::test]
+async fn a_completion_whose_answer_was_lost_is_found_and_not_repeated() {
+    // As S3 says it, and as Azure does.
+    for (status, code) in [(404, "NoSuchUpload"), (400, "InvalidBlockList")] {
+        let storage = S3::start();
+        let bucket = open(&settings(&storage));
+        let (_folder, content, _) = recording();
+        let (name, notes) = (name(), Notes::default());
+        let mut completions = 0;
+        storage.deviate(move |asked| {
+            if !is_completion(asked) {
+                return None;
+            }
+            completions += 1;
+            Some(match completions {
+                1 => Deviation::Forget,
+                _ => Deviation::Refuse(status, code),
+            })
+        });
+        put(&bucket, &name, &content, &notes).await.result.unwrap();
+        assert!(notes.kept().finished, "{code}");
+        assert_eq!(storage.objects().len(), 1, "{code}");
+    }
 }
 
 #[tokio::test]
