@@ -209,7 +209,8 @@ fn read(path: &Path) -> Result<Option<String>, String> {
         return Err(format!("it is larger than {LARGEST_RULES} bytes"));
     }
     match String::from_utf8(text) {
-        Ok(text) => Ok(Some(text)),
+        // Editors of other systems begin a file with a mark of byte order.
+        Ok(text) => Ok(Some(text.trim_start_matches('\u{feff}').to_owned())),
         Err(error) => {
             let good = error
                 .as_bytes()

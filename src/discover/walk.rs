@@ -44,6 +44,9 @@ pub(super) fn walk(
     deep: bool,
     visitor: &mut impl Visitor,
 ) -> io::Result<ControlFlow<()>> {
+    if is_ignored(root, within) {
+        return Ok(Continue(()));
+    }
     let mut above: Vec<Level> = Vec::new();
     let mut step = read(root, within.to_owned(), &above, visitor)?;
     loop {
@@ -65,6 +68,19 @@ pub(super) fn walk(
             Err(error) => nothing(visitor.skipped(path, SkipReason::ClosedFolder(error))),
         };
     }
+}
+
+/// Whether rules that lie in folders leave out the folder `within`, or one above it: a walk that begins inside of the
+/// root has not come by them.
+fn is_ignored(root: &Root, within: &Path) -> bool {
+    let mut at = root.path().to_owned();
+    let mut local = LocalRules::above(root, &at).enter(root, &at);
+    within.iter().any(|name| {
+        at.push(name);
+        let is_ignored = local.ignored(&at, true).is_some();
+        local = local.enter(root, &at);
+        is_ignored
+    })
 }
 
 /// A folder on the way down, and what is still to be entered of it, the next one last.

@@ -113,6 +113,35 @@ async fn a_tree_moved_within_is_found_and_watched_at_its_new_place() {
 }
 
 #[tokio::test]
+async fn a_tree_that_moves_into_another_folder_keeps_its_watches() {
+    let top = TempDir::new().unwrap();
+    let at = |name: &str| top.path().join(name);
+    fs::create_dir_all(at("archive")).unwrap();
+    fs::create_dir_all(at("inbox/sub")).unwrap();
+    let roots = ["archive", "inbox"].map(|name| root(&at(name), RootRules::default()));
+    let mut follower = Follower::of(roots.into(), brisk());
+    follower
+        .until(|follower| follower.followed.len() >= 2)
+        .await;
+    put(&at("inbox/sub/a.mp3"));
+    follower.until_found(&[at("inbox/sub/a.mp3")]).await;
+    rename(&at("inbox"), &at("archive/2026"));
+    follower.until_found(&[at("archive/2026/sub/a.mp3")]).await;
+    // Until the root that is no more is noticed, and its watches end.
+    let mut number = 0;
+    while follower.watcher.modes()[1].presence != Presence::Missing {
+        number += 1;
+        let beside = at("archive").join(format!("{number}.mp3"));
+        put(&beside);
+        follower.until_found(&[beside]).await;
+    }
+    put(&at("archive/2026/sub/b.mp3"));
+    put(&at("archive/2026/c.mp3"));
+    let new = [at("archive/2026/sub/b.mp3"), at("archive/2026/c.mp3")];
+    follower.until_found(&new).await;
+}
+
+#[tokio::test]
 async fn links_and_renames_are_found_though_nothing_is_written() {
     let (from, top) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let at = |name: &str| top.path().join(name);

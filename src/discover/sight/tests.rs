@@ -239,6 +239,45 @@ fn an_ignore_file_is_read_as_git_reads_it() {
 }
 
 #[test]
+fn an_ignore_file_with_a_mark_of_byte_order_is_read_from_its_first_line() {
+    let top = folder(&[
+        (".stenodignore", "\u{feff}private/\n*.wav\n"),
+        ("private/a.mp3", "x"),
+    ]);
+    let said = say(&root(&top, RootRules::default()), "private/a.mp3");
+    assert_eq!(
+        said,
+        "private: ignored by `private/`, line 1 of .stenodignore"
+    );
+}
+
+#[test]
+fn a_scan_that_begins_in_an_ignored_folder_or_below_one_finds_nothing() {
+    let top = folder(&[
+        (".stenodignore", "private/\n"),
+        ("private/a.mp3", "x"),
+        ("private/deep/b.mp3", "x"),
+        ("open/c.mp3", "x"),
+    ]);
+    let root = root(&top, RootRules::default());
+    let found = |scope: &Scope| {
+        let mut found = 0;
+        scan(&root, scope, &mut |one| {
+            found += usize::from(matches!(one, Found::Recording { .. }));
+            Continue(())
+        });
+        found
+    };
+    for name in ["private", "private/deep"] {
+        let folder = top.path().join(name);
+        assert_eq!(found(&Scope::Tree(folder.clone())), 0, "{name}");
+        assert_eq!(found(&Scope::Folder(folder)), 0, "{name}");
+    }
+    assert_eq!(found(&Scope::Tree(top.path().join("open"))), 1);
+    assert_eq!(found(&Scope::Root), 1);
+}
+
+#[test]
 fn a_scan_of_one_folder_knows_the_ignore_files_above_it() {
     let top = folder(&[
         (".stenodignore", "*.wav\n"),

@@ -4,6 +4,7 @@
 //! watched before it is read. The handler of events only posts to the mailbox.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -18,6 +19,8 @@ pub(super) struct Eyes {
     /// Whether folders are only counted.
     counts: bool,
     failure: Option<String>,
+    /// Whether a watch was ended since that was asked for.
+    ended: AtomicBool,
 }
 
 /// What became of a wish to watch a folder.
@@ -45,6 +48,7 @@ impl Eyes {
             watcher: Mutex::new(watcher),
             counts: false,
             failure,
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +58,7 @@ impl Eyes {
             watcher: Mutex::new(None),
             counts: true,
             failure: None,
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -94,8 +99,18 @@ impl Eyes {
     /// Ends the watch of `folder`, if there is one.
     pub(super) fn unwatch(&self, folder: &Path) {
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(error)) = watcher.as_mut().map(|watcher| watcher.unwatch(folder)) {
-            tracing::debug!(folder = %folder.display(), %error, "was not watched any more");
+        match watcher.as_mut().map(|watcher| watcher.unwatch(folder)) {
+            Some(Ok(())) => self.ended.store(true, Ordering::Relaxed),
+            Some(Err(error)) => {
+                tracing::debug!(folder = %folder.display(), %error, "was not watched any more");
+            }
+            None => {}
         }
+    }
+
+    /// Whether watches were ended since this was asked last. The kernel has one watch for a folder, whatever its
+    /// paths: to end it by a path that is no more ends it for the one that is.
+    pub(super) fn have_ended_some(&self) -> bool {
+        self.ended.swap(false, Ordering::Relaxed)
     }
 }

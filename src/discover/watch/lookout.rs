@@ -68,6 +68,10 @@ impl Lookout {
             Errand::Look(paths) => self.look(paths),
             Errand::Check => self.check(),
         };
+        if self.eyes.have_ended_some() {
+            let posts = self.posts.iter().filter(|post| post.root.answers());
+            posts.for_each(|post| post.watch_again(&self.eyes));
+        }
         Outcome {
             hints,
             polled: self.posts.iter().flat_map(Post::polled).collect(),

@@ -194,6 +194,15 @@ impl Post {
         }
     }
 
+    /// Watches what is watched once more, in case the kernel's watch was ended by another path.
+    pub(super) fn watch_again(&self, eyes: &Eyes) {
+        for folder in &self.watched {
+            // What cannot be watched any more has changed, of which an event tells or the next check.
+            let watched = eyes.watch(folder);
+            tracing::trace!(folder = %folder.display(), ?watched, "watched again");
+        }
+    }
+
     /// Ends all watches of this root.
     fn release(&mut self, eyes: &Eyes) {
         for folder in std::mem::take(&mut self.watched) {
