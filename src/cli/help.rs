@@ -61,7 +61,7 @@ Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress, -V
 const GLOBAL: &str = "Everywhere: -c FILE, --state-dir DIR, --json, -v, -q, --color, --progress";
 
 /// So many examples are shown by `-h`, and so many where there are more flags than this.
-const SHORT_EXAMPLES: (usize, usize, usize) = (3, 2, 8);
+const SHORT_EXAMPLES: (usize, usize, usize) = (3, 1, 8);
 
 /// What `--help` begins with, by command.
 const EXAMPLES: &[(&str, &str)] = &[
