@@ -96,7 +96,10 @@ impl Maker<'_> {
             let in_hand = self.in_hand();
             #[cfg(test)]
             if crate::faults::simulated() {
+                // A process that dies of it keeps it in hand, and this one only unwinds.
+                let kept = std::mem::ManuallyDrop::new(self.in_hand());
                 crate::faults::meet(Point::Decode(self.job.hash)).map_err(Unmade::Source)?;
+                drop(std::mem::ManuallyDrop::into_inner(kept));
                 let cut = super::simulation::cut(self.job.hash, from, &mut pieces);
                 return Ok(cut.map_err(ShrinkError::Write)?);
             }
