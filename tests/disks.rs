@@ -461,3 +461,38 @@ fn folders_that_hang_keep_no_start_no_status_no_reload_and_no_other_folder() {
     );
     stage.check();
 }
+
+#[test]
+fn a_folder_that_hangs_inside_a_watched_one_is_told_and_read_once_it_answers() {
+    let stage = stage();
+    stage.put("inner/b.wav", &wav(2, 0.3));
+    let Some(disk) = HangingDisk::at(&stage.at("inner")) else {
+        return;
+    };
+    stage.put("a.wav", &wav(1, 0.3));
+    stage.put("outer/c.wav", &wav(3, 0.3));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the others", || {
+        ["a.json", "outer/c.json"]
+            .iter()
+            .all(|name| stage.at(name).exists())
+    });
+    let silent = |stage: &Stage| {
+        let status = stage.json(&["status"]);
+        let trouble = status["folders"][0]["trouble"].as_str().unwrap_or_default();
+        trouble.contains("inner does not answer")
+    };
+    eventually("its word about the disk", || silent(&stage));
+    stage
+        .stenod(["explain", stage.at("inner/b.wav").to_str().unwrap()])
+        .code(1)
+        .says("does not answer");
+    drop(disk);
+    stage.stenod(["reload"]).success();
+    watch.until("what was below", || stage.at("inner/b.json").exists());
+    eventually("all to be well", || !silent(&stage));
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(submits(&stage), 3, "{}", stage.service.story());
+    stage.check();
+}

@@ -4,14 +4,16 @@
 //! open no other is asked, and the answer is no; an answer is believed for a second, in which a storm of
 //! files would ask thousands of times.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::mounts::mounted_below;
 use crate::disk::{PATIENCE, ask_apart};
 
 /// How long an answer is believed (1 s).
@@ -102,6 +104,81 @@ impl Asked {
     }
 }
 
+/// Asks the disks that are mounted inside a folder, each at the path where it is mounted.
+#[derive(Debug)]
+pub(super) struct Inside {
+    question: fn(&Path),
+    patience: Duration,
+    /// One for each disk that was asked and is still mounted.
+    disks: Mutex<BTreeMap<PathBuf, Arc<Answering>>>,
+    /// Folders that count as mounted, whatever the kernel says.
+    #[cfg(test)]
+    also: BTreeSet<PathBuf>,
+}
+
+impl Inside {
+    pub(super) fn new() -> Self {
+        Self {
+            question: look,
+            patience: PATIENCE,
+            disks: Mutex::default(),
+            #[cfg(test)]
+            also: BTreeSet::new(),
+        }
+    }
+
+    /// The same, where the folder `within` counts as another disk, which answers when `question` does.
+    #[cfg(test)]
+    pub(super) fn with(mut self, within: &str, question: fn(&Path)) -> Self {
+        (self.question, self.patience) = (question, Duration::from_millis(1));
+        self.also.insert(PathBuf::from(within));
+        self
+    }
+
+    /// The disk at or above `within` that does not answer, the outermost first, where `folder` leads to `real`;
+    /// blocks for 10 s at the most, and not at all where an earlier question was not answered.
+    pub(super) fn silent_above(
+        &self,
+        folder: &Path,
+        real: &Path,
+        within: &Path,
+    ) -> Option<PathBuf> {
+        let points = self.points(real);
+        let above = points.into_iter().filter(|point| within.starts_with(point));
+        self.silent(folder, above)
+    }
+
+    /// A disk at any place inside that does not answer.
+    pub(super) fn silent_below(&self, folder: &Path, real: &Path) -> Option<PathBuf> {
+        let points = self.points(real);
+        self.silent(folder, points.into_iter())
+    }
+
+    /// What is mounted inside the folder that leads to `real`, relative to it.
+    pub(super) fn points(&self, real: &Path) -> BTreeSet<PathBuf> {
+        let mounted = mounted_below(real);
+        #[cfg(test)]
+        let mounted: BTreeSet<PathBuf> = mounted.union(&self.also).cloned().collect();
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.retain(|point, _| mounted.contains(point));
+        mounted
+    }
+
+    fn silent(&self, folder: &Path, points: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+        let ask = |point: PathBuf| {
+            let path = folder.join(&point);
+            let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Answering::asked(&path, self.question, self.patience));
+            let disk = disks.entry(point).or_insert_with(new);
+            disk.clone()
+        };
+        // One after the other: below one that hangs no other is asked.
+        let mut disks = points.map(ask);
+        let silent = disks.find(|disk| !disk.answers())?;
+        Some(silent.path.clone())
+    }
+}
+
 /// Asks for what no cache knows.
 fn look(path: &Path) {
     drop(rustix::fs::statvfs(path));
@@ -136,6 +213,25 @@ mod tests {
         let open = disk.asked.lock().unwrap().open.take().unwrap();
         open.answer.recv().unwrap();
         assert!(disk.answers());
+    }
+
+    #[test]
+    fn only_what_lies_on_a_disk_that_hangs_is_silent() {
+        static SHUT: Mutex<()> = Mutex::new(());
+        let gate = SHUT.lock().unwrap();
+        let inside = Inside::new().with("disk", |_| drop(SHUT.lock()));
+        let top = Path::new("/no such folder");
+        let silent = |within: &str| inside.silent_above(top, top, Path::new(within));
+        assert_eq!(silent("disk/deep/1.mp3"), Some(top.join("disk")));
+        assert_eq!(silent("disk"), Some(top.join("disk")));
+        assert_eq!(silent("disks"), None);
+        assert_eq!(silent(""), None);
+        assert_eq!(inside.silent_below(top, top), Some(top.join("disk")));
+        drop(gate);
+        let disk = inside.disks.lock().unwrap()[Path::new("disk")].clone();
+        let open = disk.asked.lock().unwrap().open.take().unwrap();
+        open.answer.recv().unwrap();
+        assert_eq!(silent("disk"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use rustix::fs::Access;
 
 use super::local::LocalRules;
 use super::root::{LeftOut, Root};
+use crate::disk::SILENT;
 use crate::domain::settle::Fingerprint;
 
 /// Why something that a person may have expected to be transcribed was passed over.
@@ -20,6 +21,8 @@ pub enum SkipReason {
     Unreadable(io::Error),
     /// It is a folder, or lies in one, that cannot be read.
     ClosedFolder(io::Error),
+    /// It is a folder on a disk that does not answer.
+    Silent,
     /// It is a pipe, a socket or a device.
     NotRegular {
         /// What it is.
@@ -46,6 +49,7 @@ impl fmt::Display for SkipReason {
             Self::Unreadable(error) | Self::ClosedFolder(error) => {
                 write!(f, "cannot be read: {error}")
             }
+            Self::Silent => f.write_str(SILENT),
             Self::NotRegular { what } => write!(f, "not a file but a {what}"),
             Self::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() }.fmt(f),
             Self::NotIncluded => LeftOut::NotIncluded.fmt(f),

@@ -11,6 +11,7 @@ mod content;
 mod folder;
 mod globs;
 mod local;
+mod mounts;
 mod root;
 mod scan;
 mod sight;

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answering::Answering;
+use super::answering::{Answering, Inside};
 use super::globs::{GlobError, Globs};
 use crate::disk::{QUICK, real_path};
 use crate::domain::settle::{hidden, pruned_folder, temporary_name};
@@ -188,6 +188,7 @@ pub struct Root {
     /// Files and folders of stenod itself.
     own: Vec<PathBuf>,
     answering: Answering,
+    inside: Inside,
 }
 
 impl Root {
@@ -214,6 +215,7 @@ impl Root {
             rules_from: path.clone(),
             own: Vec::new(),
             answering: Answering::new(&path),
+            inside: Inside::new(),
             path,
             real,
             rules,
@@ -248,6 +250,13 @@ impl Root {
         self
     }
 
+    /// The same root, where the folder `within` is on another disk, which answers when `question` does.
+    #[cfg(test)]
+    pub(super) fn with_a_disk_at(mut self, within: &str, question: fn(&Path)) -> Self {
+        self.inside = self.inside.with(within, question);
+        self
+    }
+
     pub(super) fn rules_from(&self) -> &Path {
         &self.rules_from
     }
@@ -276,6 +285,28 @@ impl Root {
     /// where an earlier question was not answered.
     pub fn answers(&self) -> bool {
         self.answering.answers()
+    }
+
+    /// Whether the disk answers that `path` lies on; blocks for as long as [`Root::answers`].
+    pub fn answers_at(&self, path: &Path) -> bool {
+        let within = path.strip_prefix(&self.path);
+        self.answers() && within.is_ok_and(|within| self.silent_above(within).is_none())
+    }
+
+    /// The folder at or above `within` (relative to the root, which answers) on a disk that does not answer.
+    pub(super) fn silent_above(&self, within: &Path) -> Option<PathBuf> {
+        self.inside
+            .silent_above(&self.path, self.real_path(), within)
+    }
+
+    /// Where other disks are mounted in it, relative to it.
+    pub(super) fn mounted_inside(&self) -> BTreeSet<PathBuf> {
+        self.inside.points(self.real_path())
+    }
+
+    /// A folder in it on a disk that does not answer.
+    pub fn silent_inside(&self) -> Option<PathBuf> {
+        self.inside.silent_below(&self.path, self.real_path())
     }
 
     /// The rules it was made with.

@@ -66,6 +66,10 @@ pub fn sight(root: &Root, path: &Path) -> Sight {
     if relative.as_os_str().is_empty() {
         return Sight::Folder;
     }
+    if let Some(at) = root.silent_above(relative) {
+        let why = SkipReason::Silent;
+        return Sight::Passed { at, why };
+    }
     go_down(root, relative).unwrap_or_else(|error| {
         if gone(&error) {
             Sight::Gone

@@ -44,9 +44,13 @@ pub(super) fn walk(
     deep: bool,
     visitor: &mut impl Visitor,
 ) -> io::Result<ControlFlow<()>> {
+    if let Some(silent) = root.silent_above(within) {
+        return Ok(visitor.skipped(silent, SkipReason::Silent));
+    }
     if is_ignored(root, within) {
         return Ok(Continue(()));
     }
+    let mounted = root.mounted_inside();
     let mut above: Vec<Level> = Vec::new();
     let mut step = read(root, within.to_owned(), &above, visitor)?;
     loop {
@@ -59,6 +63,10 @@ pub(super) fn walk(
             return Ok(Continue(()));
         };
         let path = root.path().join(&within);
+        if mounted.contains(&within) && root.silent_above(&within).is_some() {
+            step = nothing(visitor.skipped(path, SkipReason::Silent));
+            continue;
+        }
         step = match read(root, within, &above, visitor) {
             Ok(step) => step,
             Err(error) if gone(&error) => {

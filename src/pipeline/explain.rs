@@ -330,6 +330,7 @@ fn passed(path: &Path, at: &Path, reason: &SkipReason) -> Answer {
         SkipReason::NotIncluded => LeftOut::NotIncluded,
         SkipReason::Unreadable(_)
         | SkipReason::ClosedFolder(_)
+        | SkipReason::Silent
         | SkipReason::NotRegular { .. }
         | SkipReason::BrokenLink
         | SkipReason::FolderLink

@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::closed::Closed;
-use super::disk::{Mounts, unreliable};
+use super::closed::{Closed, Trying};
+use super::disk::unreliable;
 use super::eyes::Eyes;
 use super::mailbox::Look;
 use super::mode::RootMode;
 use super::pending::Due;
 use super::post::{Means, Post};
 use super::{Cause, Hint};
+use crate::discover::mounts::Mounts;
 use crate::discover::root::{Root, Roots};
 use crate::discover::scan::Scope;
+use crate::disk::PATIENCE;
 
 /// Something to do outside.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(super) struct Lookout {
     /// The most watches of all roots together.
     watches: usize,
     closed: Closed,
+    trying: Trying,
 }
 
 impl Lookout {
@@ -58,6 +61,7 @@ impl Lookout {
             mounts: Mounts::open(),
             watches,
             closed,
+            trying: Trying::new(PATIENCE),
         }
     }
 
@@ -98,13 +102,18 @@ impl Lookout {
         let mut hints = Vec::new();
         self.each(|post, means| hints.extend(post.check(means)));
         // What was closed and is open now, though nobody told.
-        let opened = self.closed.opened().into_iter();
-        let looks = opened.map(|path| Due {
-            path,
-            look: Look::MOVED,
-            quiet: Duration::ZERO,
-        });
-        hints.extend(self.look(looks.collect()));
+        let mut looks = Vec::new();
+        for root in self.posts.iter().map(|post| &post.root) {
+            if root.answers() {
+                let opened = self.trying.opened(root, &self.closed).into_iter();
+                looks.extend(opened.map(|path| Due {
+                    path,
+                    look: Look::MOVED,
+                    quiet: Duration::ZERO,
+                }));
+            }
+        }
+        hints.extend(self.look(looks));
         hints
     }
 
@@ -122,7 +131,10 @@ impl Lookout {
             let innermost = holding.max_by_key(|(_, post)| post.root.path().as_os_str().len());
             if let Some((index, _)) = innermost {
                 self.with(index, |post, means| {
-                    post.look(&path, look, means, &mut hints);
+                    // A scan tells of it when it does not.
+                    if post.root.answers_at(&path) {
+                        post.look(&path, look, means, &mut hints);
+                    }
                 });
             }
         }
@@ -235,11 +247,13 @@ fn quiet_by_our_clock(folder: &Path, quiet: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
     use std::sync::Mutex;
 
     use super::*;
-    use crate::discover::RootRules;
     use crate::discover::watch::mode::Presence;
+    use crate::discover::{Found, RootRules, scan};
+    use crate::disk::SILENT;
 
     static GATE: Mutex<()> = Mutex::new(());
 
@@ -282,6 +296,50 @@ mod tests {
         };
         assert_eq!(scanned(&outcome), [hanging.path()]);
         assert_eq!(lookout.modes()[0].presence, Presence::Present);
+    }
+
+    static INNER_GATE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn a_disk_that_hangs_inside_a_folder_keeps_nothing_else_of_it_and_is_looked_into_when_it_answers()
+     {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        for name in ["disk/inner", "other"] {
+            crate::durable::create_folders(&at(name)).unwrap();
+        }
+        let root = Root::new(top.path(), RootRules::default(), |_| true).unwrap();
+        let root = root.with_a_disk_at("disk", |_| drop(INNER_GATE.lock()));
+        let roots = Roots::new(vec![root]).unwrap();
+        let closed = Closed::default();
+        let eyes = Arc::new(Eyes::that_count());
+        let mut lookout = Lookout::new(&roots, eyes, 100, closed.clone());
+
+        let gate = INNER_GATE.lock().unwrap();
+        lookout.run(Errand::Everything(Cause::Start));
+        let watched = |lookout: &Lookout| Vec::from_iter(lookout.posts[0].watched.clone());
+        assert_eq!(watched(&lookout), [top.path().to_owned(), at("other")]);
+        let root = roots.iter().next().unwrap();
+        let mut passed = Vec::new();
+        let report = scan(root, &Scope::Root, &mut |found| {
+            if let Found::Skipped { path, reason } = found {
+                passed.push((path, reason.to_string()));
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(passed, [(at("disk"), SILENT.to_owned())]);
+        assert_eq!(report.folders, 2);
+        closed.keep(root.path(), [at("disk")].into());
+        assert!(lookout.run(Errand::Check).hints.is_empty());
+        drop(gate);
+        let hints = loop {
+            let hints = lookout.run(Errand::Check).hints;
+            if !hints.is_empty() {
+                break hints;
+            }
+        };
+        assert_eq!(hints[0].scope, Scope::Tree(at("disk")));
+        assert_eq!(watched(&lookout).len(), 4);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::closed::{Closed, can_be_read};
-use super::disk::{Mounts, unreliable};
+use super::disk::unreliable;
 use super::eyes::{Eyes, Watched};
 use super::limit::WatchLimit;
 use super::lookout::Hinted;
@@ -19,6 +19,7 @@ use super::mode::{Mode, ModeReason, Presence, RootMode};
 use super::{Cause, Hint};
 use crate::discover::folder::{Identity, SkipReason, gone};
 use crate::discover::local::LocalRules;
+use crate::discover::mounts::Mounts;
 use crate::discover::root::{Root, WatchMode};
 use crate::discover::scan::Scope;
 use crate::discover::walk::{Visitor, walk};

@@ -184,7 +184,7 @@ impl Intake {
                     let examined = tokio::select! {
                         biased;
                         examined = pipeline.examine_in_turn(path, fingerprint) => examined,
-                        silent = silence(sighting.place.root.clone()) => {
+                        silent = silence(sighting.place.root.clone(), sighting.path.clone()) => {
                             silent.map(|()| Examined::Silent).map_err(PipelineError::from)
                         }
                     };

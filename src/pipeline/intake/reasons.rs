@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::scan::NO_ANSWER;
 use crate::discover::{Mode, SkipReason};
 use crate::domain::job::Reason;
 use crate::domain::settle::Unsettled;
@@ -12,6 +13,7 @@ pub fn consider_skip(reason: &SkipReason) -> Option<Reason> {
     let code = match reason {
         SkipReason::Excluded { .. } | SkipReason::NotIncluded => return None,
         SkipReason::Unreadable(error) | SkipReason::ClosedFolder(error) => io_code(error),
+        SkipReason::Silent => NO_ANSWER,
         SkipReason::NotRegular { .. } => "not_a_file",
         SkipReason::BrokenLink => "broken_link",
         SkipReason::FolderLink => "folder_link",

@@ -1,6 +1,7 @@
 //! One scan of a folder, in portions, so that what arrives elsewhere meanwhile need not wait for its end.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::Intake;
 use super::portion::Portion;
 use super::reasons::io_code;
-use crate::discover::{Content, Root, RootState, ScanReport, Scope, content, scan};
+use crate::discover::{Content, Found, Root, RootState, ScanReport, Scope, content, scan};
 use crate::disk::SILENT;
 use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
@@ -21,27 +22,79 @@ const FOUND_AHEAD: usize = 256;
 /// After so long without a sign of a disk it is asked whether it answers at all (10 s).
 const SIGNS_EVERY: Duration = Duration::from_secs(10);
 /// The code of that.
-const NO_ANSWER: &str = "no_answer";
+pub(super) const NO_ANSWER: &str = "no_answer";
 
 /// Why nothing is known of what lies on a disk that hangs.
 pub(in crate::pipeline) fn no_answer() -> Reason {
     Reason::new(NO_ANSWER, SILENT)
 }
 
-/// Comes back when the disk of `root` does not answer.
-pub(super) async fn silence(root: Arc<Root>) -> Result<(), TaskPanicked> {
+/// Comes back when the disk does not answer on which the file at `path` lies.
+pub(super) async fn silence(root: Arc<Root>, path: PathBuf) -> Result<(), TaskPanicked> {
     loop {
         tokio::time::sleep(SIGNS_EVERY).await;
-        if !answers(&root).await? {
+        let (root, path) = (root.clone(), path.clone());
+        if !blocking(move || root.answers_at(&path)).await? {
             return Ok(());
         }
     }
+}
+
+/// Comes back when the disk of `root` does not answer, or one that is mounted in it.
+async fn silence_in(root: Arc<Root>) -> Result<Silence, TaskPanicked> {
+    loop {
+        tokio::time::sleep(SIGNS_EVERY).await;
+        if !answers(&root).await? {
+            return Ok(Silence::Root);
+        }
+        let asked = root.clone();
+        if let Some(folder) = blocking(move || asked.silent_inside()).await? {
+            return Ok(Silence::Inside(folder));
+        }
+    }
+}
+
+/// Which disk does not answer.
+enum Silence {
+    Root,
+    Inside(PathBuf),
+}
+
+/// How a scan ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// With all that is known of what there is.
+    Through,
+    /// A disk that is mounted there fell silent in the middle of it.
+    Hanging,
 }
 
 /// Whether the disk of `root` answers.
 pub(super) async fn answers(root: &Arc<Root>) -> Result<bool, TaskPanicked> {
     let root = root.clone();
     blocking(move || root.answers()).await
+}
+
+/// What lay in the root when it was scanned, and the sums.
+type Seen = Result<(Option<Content>, ScanReport), TaskPanicked>;
+
+/// Scans in a thread of its own: what is found, and what comes of it at the end.
+fn look_through(
+    root: Arc<Root>,
+    scope: Scope,
+) -> (mpsc::Receiver<Found>, impl Future<Output = Seen>) {
+    let (sender, found) = mpsc::channel(FOUND_AHEAD);
+    let scanning = blocking(move || {
+        // What is mounted there may change while it is scanned.
+        let there = content(&root).ok();
+        let mut tell = |found| match sender.blocking_send(found) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
+        let report = scan(&root, &scope, &mut tell);
+        (there, report)
+    });
+    (found, scanning)
 }
 
 impl Intake {
@@ -61,9 +114,20 @@ impl Intake {
         quiet: Duration,
     ) -> Result<(), PipelineError> {
         self.scanning.push(place.root.path().to_owned());
-        let scanned = self.scan_through(place, scope, quiet).await;
+        let scanned = self.scan_around(place, &scope, quiet).await;
         self.scanning.pop();
         scanned
+    }
+
+    /// Scans, and once more around a disk that falls silent meanwhile.
+    async fn scan_around(
+        &mut self,
+        place: &Arc<Place>,
+        scope: &Scope,
+        quiet: Duration,
+    ) -> Result<(), PipelineError> {
+        while self.scan_through(place, scope.clone(), quiet).await? == Ended::Hanging {}
+        Ok(())
     }
 
     async fn scan_through(
@@ -71,7 +135,7 @@ impl Intake {
         place: &Arc<Place>,
         scope: Scope,
         quiet: Duration,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<Ended, PipelineError> {
         if !answers(&place.root).await? {
             return self.is_silent(place).await;
         }
@@ -83,21 +147,7 @@ impl Intake {
         self.paused.forget(place, &scope);
         self.unreadable.forget(place, &scope);
         let looked_at = scope.clone();
-        let (sender, mut found) = mpsc::channel(FOUND_AHEAD);
-        let root = place.root.clone();
-        let scanning = blocking(move || {
-            // What is mounted there may change while it is scanned.
-            let there = content(&root).ok();
-            let report = scan(
-                &root,
-                &scope,
-                &mut |found| match sender.blocking_send(found) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(_) => ControlFlow::Break(()),
-                },
-            );
-            (there, report)
-        });
+        let (mut found, scanning) = look_through(place.root.clone(), scope);
         tokio::pin!(scanning);
         let mut report = None;
         let empty = || Portion::new(leave).after(quiet);
@@ -106,7 +156,7 @@ impl Intake {
             self.pipeline.pulse.scanner_turned();
             tokio::select! {
                 biased;
-                () = self.pipeline.stop.cancelled() => return Ok(()),
+                () = self.pipeline.stop.cancelled() => return Ok(Ended::Through),
                 next = found.recv() => match next {
                     Some(next) => {
                         self.consider(place, next, &mut portion);
@@ -118,11 +168,14 @@ impl Intake {
                     None => break,
                 },
                 done = &mut scanning, if report.is_none() => report = Some(done?),
-                silent = silence(place.root.clone()) => {
-                    silent?;
-                    // Whoever scans it ends by himself when it answers again.
-                    return self.is_silent(place).await;
-                }
+                // Whoever scans it ends by himself when it answers again.
+                silent = silence_in(place.root.clone()) => match silent? {
+                    Silence::Root => return self.is_silent(place).await,
+                    Silence::Inside(folder) => {
+                        tracing::debug!(folder = %folder.display(), "scanned around it");
+                        return Ok(Ended::Hanging);
+                    }
+                },
             }
         }
         let (there, report) = match report {
@@ -134,7 +187,8 @@ impl Intake {
         self.pipeline.meter.scanned(began.elapsed());
         let whole = there.filter(|_| whole);
         self.note_scan(place, whole, report).await?;
-        self.tell_unreadable(place, &looked_at).await
+        self.tell_unreadable(place, &looked_at).await?;
+        Ok(Ended::Through)
     }
 
     /// Notes how a scan ended; one of all of what lies in the root says what that was.
@@ -177,8 +231,9 @@ impl Intake {
         Ok(())
     }
 
-    async fn is_silent(&mut self, place: &Place) -> Result<(), PipelineError> {
-        self.is_in_trouble(place, no_answer()).await
+    async fn is_silent(&mut self, place: &Place) -> Result<Ended, PipelineError> {
+        self.is_in_trouble(place, no_answer()).await?;
+        Ok(Ended::Through)
     }
 
     async fn is_in_trouble(&mut self, place: &Place, reason: Reason) -> Result<(), PipelineError> {

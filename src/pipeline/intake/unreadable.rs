@@ -1,10 +1,12 @@
 //! Files and folders inside a root that cannot be read: told once, shown while it lasts, tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Intake;
 use crate::discover::{Scope, SkipReason};
+use crate::disk::SILENT;
 use crate::domain::job::Reason;
 use crate::pipeline::{PipelineError, Place};
 
@@ -32,8 +34,12 @@ struct Denied {
     is_folder: bool,
     /// Whether it is tried at every look at the roots.
     is_tried: bool,
-    /// What the operating system says.
+    /// What is wrong with it, as the rest of a sentence.
     why: String,
+}
+
+fn cannot_be_read(error: &impl fmt::Display) -> String {
+    format!("cannot be read: {error}")
 }
 
 impl Denied {
@@ -53,9 +59,10 @@ impl Denied {
 impl Unreadable {
     /// Takes in what a scan passed over, if that is for want of a right or a sound disk.
     pub(super) fn note(&mut self, place: &Place, path: &Path, reason: &SkipReason) {
-        let (error, is_folder) = match reason {
-            SkipReason::Unreadable(error) => (error, false),
-            SkipReason::ClosedFolder(error) => (error, true),
+        let (why, is_folder) = match reason {
+            SkipReason::Unreadable(error) => (cannot_be_read(error), false),
+            SkipReason::ClosedFolder(error) => (cannot_be_read(error), true),
+            SkipReason::Silent => (SILENT.trim_start_matches("it ").to_owned(), true),
             SkipReason::NotRegular { .. }
             | SkipReason::Excluded { .. }
             | SkipReason::NotIncluded
@@ -73,7 +80,7 @@ impl Unreadable {
             root: place.root.path().to_owned(),
             is_folder,
             is_tried: true,
-            why: error.to_string(),
+            why,
         };
         self.add(path, denied);
     }
@@ -85,15 +92,20 @@ impl Unreadable {
             root: place.root.path().to_owned(),
             is_folder: false,
             is_tried: false,
-            why: reason.text.clone(),
+            why: cannot_be_read(&reason.text),
         };
         self.add(path, denied);
     }
 
-    /// What may be readable again without a word, so that it has to be tried.
-    fn to_be_tried(&self) -> impl Iterator<Item = &PathBuf> {
-        let tried = self.found.iter().filter(|(_, denied)| denied.is_tried);
-        tried.map(|(path, _)| path).chain(self.dangling.keys())
+    /// What may be readable again in the root at `root` without a word, so that it has to be tried.
+    fn to_be_tried(&self, root: &Path) -> impl Iterator<Item = &PathBuf> {
+        let tried = self.found.iter();
+        let tried = tried.filter(move |(_, denied)| denied.is_tried && denied.root == root);
+        let dangling = self.dangling.iter();
+        let dangling = dangling.filter(move |(_, owner)| *owner == root);
+        tried
+            .map(|(path, _)| path)
+            .chain(dangling.map(|(path, _)| path))
     }
 
     fn add(&mut self, path: &Path, denied: Denied) {
@@ -123,9 +135,9 @@ impl Unreadable {
         let (first, Denied { why, .. }) = here.next()?;
         let first = first.display();
         Some(match here.count() {
-            0 => format!("{first} cannot be read: {why}"),
+            0 => format!("{first} {why}"),
             more => format!(
-                "{} files or folders in it cannot be read, the first: {first}: {why}",
+                "{} files or folders in it cannot be read, the first: {first} {why}",
                 more + 1
             ),
         })
@@ -168,9 +180,12 @@ impl Intake {
     ) -> Result<(), PipelineError> {
         let root = place.root.path();
         if let Some(closed) = &self.closed {
-            let roots = self.troubles.keys();
-            let paths = self.unreadable.to_be_tried().chain(roots).cloned();
-            closed.keep(paths.collect::<BTreeSet<PathBuf>>());
+            let paths = self.unreadable.to_be_tried(root).cloned();
+            let itself = self
+                .troubles
+                .get_key_value(root)
+                .map(|(root, _)| root.clone());
+            closed.keep(root, paths.chain(itself).collect::<BTreeSet<PathBuf>>());
         }
         if self.troubles.contains_key(root) {
             // Nothing in it was looked at.
@@ -179,7 +194,7 @@ impl Intake {
         let before = self.unreadable.trouble(root);
         let news = self.unreadable.news(root, scope);
         for (path, why) in news.new.iter().take(MOST_LOGGED) {
-            tracing::warn!(path = %path.display(), "it cannot be read, and is tried again: {why}");
+            tracing::warn!(path = %path.display(), "it {why}: it is tried again");
         }
         if let Some(more) = news.new.len().checked_sub(MOST_LOGGED + 1) {
             tracing::warn!(folder = %root.display(), "and {} more cannot be read", more + 1);
@@ -205,7 +220,7 @@ mod tests {
                 root: "/in".into(),
                 is_folder: *is_folder,
                 is_tried: true,
-                why: "no".into(),
+                why: "is odd".into(),
             };
             unreadable.add(Path::new(path), denied);
         }
@@ -217,13 +232,13 @@ mod tests {
         let root = Path::new("/in");
         let mut denied = unreadable(&[("/in/a", true), ("/in/a.wav", false)]);
         let paths = ["/in/a", "/in/a.wav"].map(PathBuf::from);
-        let new = paths.clone().map(|path| (path, "no".to_owned()));
+        let new = paths.clone().map(|path| (path, "is odd".to_owned()));
         let news = denied.news(root, &Scope::Root);
         assert_eq!((news.new, news.mended.len()), (new.to_vec(), 0));
         let told = denied.trouble(root).unwrap();
         assert_eq!(
             told,
-            "2 files or folders in it cannot be read, the first: /in/a: no"
+            "2 files or folders in it cannot be read, the first: /in/a is odd"
         );
         assert_eq!(denied.trouble(Path::new("/other")), None);
 
@@ -234,7 +249,7 @@ mod tests {
         denied.found.clear();
         let news = denied.news(root, &Scope::Folder("/in".into()));
         assert_eq!((news.new.len(), news.mended), (0, vec![paths[1].clone()]));
-        assert_eq!(denied.trouble(root).unwrap(), "/in/a cannot be read: no");
+        assert_eq!(denied.trouble(root).unwrap(), "/in/a is odd");
         let news = denied.news(root, &Scope::Tree("/in/a".into()));
         assert_eq!(news.mended, [paths[0].clone()]);
         assert_eq!(denied.trouble(root), None);

@@ -47,7 +47,10 @@ impl Intake {
         let looks = blocking(move || {
             let look = |(place, path): (Arc<Place>, PathBuf)| {
                 // What a disk that hangs holds, the scan finds that comes when it answers again.
-                let seen = place.root.answers().then(|| sight(&place.root, &path));
+                let seen = place
+                    .root
+                    .answers_at(&path)
+                    .then(|| sight(&place.root, &path));
                 (place, path, seen)
             };
             owned.into_iter().map(look).collect::<Vec<_>>()
