@@ -82,9 +82,14 @@ pub(super) fn hash(bytes: &[u8]) -> Option<ContentHash> {
     bytes.try_into().ok().map(ContentHash)
 }
 
-/// When a stage is due, as a column: `NULL` for never by itself, 0 for at once.
+/// When a stage is due, as a column: `NULL` for never by itself, 0 for at once. Never sooner than it is: what is
+/// listed as due and is not yet would be looked at again only after the slow tick.
 pub(super) fn due_millis(stage: &Stage) -> Option<i64> {
-    stage.due().map(|at| at.map_or(0, millis))
+    let first_after = |at: Timestamp| {
+        let millis = millis(at);
+        millis + i64::from(time(millis) < at)
+    };
+    stage.due().map(|at| at.map_or(0, first_after))
 }
 
 /// The row with `JOB_COLUMNS` that `sql` finds, if it finds one.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
@@ -245,6 +246,22 @@ async fn the_next_due_time_is_the_earliest_that_is_still_to_come() {
     assert_eq!(next(2).await.unwrap(), Some(at(30)));
     assert_eq!(next(30).await.unwrap(), Some(at(50)));
     assert_eq!(next(90).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_listed_as_due_is_due_to_the_nanosecond() {
+    let table = table();
+    let id = table.add("/in/1.mp3", 1).await;
+    table.claim_job().await;
+    let due = at(50) + Duration::from_micros(500);
+    let waits = table.queue.requeue(id, Some(due), None, at(2));
+    waits.await.unwrap();
+    // The table counts in milliseconds: one that has begun is not over.
+    let due_at = |now| table.queue.due(StageName::Queued, 9, now);
+    assert_eq!(due_at(at(50)).await.unwrap(), []);
+    let listed = at(50) + Duration::from_millis(1);
+    assert_eq!(table.queue.next_due(at(50)).await.unwrap(), Some(listed));
+    assert_eq!(due_at(listed).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
