@@ -384,6 +384,36 @@ fn what_cannot_be_deleted_keeps_no_transcript_waiting_is_told_and_goes_later() {
 }
 
 #[test]
+fn what_lies_in_the_bucket_of_an_earlier_configuration_is_told_until_it_is_taken_out_there() {
+    let (storage, other) = (S3::start(), S3::start());
+    let stage = here(&storage);
+    stage.put("a.wav", &wav(1, SECONDS));
+    storage.deviate(|asked| {
+        (asked.method == "DELETE").then_some(Deviation::Refuse(403, "AccessDenied"))
+    });
+    stage.stenod(["run"]).success();
+    storage.behave();
+    // The same name elsewhere is another bucket.
+    stage.set("bucket.endpoint", other.endpoint());
+    stage.stenod(["run"]).success();
+    assert_eq!((storage.objects().len(), other.objects().len()), (1, 0));
+    let status = stage.json(&["status"]);
+    let left = &status["bucket_leftovers"][0];
+    let told = left["message"].as_str().unwrap();
+    assert!(told.contains("names another bucket"), "{status}");
+    let bucket = left["bucket"].as_str().unwrap();
+    assert!(bucket.ends_with(&storage.endpoint()), "{bucket}");
+    stage
+        .stenod(["doctor", "--offline"])
+        .says("names another bucket");
+    stage.set("bucket.endpoint", storage.endpoint());
+    stage.stenod(["run"]).success();
+    assert_eq!(storage.objects(), []);
+    let status = stage.json(&["status"]);
+    assert_eq!(status["bucket_leftovers"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn doctor_tries_the_bucket_out_and_names_a_missing_permission() {
     let storage = S3::start();
     let stage = here(&storage);

@@ -118,7 +118,15 @@ fn what_cannot_be_decoded_here_is_not_promised_to_be_shrunk() {
         said.contains("[bucket]") && !said.contains("large.shrink"),
         "{said}"
     );
-    stage.stenod(["run"]).code(3).says("cannot be decoded here");
+    // It is not looked into again by the second run.
+    for said in ["cannot be decoded here", "1 waiting"] {
+        stage.stenod(["run"]).code(3).says(said);
+        let job = job(&stage, "surround.m4a");
+        assert_eq!(
+            (&job["state"], &job["reason"]),
+            (&json!("waiting"), &json!("no_decoder"))
+        );
+    }
     assert_eq!((charges(&stage), spooled(&stage)), (0, 0));
 }
 
@@ -256,6 +264,68 @@ fn a_piece_that_fails_leaves_a_hole_that_is_told_and_can_be_mended() {
     assert_eq!(charges(&stage), paid + 1);
     assert_whole(&stage, "long.json", paid + 1);
     assert!(!stage.read("long.txt").contains("[missing"));
+}
+
+#[test]
+fn pieces_that_are_all_too_large_are_cut_anew_where_they_are_to_be_smaller() {
+    let stage = stage_of_pieces();
+    let refusal = Reply::json(413, &json!({"error": "too large"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).times(4).answer(refusal));
+    stage.stenod(["run"]).code(3).says("too large");
+    let before = job(&stage, "long.wav");
+    let (refused, number) = (before["pieces"].as_array().unwrap().len(), &before["id"]);
+    assert_eq!((refused, charges(&stage)), (4, 0), "{before}");
+    assert_eq!(before["reason"], "too_large_for_service");
+    stage.set("large.direct_limit", "40 KiB");
+    stage.stenod(["retry", &number.to_string()]).success();
+    stage.stenod(["run"]).success();
+    let sizes: Vec<u64> = stage
+        .service
+        .look(|log| log.submits().map(|submit| submit.arrived).collect());
+    let largest = sizes.iter().skip(refused).max();
+    assert!(largest < Some(&(41 << 10)), "{sizes:?}");
+    assert_whole(&stage, "long.json", charges(&stage));
+    assert_eq!(spooled(&stage), 0);
+    stage.check();
+}
+
+#[test]
+fn the_price_of_what_is_left_of_a_recording_is_told_before_the_rest_of_it_is_sent() {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    let to_send = |plan: &Value| {
+        let number = |key: &str| {
+            plan["to_send"][key]
+                .as_str()
+                .unwrap()
+                .parse::<f64>()
+                .unwrap()
+        };
+        (number("minutes"), number("cost"))
+    };
+    let whole = to_send(&stage.json(&["plan"]));
+    stage.stenod(["run", "--max-cost", "0.0003"]).code(8);
+    let paid = charges(&stage);
+    assert!(paid > 0, "nothing was paid");
+    let plan = stage.json(&["plan"]);
+    let (left, item) = (to_send(&plan), &plan["items"][0]);
+    assert!(
+        left.0 > 0.0 && left.0 < whole.0,
+        "{left:?} of {whole:?}: {plan}"
+    );
+    assert!(
+        left.1 > 0.0 && left.1 < whole.1,
+        "{left:?} of {whole:?}: {plan}"
+    );
+    assert_eq!(
+        (&item["action"], &item["route"]),
+        (&json!("send"), &json!("pieces"))
+    );
+    stage.stenod(["run"]).success();
+    assert_whole(&stage, "long.json", charges(&stage));
+    stage.check();
 }
 
 #[test]

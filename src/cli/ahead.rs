@@ -90,7 +90,7 @@ impl Ahead {
         let mut ahead = Self::default();
         for job in reader.scoped_jobs(None)? {
             let is_first = seen.insert((job.hash, job.settings.clone()));
-            if is_ahead(&job) {
+            if job.stage.is_to_be_sent() {
                 if is_first && !is_reused(reader, &job)? {
                     ahead.jobs.push(job);
                 } else {
@@ -110,7 +110,7 @@ impl Ahead {
         let mut left = 0;
         for piece in reader.pieces(whole.id)? {
             add_taken(&mut taken, reader, &piece)?;
-            if is_ahead(&piece) {
+            if piece.stage.is_to_be_sent() {
                 left += piece.duration.unwrap_or_default().micros();
             }
         }
@@ -240,23 +240,6 @@ fn add_up(
         }
     }
     Ok((sum, prices))
-}
-
-/// Whether this run would send it: now, or after a wait.
-fn is_ahead(job: &Job) -> bool {
-    match &job.stage {
-        Stage::Queued { .. } => true,
-        Stage::InDoubt { retry_at, .. } => retry_at.is_some(),
-        Stage::Waiting { .. }
-        | Stage::Split { .. }
-        | Stage::Submitting
-        | Stage::Committing
-        | Stage::Awaiting { .. }
-        | Stage::Received { .. }
-        | Stage::Done { .. }
-        | Stage::Failed { .. }
-        | Stage::Cancelled => false,
-    }
 }
 
 /// Whether it takes the transcript of another job of the same recording, which is there or paid for.

@@ -13,7 +13,7 @@ use super::text::{Page, Sheet};
 use super::view::way;
 use super::{Configured, Failure, Session, exit, flags, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::Unsettled;
 use crate::disk::{QUICK, SILENT, each_in_time, in_time};
 use crate::domain::job::State;
@@ -122,7 +122,8 @@ impl Status {
             status.spend = reader.spend(Calendar::around(now))?;
             status.failures = reader.failures()?;
             status.waits = reader.waits()?;
-            status.leftovers = reader.leftovers()?;
+            let bucket = config.bucket.as_ref().map(config::Bucket::place);
+            status.leftovers = reader.leftovers(bucket.as_deref())?;
             status.outgoing = reader.outgoing()?;
             status.read_folders(&reader)?;
             status.count_skipped(reader.skipped()?);

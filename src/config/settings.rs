@@ -13,6 +13,7 @@ use super::mistake::Mistake;
 use super::secret::ApiKey;
 use crate::domain::format::Format;
 use crate::domain::notice::Event;
+use crate::domain::object;
 use crate::speech::services::{self, Description, SERVICES};
 
 /// A setting that is one of a few names.
@@ -287,6 +288,13 @@ pub struct Bucket {
     pub secret_access_key_file: Option<PathBuf>,
     /// How long a link stays valid, at most [`super::MAX_LINK_LIFETIME`].
     pub link_lifetime: Duration,
+}
+
+impl Bucket {
+    /// What tells it from every other, see [`object::place`].
+    pub fn place(&self) -> String {
+        object::place(&self.url, self.endpoint.as_deref())
+    }
 }
 
 /// `[notify]`: who is told of what happens.

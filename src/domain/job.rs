@@ -132,6 +132,8 @@ pub enum Obstacle {
     TooLarge,
     /// In a format that the service does not promise to read.
     ForeignFormat,
+    /// It would have to be decoded here, where there is no decoder for it.
+    NoDecoder,
     /// Its estimated cost is over `budget.per_file`.
     OverFileBudget,
     /// The bucket does not take it until a person has changed something.
@@ -148,6 +150,7 @@ impl Obstacle {
         match self {
             Self::TooLarge => "too_large",
             Self::ForeignFormat => "foreign_format",
+            Self::NoDecoder => "no_decoder",
             Self::OverFileBudget => "over_file_budget",
             Self::Bucket => "bucket",
             Self::SourceAway => SOURCE_AWAY,
@@ -457,6 +460,23 @@ impl Stage {
             | Self::Split { .. }
             | Self::Done { .. }
             | Self::Cancelled => None,
+        }
+    }
+
+    /// Whether a run would send it: now, or after a wait.
+    pub fn is_to_be_sent(&self) -> bool {
+        match self {
+            Self::Queued { .. } => true,
+            Self::InDoubt { retry_at, .. } => retry_at.is_some(),
+            Self::Waiting { .. }
+            | Self::Split { .. }
+            | Self::Submitting
+            | Self::Committing
+            | Self::Awaiting { .. }
+            | Self::Received { .. }
+            | Self::Done { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled => false,
         }
     }
 

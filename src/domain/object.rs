@@ -7,6 +7,15 @@ use std::fmt;
 
 use super::job::ContentHash;
 
+/// What tells one bucket from every other: `s3://bucket/prefix`, and where it is if that is not the provider's own
+/// address.
+pub fn place(url: &str, endpoint: Option<&str>) -> String {
+    match endpoint {
+        Some(endpoint) => format!("{url} at {endpoint}"),
+        None => url.to_owned(),
+    }
+}
+
 /// Random digits of a name, in hexadecimal: 128 bits.
 const RANDOM_DIGITS: usize = 32;
 /// Digits that tell one installation from another, in hexadecimal.

@@ -215,7 +215,7 @@ pub fn choose(shape: &Shape, terms: &RouteTerms) -> Result<Chosen, NoRoute> {
         return Ok(chosen(Route::Local, "it is recognised here".to_owned()));
     }
     Err(NoRoute {
-        obstacle: Obstacle::ForeignFormat,
+        obstacle: Obstacle::NoDecoder,
         text: format!(
             "waiting for a route: this kind of {} cannot be decoded here: set up the service, or convert it to MP3 or WAV",
             shape.format
@@ -276,9 +276,12 @@ fn to_service(shape: &Shape, asked: &RouteTerms) -> Result<Chosen, NoRoute> {
     } else {
         String::new()
     };
-    let undecodable = match shape.is_decodable {
-        true => "",
-        false => ", and its sound cannot be decoded here",
+    let (obstacle, undecodable) = match shape.is_decodable {
+        true => (obstacle, ""),
+        false => (
+            Obstacle::NoDecoder,
+            ", and its sound cannot be decoded here",
+        ),
     };
     let ways = ways_out(asked, |terms| to_service(shape, terms).is_ok());
     Err(NoRoute {
@@ -428,7 +431,10 @@ pub fn choose_other(
         None => {
             let ways = ways_out(terms, |terms| other(terms).is_some());
             Err(NoRoute {
-                obstacle: Obstacle::TooLarge,
+                obstacle: match shape.is_decodable {
+                    true => Obstacle::TooLarge,
+                    false => Obstacle::NoDecoder,
+                },
                 text: format!("waiting for a route: {in_the_way}: {ways}"),
             })
         }

@@ -180,10 +180,13 @@ fn doubtful(status: u16, phase: Phase, shape: &Shape) -> Verdict {
     }
 }
 
+/// The code of what the service does not take for its size.
+pub const TOO_LARGE_FOR_SERVICE: &str = "too_large_for_service";
+
 fn reject_code(status: u16) -> &'static str {
     match status {
         404 => "not_found",
-        413 => "too_large_for_service",
+        413 => TOO_LARGE_FOR_SERVICE,
         415 => "format_refused",
         409 | 422 => "unprocessable",
         _ => "bad_request",

@@ -121,8 +121,8 @@ impl Pipeline {
         extension: &'static str,
         errand: &Errand,
     ) -> Result<Result<There, NoObject>, PipelineError> {
-        let url = bucket.url().to_owned();
-        let live = self.queue.live_object(job.id, url, content.hash).await?;
+        let place = bucket.place().to_owned();
+        let live = self.queue.live_object(job.id, place, content.hash).await?;
         let live = match live {
             Some(live) if live.is_there => {
                 match bucket.has(&live.name, content.size).await {
@@ -190,7 +190,7 @@ impl Pipeline {
         };
         let object = NewObject {
             job,
-            bucket: bucket.url().to_owned(),
+            bucket: bucket.place().to_owned(),
             name: name.clone(),
             size: content.size,
             hash: content.hash,
@@ -272,8 +272,8 @@ impl Pipeline {
             return Ok(());
         };
         loop {
-            let url = bucket.url().to_owned();
-            let leaving = self.queue.objects_to_remove(url, self.now()).await?;
+            let place = bucket.place().to_owned();
+            let leaving = self.queue.objects_to_remove(place, self.now()).await?;
             if leaving.is_empty() {
                 return Ok(());
             }
@@ -316,10 +316,10 @@ impl Pipeline {
         let Some(bucket) = &self.bucket else {
             return Ok(());
         };
-        let url = bucket.url().to_owned();
+        let place = bucket.place().to_owned();
         // What failed before is tried anew: the configuration may have changed.
-        self.queue.removals_due_now(url.clone()).await?;
-        if !thorough && self.queue.object_names(url.clone()).await?.is_empty() {
+        self.queue.removals_due_now(place.clone()).await?;
+        if !thorough && self.queue.object_names(place.clone()).await?.is_empty() {
             return Ok(());
         }
         self.sweep_objects(bucket).await?;
@@ -336,7 +336,7 @@ impl Pipeline {
             }
         };
         // After the listing: whatever is in the bucket had its row before.
-        let known = self.queue.object_names(bucket.url().to_owned()).await?;
+        let known = self.queue.object_names(bucket.place().to_owned()).await?;
         let strays = listed.into_iter().map(|(name, _)| name);
         for name in strays.filter(|name| name.is_of(&installation)) {
             if known.contains_key(name.as_str()) {
@@ -362,7 +362,7 @@ impl Pipeline {
             }
         };
         // After the listing, as above.
-        let known = self.queue.object_names(bucket.url().to_owned()).await?;
+        let known = self.queue.object_names(bucket.place().to_owned()).await?;
         let own = listed
             .into_iter()
             .filter(|unfinished| unfinished.name.is_of(&installation));

@@ -208,7 +208,7 @@ impl Driver {
         else {
             return Ok(());
         };
-        let (url, now) = (bucket.url().to_owned(), pipeline.now());
+        let (place, now) = (bucket.place().to_owned(), pipeline.now());
         if now >= self.list_bucket_at {
             self.list_bucket_at = after(now, LISTING_INTERVAL);
             let thorough = matches!(self.mode, Mode::Watch);
@@ -217,7 +217,7 @@ impl Driver {
                 let swept = pipeline.sweep_bucket(thorough).await;
                 (None, Work::Tidy, pipeline.or_full(swept).await)
             });
-        } else if pipeline.queue.has_objects_to_remove(url, now).await? {
+        } else if pipeline.queue.has_objects_to_remove(place, now).await? {
             self.count_in(Work::Tidy);
             self.tasks.start(async move {
                 let tidied = pipeline.tidy_bucket().await;

@@ -19,6 +19,7 @@ use crate::domain::job::{Job, JobId, Reason, Stage};
 use crate::domain::pieces::PieceOf;
 use crate::domain::route::{Cut, NoRoute, Route, Shape, choose_other};
 use crate::domain::timing::after;
+use crate::media::decode::DecodeError;
 use crate::media::shrink::ShrinkError;
 use crate::media::split::Resume;
 use crate::queue::NewPiece;
@@ -292,10 +293,7 @@ impl Pipeline {
                 self.retry_later(job, Reason::new("not_written", text))
                     .await
             }
-            Unmade::Shrink(error) => {
-                self.not_decoded(job, error.code(), &error.to_string())
-                    .await
-            }
+            Unmade::Shrink(error) => self.not_decoded(job, &error).await,
             Unmade::NoCut | Unmade::Other => {
                 let text = format!("{unmade}: `stenod run --force` cuts it anew");
                 self.fail(job.id, Reason::new("piece_lost", text), None)
@@ -304,19 +302,23 @@ impl Pipeline {
         }
     }
 
-    /// What cannot be decoded here may still be read by the service, by a link.
-    async fn not_decoded(&self, job: &Job, code: &str, text: &str) -> Result<(), PipelineError> {
-        let cannot = format!("it cannot be encoded again: {text}");
+    /// What cannot be decoded here may still be read by the service, by a link. What there is no decoder for waits
+    /// until there is a way for that; what is damaged fails.
+    async fn not_decoded(&self, job: &Job, error: &ShrinkError) -> Result<(), PipelineError> {
+        let cannot = format!("it cannot be encoded again: {error}");
         let shape = Shape {
             is_decodable: false,
             ..job.shape()
         };
-        if job.piece.is_none()
-            && let Ok(other) = choose_other(&shape, &self.pace.routes, &cannot)
-        {
-            return self.take_other_route(job, Ok(other)).await;
+        if job.piece.is_none() {
+            let other = choose_other(&shape, &self.pace.routes, &cannot);
+            let waits = matches!(error, ShrinkError::Decode(DecodeError::NoDecoder { .. }));
+            if waits || other.is_ok() {
+                return self.take_other_route(job, other).await;
+            }
         }
-        self.fail(job.id, Reason::new(code, cannot), None).await
+        self.fail(job.id, Reason::new(error.code(), cannot), None)
+            .await
     }
 
     async fn take_other_route(

@@ -314,15 +314,50 @@ impl Planner<'_> {
                 return Ok(());
             }
         };
-        let fate = match place.too_short(duration) {
-            Some(reason) => Fate::Skip(reason),
-            None => self.fate(place, &path, hash, size, duration, format)?,
+        let (fate, duration) = match (self.half_sent(&path, hash)?, place.too_short(duration)) {
+            (Some((fate, left)), _) => (fate, Some(left)),
+            (None, Some(reason)) => (Fate::Skip(reason), duration),
+            (None, None) => {
+                let fate = self.fate(place, &path, hash, size, duration, format)?;
+                (fate, duration)
+            }
         };
         self.add(place, path, size, duration, fate);
         if let Some(planned) = self.plan.items.last_mut() {
             planned.hash = Some(hash);
         }
         Ok(())
+    }
+
+    /// What becomes of a recording that was cut, of which some pieces are to be sent: how much is left of it.
+    fn half_sent(
+        &mut self,
+        path: &Path,
+        hash: ContentHash,
+    ) -> Result<Option<(Fate, AudioDuration)>, QueueError> {
+        let Some(reader) = self.reader else {
+            return Ok(None);
+        };
+        let is_cut = |job: &Job| job.hash == hash && matches!(job.stage, Stage::Split { .. });
+        let Some(job) = reader.job_at(path)?.filter(is_cut) else {
+            return Ok(None);
+        };
+        let pieces = reader.pieces(job.id)?;
+        let left = pieces.iter().filter(|piece| piece.stage.is_to_be_sent());
+        let left = left.fold(0_u64, |sum, piece| {
+            sum.saturating_add(piece.duration.map_or(0, AudioDuration::micros))
+        });
+        let (Some(route), true) = (job.route, left > 0) else {
+            return Ok(None);
+        };
+        let left = AudioDuration::from_micros(left);
+        let fate = Fate::Send {
+            route,
+            cost: self.cost(&job.settings, Some(left))?,
+            repeats: false,
+            anew: reader.is_transcribed(path, hash)?,
+        };
+        Ok(Some((fate, left)))
     }
 
     /// Whether a file that was never seen is left alone for being there before the first start.

@@ -23,7 +23,7 @@ use crate::clock::Calendar;
 use crate::domain::job::{Job, JobId, Obstacle, Provider, Reason, Stage, StageName};
 use crate::domain::money;
 use crate::domain::price::Catalogue;
-use crate::domain::route::{Chosen, RouteTerms, first_stage};
+use crate::domain::route::{Chosen, RouteTerms, Shape, first_stage};
 use crate::domain::timing::after;
 
 /// How long a copy waits before it looks again for the one that is being paid for.
@@ -345,7 +345,18 @@ pub(super) fn reconsider(
     )?;
     let mut queued = 0;
     for job in &waiting {
-        let (stage, route) = first_stage(&job.shape(), terms);
+        let has_no_decoder = matches!(
+            job.stage,
+            Stage::Waiting {
+                obstacle: Obstacle::NoDecoder,
+                ..
+            }
+        );
+        let shape = Shape {
+            is_decodable: !has_no_decoder,
+            ..job.shape()
+        };
+        let (stage, route) = first_stage(&shape, terms);
         jobs::set_route(connection, job.id, route.as_ref())?;
         queued += usize::from(stage.name() == StageName::Queued);
         jobs::advance(connection, job.id, &[StageName::Waiting], &stage, now)?;

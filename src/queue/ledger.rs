@@ -100,6 +100,13 @@ pub(super) fn charges(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether a job was charged for, or may have been.
+pub(super) fn may_be_paid(connection: &Connection, id: JobId) -> Result<bool, QueueError> {
+    let mut statement = connection
+        .prepare_cached("SELECT 1 FROM ledger WHERE job = ?1 AND kind IN ('charge', 'doubt')")?;
+    Ok(statement.exists([id.0])?)
+}
+
 /// Records what a submit has cost altogether; what is recorded already is not recorded again.
 pub(super) fn charge(
     connection: &Connection,

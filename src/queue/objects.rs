@@ -18,6 +18,10 @@ const TO_REMOVE: &str = "FROM objects JOIN jobs ON jobs.id = objects.job
      WHERE bucket = ?1 AND (objects.due_ms IS NULL OR objects.due_ms <= ?2)
          AND (objects.state = 'leaving' OR stage IN ('done', 'failed', 'cancelled'))";
 
+/// What is said of an object in a bucket of an earlier configuration.
+const ELSEWHERE: &str = "the configuration names another bucket by now, or none: `stenod run` with that one in it \
+     takes it out, or delete it there by hand";
+
 /// The number of an object in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectId(i64);
@@ -382,19 +386,28 @@ fn to_remove(
     Ok(found)
 }
 
-/// The objects that could not be taken away so far, the longest first.
-pub(super) fn leftovers(connection: &Connection) -> Result<Vec<Leftover>, QueueError> {
+/// The objects that could not be taken away so far, the longest first, and those in other buckets than `place`, which
+/// nobody takes away.
+pub(super) fn leftovers(
+    connection: &Connection,
+    place: Option<&str>,
+) -> Result<Vec<Leftover>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT bucket, name, trouble, tries, due_ms FROM objects WHERE trouble IS NOT NULL ORDER BY id",
+        "SELECT bucket, name, trouble, tries, due_ms FROM objects
+         WHERE trouble IS NOT NULL OR bucket IS NOT ?1 ORDER BY id",
     )?;
-    let rows = statement.query_map([], |row| {
-        let due: Option<i64> = row.get(4)?;
+    let rows = statement.query_map([place], |row| {
+        let (bucket, due): (String, Option<i64>) = (row.get(0)?, row.get(4)?);
+        let is_elsewhere = Some(bucket.as_str()) != place;
         Ok(Leftover {
-            bucket: row.get(0)?,
             name: row.get(1)?,
-            trouble: row.get(2)?,
+            trouble: match is_elsewhere {
+                true => ELSEWHERE.to_owned(),
+                false => row.get(2)?,
+            },
             tries: row.get(3)?,
-            due_at: due.map(time),
+            due_at: due.map(time).filter(|_| !is_elsewhere),
+            bucket,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

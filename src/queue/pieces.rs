@@ -17,6 +17,7 @@ use crate::domain::cut::Stretch;
 use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Stage, StageName};
 use crate::domain::pieces::{self, Ended, Joined};
 use crate::domain::route::{Chosen, Route};
+use crate::domain::verdict::TOO_LARGE_FOR_SERVICE;
 
 /// A piece that was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +230,11 @@ pub(super) fn retry(
     if pieces.is_empty() {
         return Ok(false);
     }
+    if is_refused_whole(connection, &pieces)? {
+        retire(connection, job.id)?;
+        jobs::set_route(connection, job.id, None)?;
+        return Ok(false);
+    }
     let from = [StageName::Failed, StageName::InDoubt, StageName::Cancelled];
     let stage = Stage::Split {
         pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
@@ -241,6 +247,23 @@ pub(super) fn retry(
     }
     join(connection, job.id, now)?;
     Ok(true)
+}
+
+/// Whether the service took none of the pieces because of their size: then the recording is to go another way, or to
+/// be cut into smaller ones.
+fn is_refused_whole(connection: &Connection, pieces: &[Job]) -> Result<bool, QueueError> {
+    let mut is_too_large = false;
+    for piece in pieces {
+        if let Stage::Failed { reason } = &piece.stage {
+            is_too_large |= reason.code == TOO_LARGE_FOR_SERVICE;
+        } else if piece.stage != Stage::Cancelled {
+            return Ok(false);
+        }
+        if ledger::may_be_paid(connection, piece.id)? {
+            return Ok(false);
+        }
+    }
+    Ok(is_too_large)
 }
 
 /// Stops the pieces that were not sent yet, because a person asked for it; what is accepted is paid for

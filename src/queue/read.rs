@@ -540,8 +540,8 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Any error of the table.
-    pub fn leftovers(&self) -> Result<Vec<Leftover>, QueueError> {
-        objects::leftovers(self.connection())
+    pub fn leftovers(&self, place: Option<&str>) -> Result<Vec<Leftover>, QueueError> {
+        objects::leftovers(self.connection(), place)
     }
 
     /// Failures and waits by their code, the most frequent first.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::row::{JOB_COLUMNS, find_job, find_jobs, millis, to_json};
 use super::{QueueError, jobs};
 use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Settings, Stage, StageName};
+use crate::domain::verdict::TOO_LARGE_FOR_SERVICE;
 
 /// Every job with the same identity, the oldest first: the recording's copies, and where it was before.
 pub(super) fn twins(
@@ -88,7 +89,7 @@ const LASTING_FAILURES: &[&str] = &[
     "service_failed",
     "bad_request",
     "format_refused",
-    "too_large_for_service",
+    TOO_LARGE_FOR_SERVICE,
     "unprocessable",
     "undecodable",
     "poison",

@@ -1,6 +1,5 @@
 //! Tries the bucket out: a put, a fetch by link, a delete.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::Check;
@@ -71,7 +70,6 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
         let text = format!("{} can be written, fetched and deleted", settings.url);
         checks.push(Check::ok(name, text));
     }
-    checks.extend(leftovers(&config.state_dir));
     checks
 }
 
@@ -91,9 +89,11 @@ fn unreached(config: &Config, settings: &config::Bucket) -> String {
 }
 
 /// What could not be taken out of a bucket so far.
-fn leftovers(state_dir: &Path) -> Option<Check> {
+pub(super) fn leftovers(config: &Config) -> Option<Check> {
+    let bucket = config.bucket.as_ref().map(config::Bucket::place);
     // A table that cannot be read is told by its own check.
-    let leftovers = Reader::open(state_dir).ok()??.leftovers().ok()?;
+    let reader = Reader::open(&config.state_dir).ok()??;
+    let leftovers = reader.leftovers(bucket.as_deref()).ok()?;
     let first = leftovers.first()?;
     let text = format!(
         "{} not taken out of {} so far: {}",

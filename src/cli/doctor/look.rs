@@ -52,6 +52,7 @@ pub(super) async fn at_everything(
     let bucket = config.bucket.as_ref();
     let secret_file = bucket.and_then(|bucket| bucket.secret_access_key_file.as_deref());
     checks.extend(secret_file.and_then(|file| exposed("bucket", file)));
+    checks.extend(super::bucket::leftovers(config));
     if !offline {
         let bucket = async {
             match bucket {

@@ -32,7 +32,7 @@ pub use unfinished::Unfinished;
 pub use upload::{Journal, UploadError};
 pub use wire::Tell;
 
-use crate::domain::object::{Installation, ObjectName, Remains, Version};
+use crate::domain::object::{Installation, ObjectName, Remains, Version, place};
 use store::Store;
 
 /// How often a request is repeated before the failure is told.
@@ -52,7 +52,7 @@ pub type Waits = Box<dyn Fn(u32, Option<Duration>) -> Duration + Send + Sync>;
 /// A bucket, or a prefix in one.
 pub struct Bucket {
     store: Store,
-    url: String,
+    place: String,
     link_lifetime: Duration,
     waits: Waits,
 }
@@ -82,15 +82,15 @@ impl Bucket {
     pub fn open(settings: &Settings, waits: Waits) -> Result<Self, OpenError> {
         Ok(Self {
             store: Store::open(settings)?,
-            url: settings.url.clone(),
+            place: place(&settings.url, settings.endpoint.as_deref()),
             link_lifetime: settings.link_lifetime,
             waits,
         })
     }
 
-    /// Which bucket it is, and which prefix in it.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Which bucket it is, which prefix in it, and where: see [`place`].
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Whether the object is there with `size` bytes: others may delete it, and so may a lifecycle rule.
