@@ -116,7 +116,8 @@ impl Ahead {
         }
         let with_service = &mut self.with_service;
         if taken.recordings > 0 {
-            with_service.add(Some(taken.duration), taken.cost);
+            let charged = taken.cost - taken.set_aside;
+            with_service.add(Some(taken.duration), charged, taken.set_aside);
         }
         if left > 0 {
             // The recording is one, whatever of it the service has.
@@ -138,7 +139,7 @@ pub(super) fn add_taken(
 ) -> Result<(), QueueError> {
     if matches!(job.stage, Stage::Awaiting { .. }) {
         let paid = job.cost.as_ref().map_or(Decimal::ZERO, |cost| cost.value);
-        taken.add(job.duration, paid + reader.set_aside(job.id)?);
+        taken.add(job.duration, paid, reader.set_aside(job.id)?);
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ const EXIT_STATUS: &str = "
   0         done, or nothing to do
   1         an unexpected error, or a problem that doctor found
   2         wrong usage
-  3         finished, and some recordings failed
+  3         finished, and some recordings failed, cannot be read or wait for a person
   4         the key is missing or was refused
   5         the service is out of reach or overloaded; the work is kept
   8         stopped at a cost limit or an empty balance

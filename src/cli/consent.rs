@@ -22,14 +22,22 @@ pub(super) struct WithService {
     pub(super) duration: AudioDuration,
     /// What they cost, in US dollars.
     pub(super) cost: Decimal,
+    /// What of that is set aside so far, and charged when their transcripts come.
+    pub(super) set_aside: Decimal,
 }
 
 impl WithService {
-    /// Adds a recording of this length, which cost so much.
-    pub(super) fn add(&mut self, duration: Option<AudioDuration>, cost: Decimal) {
+    /// Adds a recording of this length, which cost so much, and for which so much is set aside.
+    pub(super) fn add(
+        &mut self,
+        duration: Option<AudioDuration>,
+        charged: Decimal,
+        set_aside: Decimal,
+    ) {
         self.recordings += 1;
         self.duration = sum(self.duration, duration.unwrap_or_default());
-        self.cost += cost;
+        self.cost += charged + set_aside;
+        self.set_aside += set_aside;
     }
 
     /// For people: how many, how long, and that they are paid; nothing where there is none.
@@ -140,14 +148,14 @@ impl Price {
         sum(self.duration, self.with_service.duration)
     }
 
-    /// What all of it costs in the end, paid already or not, if anybody knows.
-    pub(super) fn in_all(&self) -> Option<Decimal> {
+    /// What is still to be charged for all of it, if anybody knows.
+    pub(super) fn yet_to_charge(&self) -> Option<Decimal> {
         let ahead = if self.recordings == 0 {
             Some(Decimal::ZERO)
         } else {
             self.cost
         };
-        ahead.map(|cost| cost + self.with_service.cost)
+        ahead.map(|cost| cost + self.with_service.set_aside)
     }
 
     /// For people: `about $0.03`.

@@ -63,7 +63,7 @@ pub mod exit {
     pub const UNEXPECTED: u8 = 1;
     /// Wrong usage.
     pub const USAGE: u8 = 2;
-    /// Finished, and some recordings failed.
+    /// Finished, and some recordings failed, cannot be read or wait for a person.
     pub const SOME_FAILED: u8 = 3;
     /// The key is missing or was refused.
     pub const KEY: u8 = 4;

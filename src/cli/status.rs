@@ -494,7 +494,7 @@ fn folder_line(folder: &FolderRow, counts: &HashMap<String, u64>) -> String {
     let done = counts.get("done").copied().unwrap_or(0);
     let mut line = match (total, folder.scanned_at) {
         (0, None) => "not looked at so far".to_owned(),
-        (0, Some(_)) => "no recordings so far".to_owned(),
+        (0, Some(_)) => "no jobs so far".to_owned(),
         (total, _) => format!("{done} of {total} done"),
     };
     if let Some(mode) = &folder.mode {

@@ -537,7 +537,7 @@ mod tests {
         let mut with_service = WithService::default();
         for _ in 0..2 {
             let minute = AudioDuration::from_micros(60_000_000);
-            with_service.add(Some(minute), Decimal::new(5, 3));
+            with_service.add(Some(minute), Decimal::new(5, 3), Decimal::ZERO);
         }
         let summary = Summary {
             with_service,

@@ -62,7 +62,7 @@ impl Overall {
     }
 
     fn money(&self) -> String {
-        match self.price.in_all() {
+        match self.price.yet_to_charge() {
             Some(cost) if cost.is_zero() && self.spent.is_zero() => String::new(),
             Some(cost) => format!(", {} of {}", short(self.spent), short(cost)),
             None => format!(", {} of ?", short(self.spent)),
@@ -152,6 +152,27 @@ mod tests {
             text("1234.56789", "7.123456"),
             "1:00 of 2:00 of audio, $7.123 of $1234.57"
         );
+    }
+
+    #[test]
+    fn what_an_earlier_run_was_charged_is_no_part_of_what_this_one_is() {
+        let mut price = Price::default();
+        let minute = AudioDuration::from_micros(60_000_000);
+        let said = |price, spent: &str| {
+            let mut overall = Overall::default();
+            let (spent, now) = (spent.parse().unwrap(), Duration::from_secs(1));
+            overall.tell(price, 0, spent, now);
+            overall.text(80, now)
+        };
+        price
+            .with_service
+            .add(Some(minute), Decimal::ONE, Decimal::ZERO);
+        assert_eq!(said(price, "0"), "0.0 s of 1:00 of audio");
+        price
+            .with_service
+            .add(Some(minute), Decimal::ZERO, Decimal::TWO);
+        assert_eq!(said(price, "0"), "0.0 s of 2:00 of audio, $0 of $2");
+        assert_eq!(said(price, "2"), "0.0 s of 2:00 of audio, $2 of $2");
     }
 
     #[test]

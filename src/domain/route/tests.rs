@@ -224,7 +224,7 @@ fn what_cannot_be_decoded_is_not_told_to_be_encoded_again() {
         provider: Provider::LOCAL,
         ..shape
     };
-    assert_eq!(name(&local, &terms()), "foreign_format");
+    assert_eq!(name(&local, &terms()), "no_decoder");
     let none = choose_other(&shape, &plain(false), "it is broken").unwrap_err();
     assert_eq!(
         none.text,
