@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -494,5 +494,33 @@ fn a_folder_that_hangs_inside_a_watched_one_is_told_and_read_once_it_answers() {
     watch.terminate();
     watch.outcome().no_panic();
     assert_eq!(submits(&stage), 3, "{}", stage.service.story());
+    stage.check();
+}
+
+#[test]
+fn a_folder_whose_scan_comes_to_no_end_keeps_no_other_folder_waiting() {
+    let stage = stage();
+    let hung = stage.root().join("hung");
+    let Some(disk) = HangingDisk::at(&hung) else {
+        return;
+    };
+    let other = stage.root().join("other");
+    fs::create_dir(&other).unwrap();
+    stage.add_folder(&other);
+    // The folder answers, and what a link in it leads to does not.
+    fs::create_dir_all(stage.recordings()).unwrap();
+    symlink(hung.join("slow.wav"), stage.at("slow.wav")).unwrap();
+    stage.put(other.join("a.wav"), &wav(1, 0.3));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the transcript of the other", || {
+        other.join("a.json").exists()
+    });
+    stage.put(other.join("b.wav"), &wav(2, 0.3));
+    watch.until("the transcript of what came later", || {
+        other.join("b.json").exists()
+    });
+    drop(disk);
+    watch.terminate();
+    watch.outcome().no_panic();
     stage.check();
 }

@@ -122,6 +122,7 @@ fn arrival(number: usize) -> Arrival {
             stage: Stage::queued(),
         }),
         gone: None,
+        gone_from: None,
     }
 }
 

@@ -103,5 +103,6 @@ fn arrival(number: usize) -> Arrival {
             stage: Stage::queued(),
         }),
         gone: None,
+        gone_from: None,
     }
 }

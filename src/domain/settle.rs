@@ -272,17 +272,25 @@ impl SettleBook {
         drop(self.take(path));
     }
 
-    /// Up to `limit` files whose next sample is due at `now`, the longest due first.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Vec<PathBuf> {
+    /// Up to `limit` files of those that `is_asked` names whose next sample is due at `now`, the longest due first.
+    pub fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        is_asked: impl Fn(&Path) -> bool,
+    ) -> Vec<PathBuf> {
         let due = self.looks.iter().take_while(|(until, _)| *until <= now);
-        due.take(limit)
+        due.filter(|(_, path)| is_asked(path))
+            .take(limit)
             .map(|(_, path)| path.to_path_buf())
             .collect()
     }
 
-    /// When the next sample of any file is due.
-    pub fn next_look(&self) -> Option<Timestamp> {
-        self.looks.first().map(|(until, _)| *until)
+    /// When the next sample of any file is due that `is_asked` names.
+    pub fn next_look(&self, is_asked: impl Fn(&Path) -> bool) -> Option<Timestamp> {
+        let mut looks = self.looks.iter();
+        let next = looks.find(|(_, path)| is_asked(path));
+        next.map(|(until, _)| *until)
     }
 
     /// Every file that is being waited for, with the reason and until when, as far as that is known.

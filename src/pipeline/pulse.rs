@@ -4,7 +4,7 @@
 //! for a folder says for which, since a disk that hangs is no fault of stenod.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,8 @@ pub struct Pulse {
     loop_turns: watch::Sender<u64>,
     scanner_turns: watch::Sender<u64>,
     asked: Notify,
-    looking_at: Mutex<Option<PathBuf>>,
+    /// Each for every scan that is under way.
+    looking_at: Mutex<Vec<PathBuf>>,
     looked: CancellationToken,
 }
 
@@ -35,10 +36,9 @@ impl Pulse {
         self.asked.notify_one();
     }
 
-    /// The folder that the scanner waits for at this moment.
+    /// The folder that is scanned at this moment, of several the one that is so for the longest time.
     pub fn looking_at(&self) -> Option<PathBuf> {
-        let looking_at = self.looking_at.lock();
-        looking_at.unwrap_or_else(PoisonError::into_inner).clone()
+        self.folders().first().cloned()
     }
 
     /// Comes back when every folder was looked at once.
@@ -64,24 +64,31 @@ impl Pulse {
 
     /// Says that the scanner waits for `folder`, until the guard is dropped.
     pub(super) fn look_at(self: &Arc<Self>, folder: &Path) -> Looking {
-        self.set(Some(folder.to_owned()));
-        Looking(self.clone())
+        self.folders().push(folder.to_owned());
+        Looking {
+            pulse: self.clone(),
+            folder: folder.to_owned(),
+        }
     }
 
-    fn set(&self, folder: Option<PathBuf>) {
-        let mut looking_at = self
-            .looking_at
+    fn folders(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.looking_at
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *looking_at = folder;
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The scanner waits for a folder for as long as this lives.
-pub(super) struct Looking(Arc<Pulse>);
+pub(super) struct Looking {
+    pulse: Arc<Pulse>,
+    folder: PathBuf,
+}
 
 impl Drop for Looking {
     fn drop(&mut self) {
-        self.0.set(None);
+        let mut folders = self.pulse.folders();
+        if let Some(at) = folders.iter().position(|folder| *folder == self.folder) {
+            folders.remove(at);
+        }
     }
 }

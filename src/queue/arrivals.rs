@@ -33,6 +33,8 @@ pub struct Arrival {
     pub candidate: Option<Candidate>,
     /// The job of the same recording whose file has gone, which follows it.
     pub gone: Option<Gone>,
+    /// Where that job had its recording then.
+    pub gone_from: Option<PathBuf>,
 }
 
 /// A job whose recording is not under its old name any more.
@@ -143,7 +145,8 @@ fn take_in_one(
     let Some(candidate) = &arrival.candidate else {
         return Ok(None);
     };
-    let enqueued = jobs::offer(connection, candidate, arrival.gone, force, now)?;
+    let gone = still_gone(connection, arrival)?;
+    let enqueued = jobs::offer(connection, candidate, gone, force, now)?;
     if scoped {
         let id = match &enqueued {
             Enqueued::Known(job) => job.id,
@@ -152,6 +155,15 @@ fn take_in_one(
         enter_scope(connection, id)?;
     }
     Ok(Some(enqueued))
+}
+
+/// The job that follows a recording, unless it followed another one meanwhile.
+fn still_gone(connection: &Connection, arrival: &Arrival) -> Result<Option<Gone>, QueueError> {
+    let (Some(gone), Some(from)) = (arrival.gone, &arrival.gone_from) else {
+        return Ok(arrival.gone);
+    };
+    let is_still = jobs::get(connection, gone.id)?.source == *from;
+    Ok(is_still.then_some(gone))
 }
 
 /// Takes a job into the scope of this process.

@@ -88,7 +88,7 @@ fn a_young_file_waits_for_its_settle_time_and_is_then_forgotten() {
     );
     assert_eq!(scene.see(10, -1.0, 10.0), Settling::Complete);
     assert!(scene.book.is_empty());
-    assert_eq!(scene.book.next_look(), None);
+    assert_eq!(scene.book.next_look(|_| true), None);
 }
 
 #[test]
@@ -267,14 +267,14 @@ fn due_files_come_in_the_order_of_their_times() {
     for (name, now) in [("c", 3.0), ("a", 1.0), ("b", 2.0)] {
         book.observe(Path::new(name), SETTLE, sized(1, at(now)), at(now));
     }
-    assert_eq!(book.next_look(), Some(at(11.0)));
+    assert_eq!(book.next_look(|_| true), Some(at(11.0)));
     assert_eq!(
-        book.due(at(12.0), 9),
+        book.due(at(12.0), 9, |_| true),
         [PathBuf::from("a"), PathBuf::from("b")]
     );
-    assert_eq!(book.due(at(99.0), 1), [PathBuf::from("a")]);
+    assert_eq!(book.due(at(99.0), 1, |_| true), [PathBuf::from("a")]);
     book.forget(Path::new("a"));
-    assert_eq!(book.next_look(), Some(at(12.0)));
+    assert_eq!(book.next_look(|_| true), Some(at(12.0)));
     assert_eq!(
         book.standing(Path::new("b")),
         Some((Unsettled::TooYoung, at(12.0)))

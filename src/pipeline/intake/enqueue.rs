@@ -106,7 +106,8 @@ impl Intake {
             fingerprint: sighting.fingerprint,
             known: new.then(|| known.clone()),
             candidate: None,
-            gone: None,
+            gone,
+            gone_from: gone.and_then(|gone| source_of(&kin, gone)),
         };
         let Known::Recording {
             hash,
@@ -152,7 +153,6 @@ impl Intake {
             route,
             stage,
         };
-        arrival.gone = gone;
         let is_new = kin.own.is_none() && arrival.gone.is_none();
         if is_new
             && !self.options.force
@@ -364,6 +364,13 @@ async fn grounds(
         grounds.collect()
     })
     .await
+}
+
+/// Where the recording was of the job that follows one.
+fn source_of(kin: &Kin, gone: Gone) -> Option<PathBuf> {
+    let mut elsewhere = kin.elsewhere.iter();
+    let followed = elsewhere.find(|one| one.id == gone.id)?;
+    Some(followed.source.clone())
 }
 
 /// The job elsewhere, if its recording is now the one at `path`.

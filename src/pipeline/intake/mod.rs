@@ -6,6 +6,7 @@
 mod enqueue;
 mod examine;
 mod existing;
+mod inbox;
 mod paused;
 mod portion;
 mod reasons;
@@ -14,7 +15,7 @@ mod unreadable;
 mod unsettled;
 mod watch;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 
 use super::place::Below;
 use super::{Event, Pipeline, PipelineError, Place};
-use crate::discover::{Closed, Hint, Hints, RootMode, Scope};
+use crate::discover::{Closed, RootMode, Scope};
 use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
@@ -79,11 +80,13 @@ impl About {
 /// Takes recordings in.
 pub struct Intake {
     pipeline: Arc<Pipeline>,
+    /// What is taken in here.
     places: Vec<Arc<Place>>,
+    /// All places there are: who watches takes each in by itself, so that none waits for the disk of another.
+    all: Arc<[Arc<Place>]>,
     options: IntakeOptions,
     queued: usize,
     shown_modes: Vec<RootMode>,
-    looked_at: HashSet<PathBuf>,
     paused: paused::Paused,
     unreadable: unreadable::Unreadable,
     /// What lay in each root when all of it was seen.
@@ -93,14 +96,13 @@ pub struct Intake {
     /// Where the watcher finds what could not be read, while somebody watches.
     closed: Option<Closed>,
     below: Below,
-    /// The hints of the watcher, while somebody watches.
-    hints: Option<Hints>,
+    /// The hints about the one place, while somebody watches.
+    inbox: Option<Arc<inbox::Inbox>>,
     /// When files were looked at again in the middle of a large scan.
     looked_between: Instant,
-    /// The roots of which something is being scanned, each in the middle of the one before.
-    scanning: Vec<PathBuf>,
-    /// Hints that came in the middle of a large scan.
-    put_off: VecDeque<Hint>,
+    examiners: portion::Examiners,
+    /// What all share that watch, while somebody does.
+    watching: Option<Arc<watch::Watching>>,
     /// Roots that could not be scanned, and why.
     pub troubles: HashMap<PathBuf, Reason>,
 }
@@ -108,23 +110,34 @@ pub struct Intake {
 impl Intake {
     /// Takes in what lies in `places`.
     pub fn new(pipeline: Arc<Pipeline>, places: Vec<Place>, options: IntakeOptions) -> Self {
+        let places: Vec<Arc<Place>> = places.into_iter().map(Arc::new).collect();
+        let all = places.clone().into();
+        Self::of(pipeline, places, all, options)
+    }
+
+    fn of(
+        pipeline: Arc<Pipeline>,
+        places: Vec<Arc<Place>>,
+        all: Arc<[Arc<Place>]>,
+        options: IntakeOptions,
+    ) -> Self {
         Self {
             pipeline,
-            places: places.into_iter().map(Arc::new).collect(),
+            places,
+            all,
             options,
             queued: 0,
             shown_modes: Vec::new(),
-            looked_at: HashSet::new(),
             paused: paused::Paused::default(),
             unreadable: unreadable::Unreadable::default(),
             seen_whole: HashMap::new(),
             unheard: HashSet::new(),
             closed: None,
             below: Below::default(),
-            hints: None,
+            inbox: None,
             looked_between: Instant::now(),
-            scanning: Vec::new(),
-            put_off: VecDeque::new(),
+            examiners: portion::Examiners::default(),
+            watching: None,
             troubles: HashMap::new(),
         }
     }
@@ -165,14 +178,18 @@ impl Intake {
             .report(&Event::Skipped { path, reason });
     }
 
-    /// The innermost place that a path lies in.
+    /// The innermost place that a path lies in, if that is taken in here.
     fn place_of(&self, path: &Path) -> Option<Arc<Place>> {
-        let holding = self
-            .places
-            .iter()
-            .filter(|place| path.starts_with(place.root.path()));
-        holding
-            .max_by_key(|place| place.root.path().as_os_str().len())
-            .cloned()
+        let place = innermost(&self.all, path)?;
+        let is_own = self.places.iter().any(|own| Arc::ptr_eq(own, place));
+        is_own.then(|| place.clone())
     }
+}
+
+/// The innermost of `places` that a path lies in.
+fn innermost<'a>(places: &'a [Arc<Place>], path: &Path) -> Option<&'a Arc<Place>> {
+    let holding = places
+        .iter()
+        .filter(|place| path.starts_with(place.root.path()));
+    holding.max_by_key(|place| place.root.path().as_os_str().len())
 }

@@ -3,11 +3,13 @@
 //! One transaction for many files is what makes a storm of small ones bearable. A portion is bounded in
 //! files and in bytes to read, so that it never keeps others waiting for long.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use super::scan::silence;
 use super::{
@@ -20,12 +22,26 @@ use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Settling, Unse
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::Known;
 
-/// Files that are probed and hashed at once.
+/// Files of one place that are probed and hashed at once.
 const EXAMINERS: usize = 2;
+/// Files of one disk, in all places.
+const EXAMINERS_OF_A_DISK: usize = 4;
 /// The most files in a portion.
 const LARGEST_PORTION: usize = 256;
 /// The bytes that a portion may have to read, about: 256 MiB, a fraction of a second.
 const LARGEST_PORTION_BYTES: u64 = 256 << 20;
+
+/// Who examines the files of each disk, by its device: one that is slow keeps no other waiting.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Examiners(Arc<Mutex<HashMap<u64, Arc<Semaphore>>>>);
+
+impl Examiners {
+    fn of(&self, file: &Fingerprint) -> Arc<Semaphore> {
+        let mut disks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(EXAMINERS_OF_A_DISK));
+        disks.entry(file.device).or_insert_with(new).clone()
+    }
+}
 
 /// A file that was found, where the rules put it.
 #[derive(Debug, Clone)]
@@ -175,11 +191,14 @@ impl Intake {
                 }
             }
         }
-        let pipeline = self.pipeline.clone();
+        let (pipeline, examiners) = (self.pipeline.clone(), self.examiners.clone());
         let mut examining = stream::iter(complete)
             .map(|sighting| {
                 let pipeline = pipeline.clone();
+                let turn = examiners.of(&sighting.fingerprint).acquire_owned();
                 async move {
+                    // Nobody closes it.
+                    let _turn = turn.await;
                     let (path, fingerprint) = (sighting.path.clone(), sighting.fingerprint);
                     let examined = tokio::select! {
                         biased;

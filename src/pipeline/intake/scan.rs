@@ -113,9 +113,14 @@ impl Intake {
         scope: Scope,
         quiet: Duration,
     ) -> Result<(), PipelineError> {
-        self.scanning.push(place.root.path().to_owned());
+        let inbox = self.inbox.clone();
+        if let Some(inbox) = &inbox {
+            inbox.begin(scope.clone());
+        }
         let scanned = self.scan_around(place, &scope, quiet).await;
-        self.scanning.pop();
+        if let Some(inbox) = &inbox {
+            inbox.end();
+        }
         scanned
     }
 

@@ -194,7 +194,7 @@ impl Intake {
         let before = self.unreadable.trouble(root);
         let news = self.unreadable.news(root, scope);
         for (path, why) in news.new.iter().take(MOST_LOGGED) {
-            tracing::warn!(path = %path.display(), "it {why}: it is tried again");
+            tracing::warn!(path = %path.display(), "{why}; it is tried again");
         }
         if let Some(more) = news.new.len().checked_sub(MOST_LOGGED + 1) {
             tracing::warn!(folder = %root.display(), "and {} more cannot be read", more + 1);

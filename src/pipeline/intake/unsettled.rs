@@ -1,14 +1,14 @@
 //! Files that are not complete yet: looking again when it is time, and giving up in a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Intake;
 use super::portion::Portion;
 use super::reasons::unsettled_reason;
+use super::{Intake, innermost};
 use crate::discover::{Scope, Sight, sight};
 use crate::domain::settle::Unsettled;
 use crate::domain::timing::{after, age};
@@ -22,17 +22,25 @@ impl Intake {
     pub(super) async fn look_again(&mut self) -> Result<(), PipelineError> {
         self.look_at_due().await?;
         self.look_at_silent().await?;
-        if self.book().rescan_wanted() {
-            for place in self.places.clone() {
-                self.scan(&place, Scope::Root).await?;
-            }
+        if !self.book().rescan_wanted() {
+            return Ok(());
+        }
+        if let Some(watching) = self.watching.clone() {
+            watching.scan_everything();
+            return Ok(());
+        }
+        for place in self.places.clone() {
+            self.scan(&place, Scope::Root).await?;
         }
         Ok(())
     }
 
     /// Looks again at a portion of the files for which it is time; what is complete by now is taken in.
     pub(super) async fn look_at_due(&mut self) -> Result<(), PipelineError> {
-        let due = self.book().due(self.pipeline.now(), LOOKS_AT_ONCE);
+        let now = self.pipeline.now();
+        let due = self
+            .book()
+            .due(now, LOOKS_AT_ONCE, |path| self.is_ours(path));
         if due.is_empty() {
             return Ok(());
         }
@@ -98,6 +106,14 @@ impl Intake {
         !self.book().is_empty()
     }
 
+    /// Whether a file that is waited for is taken in here; one of no place is anybody's.
+    fn is_ours(&self, path: &Path) -> bool {
+        // Where there is but one place, or all are taken in together, there is nothing to tell apart.
+        self.places.len() == self.all.len()
+            || innermost(&self.all, path)
+                .is_none_or(|place| self.places.iter().any(|own| Arc::ptr_eq(own, place)))
+    }
+
     pub(super) async fn wait_for_next_look(&self) {
         let wait = self.until_next_look();
         tokio::select! {
@@ -108,7 +124,7 @@ impl Intake {
 
     pub(super) fn until_next_look(&self) -> Duration {
         let now = self.pipeline.now();
-        let next = self.book().next_look();
+        let next = self.book().next_look(|path| self.is_ours(path));
         let next = next.unwrap_or_else(|| after(now, pipeline::SLOW_TICK));
         age(now, next)
     }
