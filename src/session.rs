@@ -510,6 +510,7 @@ pub async fn open(
         pulse: Arc::default(),
         meter,
         waiting: Arc::default(),
+        rules: Arc::default(),
         receivers,
         reporter,
         bell: Arc::new(Notify::new()),

@@ -255,3 +255,70 @@ fn a_root_that_is_missing_is_no_reason_to_end() {
     let outcome = only.stenod(["run"]);
     assert_ne!(outcome.code, Some(0), "{}", outcome.tell());
 }
+
+/// The state and the reason of each job, by the name of its recording.
+fn standing(stage: &Stage) -> Vec<(String, String)> {
+    let jobs = stage.json(&["list"]);
+    let mut standing: Vec<_> = jobs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| {
+            let source = job["source"].as_str().unwrap();
+            let name = source.rsplit('/').next().unwrap().to_owned();
+            let reason = job["reason"].as_str().unwrap_or_default();
+            (name, format!("{} {reason}", job["state"].as_str().unwrap()))
+        })
+        .collect();
+    standing.sort();
+    standing
+}
+
+#[test]
+fn what_is_queued_waits_for_rules_that_came_later_and_goes_on_without_them() {
+    let stage = stage();
+    stage.stenod(["pause"]).success();
+    let mut watch = stage.call(["watch"]).start();
+    for (seed, name) in [(1, "1/a.wav"), (2, "2/b.wav"), (3, "3/c.wav"), (4, "d.wav")] {
+        stage.put(name, &wav(seed, 0.3));
+    }
+    watch.until("four in the queue", || standing(&stage).len() == 4);
+    stage.put("1/stenod.toml", b"[transcribe]\nlangauge = \"de\"\n");
+    stage.put(".stenodignore", b"/2/\n");
+    stage.set_folders("exclude", vec!["3/**"]);
+    stage.stenod(["reload"]).success();
+    stage.stenod(["resume"]).success();
+    let waits = [
+        ("a.wav", "waiting folder_settings"),
+        ("b.wav", "waiting left_out"),
+        ("c.wav", "waiting left_out"),
+    ];
+    watch.until("three to wait", || {
+        let standing = standing(&stage);
+        waits
+            .iter()
+            .zip(&standing)
+            .all(|((name, state), (job, is))| (*name, *state) == (job, is))
+    });
+    watch.until("the fourth", || stage.at("d.json").exists());
+    assert_eq!(charges(&stage), 1);
+    let explained = stage.json(&["explain", stage.at("1/a.wav").to_str().unwrap()]);
+    assert!(
+        explained.to_string().contains("stenod.toml:2:1"),
+        "{explained}"
+    );
+
+    fs::remove_file(stage.at("1/stenod.toml")).unwrap();
+    fs::remove_file(stage.at(".stenodignore")).unwrap();
+    watch.until("those without a rule", || {
+        stage.at("1/a.json").exists() && stage.at("2/b.json").exists()
+    });
+    assert!(!stage.at("3/c.json").exists());
+    stage.set_folders("exclude", Vec::<&str>::new());
+    stage.stenod(["reload"]).success();
+    watch.until("the last", || stage.at("3/c.json").exists());
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(charges(&stage), 4, "{}", stage.service.story());
+    stage.check();
+}

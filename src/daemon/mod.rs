@@ -178,6 +178,9 @@ impl Watching<'_> {
         forget_others(&renewed, &places)
             .await
             .map_err(|error| refusal_of_open(error.into()))?;
+        // Before anything else is sent.
+        let in_force: Vec<_> = places.places.iter().cloned().map(Arc::new).collect();
+        renewed.rules.put_into_force(&in_force);
         let bell = renewed.bell.clone();
         self.latest.send_replace(renewed);
         bell.notify_one();

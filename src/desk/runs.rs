@@ -80,6 +80,7 @@ pub(super) async fn run(
         reporter,
         // A run waits for other files than the daemon, and not as long.
         waiting: Arc::default(),
+        rules: Arc::default(),
         ..Pipeline::clone(&own)
     };
     // The places are judged by the flags of the run, and named ones are wanted though they are old.

@@ -142,6 +142,10 @@ pub enum Obstacle {
     SourceAway,
     /// Its file may not be read.
     SourceUnreadable,
+    /// A file of rules in its folder, or above it, has a mistake.
+    FolderSettings,
+    /// The rules of its folder leave it out since it was queued.
+    LeftOut,
 }
 
 impl Obstacle {
@@ -155,6 +159,8 @@ impl Obstacle {
             Self::Bucket => "bucket",
             Self::SourceAway => SOURCE_AWAY,
             Self::SourceUnreadable => SOURCE_UNREADABLE,
+            Self::FolderSettings => "folder_settings",
+            Self::LeftOut => "left_out",
         }
     }
 }

@@ -378,6 +378,11 @@ const RULES: &[Row] = &[
         "mend the file that is named: its recordings go on by themselves",
     ),
     (
+        "left_out",
+        "stenod explain {source}",
+        "change the rule that is named: it goes on by itself then; `stenod cancel {id}` if it is to stay out",
+    ),
+    (
         "too_short",
         "stenod config show",
         "lower folders.min_length to have it transcribed",

@@ -26,10 +26,7 @@ pub(super) fn is_away(root: &Path, source: &Path, before: Option<&Ground>) -> bo
         return false;
     };
     let (root, source, before) = (root.to_owned(), source.to_owned(), before.clone());
-    let look = move || match source.symlink_metadata() {
-        Ok(_) => false,
-        Err(_) => before.has_gone(ground(&root, &source).ok().as_ref()),
-    };
+    let look = move || has_gone(&root, &source, &before);
     // One that does not answer counts as away.
     in_time(PATIENCE, look).unwrap_or(true)
 }
@@ -42,6 +39,30 @@ fn is_denied(source: &Path) -> bool {
         opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     };
     in_time(PATIENCE, look).unwrap_or(true)
+}
+
+/// Which of these recordings of one folder are missing because its disk is; blocks for a look at them, 10 s at the
+/// most.
+fn those_away(lodged: Vec<Lodged>) -> Vec<JobId> {
+    let all: Vec<JobId> = lodged.iter().map(|lodged| lodged.id).collect();
+    let look = move || {
+        let looks_away = |lodged: &&Lodged| {
+            let before = lodged.ground.as_ref();
+            before.is_some_and(|before| has_gone(&lodged.root, &lodged.source, before))
+        };
+        let away = lodged.iter().filter(looks_away);
+        away.map(|lodged| lodged.id).collect::<Vec<_>>()
+    };
+    // A disk that does not answer for one does not answer for the others.
+    in_time(PATIENCE, look).unwrap_or(all)
+}
+
+/// Blocks for as long as the disk does.
+fn has_gone(root: &Path, source: &Path, before: &Ground) -> bool {
+    match source.symlink_metadata() {
+        Ok(_) => false,
+        Err(_) => before.has_gone(ground(root, source).ok().as_ref()),
+    }
 }
 
 /// What is said of a recording that is away.
@@ -81,11 +102,7 @@ impl Pipeline {
         }
         tracing::warn!(folder = %job.root.display(), "its disk is not there: its recordings wait");
         let queued = self.queue.queued_in(job.root.clone(), JobId(0)).await?;
-        let mut ids = blocking(move || {
-            let away = queued.iter().filter(|lodged| is_lodged_away(lodged));
-            away.map(|lodged| lodged.id).collect::<Vec<_>>()
-        })
-        .await?;
+        let mut ids = blocking(move || those_away(queued)).await?;
         ids.push(job.id);
         let obstacle = Obstacle::SourceAway;
         self.kept(|| {

@@ -29,6 +29,7 @@ mod quarantine;
 mod render;
 mod report;
 mod room;
+mod rules;
 #[cfg(test)]
 mod simulation;
 mod spool;
@@ -58,6 +59,7 @@ pub use pulse::Pulse;
 pub use quarantine::Quarantine;
 pub use render::{NotWritten, Pen, RenderOptions, RenderReport, ToRender};
 pub use report::{Event, Reporter, Silent};
+pub use rules::Rules;
 pub use spool::Spool;
 pub use waiting::{Awaited, Waiting};
 
@@ -142,6 +144,8 @@ pub struct Pipeline {
     pub meter: Arc<Meter>,
     /// Files that are not complete yet.
     pub waiting: Arc<Waiting>,
+    /// The rules that recordings are sent by.
+    pub rules: Arc<Rules>,
     /// Who is told outside of this process.
     pub receivers: Arc<Receivers>,
     /// Who is told.

@@ -403,6 +403,7 @@ pub(super) mod tests {
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),
+            rules: Arc::default(),
             receivers: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::default(),

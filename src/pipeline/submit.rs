@@ -55,6 +55,9 @@ impl Pipeline {
     /// Acts on a job that was just claimed, and records what came of it.
     pub(super) async fn submit(self: &Arc<Self>, job: Job) -> Result<(), PipelineError> {
         let entered = self.in_flight.enter(job.id);
+        if self.waits_for_rules(&job).await? {
+            return self.tell(job.id).await;
+        }
         if job.settings.provider.is_local() {
             self.submit_local(job, &entered.errand).await?;
         } else {

@@ -149,8 +149,8 @@ impl Queue {
             .await
     }
 
-    /// These recordings, which are queued or claimed, wait for their disk or for a permission; what moved on
-    /// meanwhile does not.
+    /// These recordings, which are queued or claimed, wait for their disk, a permission or the rules of their folder;
+    /// what moved on meanwhile does not.
     ///
     /// # Errors
     /// Any error of the table.

@@ -189,14 +189,17 @@ pub(super) fn offer(
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent, or waits for
-/// its recording, which is there.
+/// its recording or for the rules of its folder, which is there and which let it pass.
 fn came_back(stage: &Stage) -> bool {
     let is_gone =
         |reason: &Reason| ["source_changed", "source_vanished"].contains(&reason.code.as_str());
     matches!(
         stage,
         Stage::Waiting {
-            obstacle: Obstacle::SourceAway | Obstacle::SourceUnreadable,
+            obstacle: Obstacle::SourceAway
+                | Obstacle::SourceUnreadable
+                | Obstacle::FolderSettings
+                | Obstacle::LeftOut,
             ..
         }
     ) || matches!(stage, Stage::Failed { reason } if is_gone(reason))

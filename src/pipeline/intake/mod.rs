@@ -111,6 +111,7 @@ impl Intake {
     /// Takes in what lies in `places`.
     pub fn new(pipeline: Arc<Pipeline>, places: Vec<Place>, options: IntakeOptions) -> Self {
         let places: Vec<Arc<Place>> = places.into_iter().map(Arc::new).collect();
+        pipeline.rules.put_into_force(&places);
         let all = places.clone().into();
         Self::of(pipeline, places, all, options)
     }

@@ -428,6 +428,7 @@ impl Simulation {
             pulse: Arc::default(),
             meter: Arc::default(),
             waiting: Arc::default(),
+            rules: Arc::default(),
             reporter: Arc::new(Silent),
             bell: Arc::new(Notify::new()),
             let_go: stop.clone(),
