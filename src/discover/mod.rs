@@ -15,6 +15,7 @@ mod mounts;
 mod root;
 mod scan;
 mod sight;
+mod tops;
 mod walk;
 mod watch;
 
@@ -22,6 +23,7 @@ pub use content::{Content, content, ground};
 pub use folder::{SkipReason, sample};
 pub use globs::GlobError;
 pub use local::{IGNORE_FILE, LocalRules, RuleMistake, SETTINGS_FILE, SettingsFile};
+pub use mounts::mount_of;
 pub use root::{LeftOut, Root, RootError, RootRules, Roots, WatchMode};
 pub use scan::{Found, RootState, ScanReport, Scope, scan};
 pub use sight::{Sight, sight};

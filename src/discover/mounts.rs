@@ -21,6 +21,22 @@ pub(super) fn mounted_below(path: &Path) -> BTreeSet<PathBuf> {
     table.below(path)
 }
 
+/// The path at which the disk is mounted that holds `path`; blocks for a look at it, by which what is mounted when
+/// it is asked for is.
+pub fn mount_of(path: &Path) -> PathBuf {
+    drop(fs::metadata(path));
+    let real = path
+        .ancestors()
+        .find_map(|above| fs::canonicalize(above).ok());
+    let real = real.unwrap_or_else(|| path.to_owned());
+    let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    table.refresh();
+    let above = table.table.iter().map(|(point, _)| point);
+    let above = above.filter(|point| real.starts_with(point));
+    let holding = above.max_by_key(|point| point.as_os_str().len());
+    holding.cloned().unwrap_or_else(|| PathBuf::from("/"))
+}
+
 /// The table of mounts, which tells of its own changes.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
@@ -168,6 +184,14 @@ mod tests {
         let mounts = mounts(0, &["/", "/a", "/a/b/d/e", "/a/b", "/a/b/d", "/a/bc"]);
         let below: Vec<_> = mounts.below(Path::new("/a/b")).into_iter().collect();
         assert_eq!(below, [PathBuf::from("d"), PathBuf::from("d/e")]);
+    }
+
+    #[test]
+    fn what_is_missing_lies_on_the_disk_that_would_hold_it() {
+        assert_eq!(
+            mount_of(Path::new("/proc/no such/file")),
+            Path::new("/proc")
+        );
     }
 
     #[test]

@@ -6,14 +6,17 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::answering::{Answering, Inside};
+use super::folder::Identity;
 use super::globs::{GlobError, Globs};
-use crate::disk::{QUICK, real_path};
+use super::tops::Tops;
+use crate::disk::{QUICK, in_time, real_path};
 use crate::domain::settle::{hidden, pruned_folder, temporary_name};
 
 /// How a root learns of what arrives in it.
@@ -181,8 +184,11 @@ pub struct Root {
     candidate: fn(&OsStr) -> bool,
     /// Other roots inside this one, relative to it.
     inner: BTreeSet<PathBuf>,
-    /// An earlier root that is the same folder by another path.
+    /// An earlier root that is the same file by another path.
     same_as: Option<PathBuf>,
+    /// Which folders lie at all roots.
+    tops: Tops,
+    is_folder: bool,
     /// The folder from which on downwards files of rules hold.
     rules_from: PathBuf,
     /// Files and folders of stenod itself.
@@ -210,12 +216,15 @@ impl Root {
         let include = Globs::new("include", &rules.include).map_err(wrong)?;
         let exclude = Globs::new("exclude", &rules.exclude).map_err(wrong)?;
         let real = real_path(&path, QUICK);
+        let folder = real.as_ref().and_then(|_| folder_at(&path));
         let (inner, same_as) = (BTreeSet::new(), None);
         Ok(Self {
             rules_from: path.clone(),
             own: Vec::new(),
             answering: Answering::new(&path),
             inside: Inside::new(),
+            tops: Tops::of(&path, folder),
+            is_folder: folder.is_some(),
             path,
             real,
             rules,
@@ -263,7 +272,10 @@ impl Root {
 
     /// Whether the file or folder at `path` is one of stenod's own.
     pub(super) fn is_own(&self, path: &Path) -> bool {
-        self.own.iter().any(|own| own == path)
+        let within = path.strip_prefix(&self.path);
+        let real = within.map(|within| self.real_path().join(within));
+        let is_own = |own: &PathBuf| own == path || real.as_ref().is_ok_and(|real| own == real);
+        self.own.iter().any(is_own)
     }
 
     /// The absolute path.
@@ -315,8 +327,29 @@ impl Root {
     }
 
     /// The earlier root that is the same folder by another path, which then owns its files.
-    pub fn same_as(&self) -> Option<&Path> {
-        self.same_as.as_deref()
+    pub fn same_as(&self) -> Option<PathBuf> {
+        self.same_as.clone().or_else(|| {
+            let (path, folder) = self.tops.same_as()?;
+            (folder_at(&path) == Some(folder)).then_some(path)
+        })
+    }
+
+    /// Looks at what lies at its path, and notes it for the sake of the other roots.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being looked at.
+    pub(super) fn look(&self) -> io::Result<Metadata> {
+        let looked = fs::metadata(&self.path);
+        let folder = looked.as_ref().ok().filter(|there| there.is_dir());
+        self.tops.saw(folder.map(Identity::of));
+        looked
+    }
+
+    /// Whether a folder in it is what lies at another root, by whatever path, which then owns what is in it.
+    pub(super) fn is_of_another(&self, folder: Identity) -> bool {
+        // The number of a folder that was deleted meanwhile may have been given to another.
+        let other = self.tops.other(folder);
+        other.is_some_and(|path| folder_at(&path) == Some(folder))
     }
 
     /// Why the rules leave out the file at `path`, by its name and the names of the folders above it.
@@ -413,8 +446,13 @@ impl Root {
 
     fn relation(&self, other: &Self) -> Option<PathBuf> {
         let below = |mine: &Path, theirs: &Path| Some(theirs.strip_prefix(mine).ok()?.to_owned());
-        below(&self.path, &other.path)
-            .or_else(|| below(self.real.as_deref()?, other.real.as_deref()?))
+        let by_links = || {
+            // Where a folder lies may change; that is seen when it is come across.
+            let is_fixed = !other.is_folder;
+            let other = other.real.as_deref().filter(|_| is_fixed)?;
+            below(self.real.as_deref()?, other)
+        };
+        below(&self.path, &other.path).or_else(by_links)
     }
 }
 
@@ -443,6 +481,7 @@ impl Roots {
             }
             roots.push(root);
         }
+        Tops::together(roots.iter_mut().map(|root| &mut root.tops));
         Ok(Self {
             roots: roots.into_iter().map(Arc::new).collect(),
         })
@@ -474,6 +513,14 @@ fn introduce(first: &mut Root, second: &mut Root) {
     } else if let Some(below) = second.relation(first) {
         second.inner.insert(below);
     }
+}
+
+/// The folder that lies at `path`, if it answers in time.
+fn folder_at(path: &Path) -> Option<Identity> {
+    let path = path.to_owned();
+    let look = move || fs::metadata(path).ok();
+    let there = in_time(QUICK, look).flatten()?;
+    there.is_dir().then(|| Identity::of(&there))
 }
 
 fn excluded(glob: &str) -> LeftOut {

@@ -8,7 +8,6 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
 use std::ops::ControlFlow::{self, Continue};
 use std::path::{Path, PathBuf};
@@ -92,8 +91,9 @@ pub fn scan(
         found,
         report: ScanReport::default(),
     };
+    let there = root.look();
     if let Some(same) = root.same_as() {
-        scan.report.root = RootState::SameAs(same.to_owned());
+        scan.report.root = RootState::SameAs(same);
         return scan.report;
     }
     let (start, deep) = match scope {
@@ -107,7 +107,7 @@ pub fn scan(
     if root.folders_left_out(within).is_some() {
         return scan.report;
     }
-    let read = match fs::metadata(root.path()) {
+    let read = match there {
         Ok(metadata) if metadata.is_dir() => walk(root, within, deep, &mut scan),
         Ok(_) => scan.given_file(root),
         Err(error) => Err(error),

@@ -53,11 +53,12 @@ pub fn sight(root: &Root, path: &Path) -> Sight {
     let Ok(relative) = path.strip_prefix(root.path()) else {
         return Sight::Outside;
     };
+    let there = root.look();
     if root.same_as().is_some() {
         let (at, why) = (root.path().to_owned(), LeftOut::OtherRoot);
         return Sight::LeftOut { at, why };
     }
-    match fs::metadata(root.path()) {
+    match there {
         Ok(there) if there.is_dir() => {}
         Ok(_) => return given(root, path),
         Err(error) if gone(&error) => return Sight::RootMissing,
@@ -119,10 +120,13 @@ fn go_down(root: &Root, relative: &Path) -> io::Result<Sight> {
             Entry::Skipped(why) => return Ok(Sight::Passed { at, why }),
             Entry::File(fingerprint) if last => return Ok(Sight::File { fingerprint, local }),
             Entry::File(_) | Entry::Unasked => return Ok(Sight::Gone),
-            Entry::Folder if last => return Ok(Sight::Folder),
             Entry::Folder => {}
         }
         let identity = Identity::of(&there);
+        if root.is_of_another(identity) {
+            let why = LeftOut::OtherRoot;
+            return Ok(Sight::LeftOut { at, why });
+        }
         if above.contains(&identity) {
             let why = SkipReason::Loop;
             return Ok(Sight::Passed { at, why });

@@ -78,17 +78,22 @@ pub(super) fn walk(
     }
 }
 
-/// Whether rules that lie in folders leave out the folder `within`, or one above it: a walk that begins inside of the
+/// Whether rules that lie in folders leave out the folder `within`, or one above it, or that is another root: a walk that begins inside of the
 /// root has not come by them.
 fn is_ignored(root: &Root, within: &Path) -> bool {
     let mut at = root.path().to_owned();
     let mut local = LocalRules::above(root, &at).enter(root, &at);
     within.iter().any(|name| {
         at.push(name);
-        let is_ignored = local.ignored(&at, true).is_some();
+        let is_ignored = local.ignored(&at, true).is_some() || is_of_another(root, &at);
         local = local.enter(root, &at);
         is_ignored
     })
+}
+
+fn is_of_another(root: &Root, folder: &Path) -> bool {
+    let there = fs::symlink_metadata(folder).ok();
+    there.is_some_and(|there| root.is_of_another(Identity::of(&there)))
 }
 
 /// A folder on the way down, and what is still to be entered of it, the next one last.
@@ -134,6 +139,9 @@ fn read<V: Visitor>(
         return Ok(nothing(visitor.skipped(folder, SkipReason::FolderLink)));
     }
     let identity = Identity::of(&metadata);
+    if !top && root.is_of_another(identity) {
+        return Ok(Continue(None));
+    }
     if above.iter().any(|level| level.identity == identity) {
         return Ok(nothing(visitor.skipped(folder, SkipReason::Loop)));
     }

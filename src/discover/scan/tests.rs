@@ -1,7 +1,7 @@
 //! Real folders, and random trees against a reference model.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, FileTimes};
+use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::ops::ControlFlow::Break;
 use std::os::unix::ffi::OsStrExt;
@@ -381,6 +381,37 @@ fn roots_that_meet_through_a_link_do_not_find_a_file_twice() {
     assert!(matches!(&seen[1].report.root, RootState::SameAs(path) if path.ends_with("real")));
     assert!(seen[1].recordings.is_empty());
     assert_eq!(seen[2].recordings, paths(&["a.mp3"]));
+}
+
+#[test]
+fn roots_that_become_one_folder_later_have_one_owner_for_as_long_as_they_are_one() {
+    let top = folder(&["real/in/a.mp3", "real/b.mp3", "other/c.mp3"]);
+    let link = |to: &str| {
+        drop(fs::remove_file(top.path().join("link")));
+        symlink(to, top.path().join("link")).unwrap();
+    };
+    link("other");
+    let at = |name: &str| root(&top.path().join(name));
+    let roots = Roots::new(vec![at("real"), at("link")]).unwrap();
+    let recordings = || -> Vec<Vec<PathBuf>> {
+        // Whoever watches has looked at all before anything is scanned.
+        for root in roots.iter() {
+            drop(root.look());
+        }
+        let seen = roots.iter().map(|root| see(root, &Scope::Root));
+        seen.map(|seen| seen.recordings).collect()
+    };
+    let both = paths(&["b.mp3", "in/a.mp3"]);
+    assert_eq!(recordings(), [both.clone(), paths(&["c.mp3"])]);
+    link("real");
+    assert_eq!(recordings(), [both.clone(), paths(&[])]);
+    link("real/in");
+    assert_eq!(recordings(), [paths(&["b.mp3"]), paths(&["a.mp3"])]);
+    let real = roots.iter().next().unwrap();
+    let inner = Scope::Tree(top.path().join("real/in"));
+    assert_eq!(see(real, &inner).recordings, paths(&[]));
+    link("other");
+    assert_eq!(recordings(), [both, paths(&["c.mp3"])]);
 }
 
 #[test]

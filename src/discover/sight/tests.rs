@@ -197,6 +197,21 @@ fn the_state_of_stenod_is_never_looked_into() {
 }
 
 #[test]
+fn the_state_of_stenod_is_never_looked_into_by_a_link_to_what_is_above_it() {
+    let top = folder(&[("real/state/pieces/1.mp3", "x"), ("real/talk.mp3", "x")]);
+    let link = top.path().join("link");
+    symlink("real", &link).unwrap();
+    let root = Root::new(&link, RootRules::default(), candidate).unwrap();
+    let real = top.path().canonicalize().unwrap().join("real");
+    let root = root.without_own(vec![real.join("state")]);
+    assert_eq!(
+        say(&root, "state/pieces/1.mp3"),
+        "state: it holds what is stenod's own: its state or its configuration"
+    );
+    assert_eq!(say(&root, "talk.mp3"), "recording");
+}
+
+#[test]
 fn an_ignore_file_is_read_as_git_reads_it() {
     let top = folder(&[
         (

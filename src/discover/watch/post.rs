@@ -46,6 +46,8 @@ pub(super) struct Post {
     reason: ModeReason,
     presence: Presence,
     identity: Option<Identity>,
+    /// The earlier root that is the same folder.
+    same_as: Option<PathBuf>,
     /// A number for what is mounted in it.
     mounts: u64,
     pub(super) watched: BTreeSet<PathBuf>,
@@ -61,6 +63,7 @@ impl Post {
             reason: ModeReason::Absent,
             presence: Presence::Missing,
             identity: None,
+            same_as: None,
             mounts: 0,
             watched: BTreeSet::new(),
             polled_inside: BTreeMap::new(),
@@ -96,7 +99,7 @@ impl Post {
 
     /// A hint to scan all of this root, if it is one of its own.
     pub(super) fn hint(&self, cause: Cause) -> Option<Hint> {
-        let own = self.root.same_as().is_none();
+        let own = self.same_as.is_none();
         own.then(|| Hint {
             root: Arc::clone(&self.root),
             scope: Scope::Root,
@@ -130,6 +133,7 @@ impl Post {
             self.release(means.eyes);
         }
         (self.presence, self.identity, self.mounts) = (seen.presence, seen.identity, seen.mounts);
+        self.same_as = self.root.same_as();
         self.polled_inside.clear();
         (self.mode, self.reason) = self.choose(&seen, means.eyes);
         if self.mode == Mode::Events {
@@ -143,8 +147,8 @@ impl Post {
     }
 
     fn choose(&self, seen: &Seen, eyes: &Eyes) -> (Mode, ModeReason) {
-        if let Some(same) = self.root.same_as() {
-            return (Mode::Poll, ModeReason::SameAs(same.to_owned()));
+        if let Some(same) = self.same_as.clone() {
+            return (Mode::Poll, ModeReason::SameAs(same));
         }
         if seen.presence == Presence::Missing {
             return (Mode::Poll, ModeReason::Absent);
@@ -227,7 +231,8 @@ impl Post {
         let seen = Seen::of(&self.root, means.mounts);
         let same = seen.presence == self.presence
             && seen.identity == self.identity
-            && seen.mounts == self.mounts;
+            && seen.mounts == self.mounts
+            && self.root.same_as() == self.same_as;
         if same {
             return None;
         }
@@ -235,6 +240,9 @@ impl Post {
         match seen.presence {
             Presence::Present if self.presence == Presence::Silent => {
                 tracing::info!(%folder, "it answers again: scanned anew");
+            }
+            Presence::Present if seen.identity == self.identity => {
+                tracing::info!(%folder, "a disk was mounted or taken away in it, or above: scanned anew");
             }
             Presence::Present => {
                 tracing::info!(%folder, "it is there, and another one than before: scanned anew");
@@ -358,7 +366,7 @@ struct Seen {
 
 impl Seen {
     fn of(root: &Root, mounts: &Mounts) -> Self {
-        let looked = fs::metadata(root.path());
+        let looked = root.look();
         let identity = looked.as_ref().ok().map(Identity::of);
         let single_file = looked.as_ref().is_ok_and(|metadata| !metadata.is_dir());
         let read = looked.and_then(|metadata| {
