@@ -524,3 +524,33 @@ fn a_folder_whose_scan_comes_to_no_end_keeps_no_other_folder_waiting() {
     watch.outcome().no_panic();
     stage.check();
 }
+
+#[test]
+fn transcripts_wait_for_the_disk_of_their_folder_and_nothing_is_written_below_it() {
+    let stage = stage();
+    let (disk, outputs) = (stage.root().join("disk"), stage.root().join("outputs"));
+    fs::create_dir(&disk).unwrap();
+    fs::create_dir(&outputs).unwrap();
+    let Some(mount) = Bound::new(&disk, &outputs) else {
+        return;
+    };
+    stage.set("transcribe.output_dir", outputs.to_str().unwrap());
+    stage.put("a.wav", &wav(1, 0.3));
+    stage.stenod(["run"]).success();
+    assert!(outputs.join("a.json").exists());
+    drop(mount);
+    stage.put("b.wav", &wav(2, 0.3));
+    let outcome = stage.stenod(["run"]).no_panic();
+    assert_ne!(outcome.code, Some(0), "{}", outcome.tell());
+    assert_eq!(fs::read_dir(&outputs).unwrap().count(), 0);
+    assert!(
+        reasons(&stage)[1].ends_with("source_away"),
+        "{:?}",
+        reasons(&stage)
+    );
+    let _mount = Bound::new(&disk, &outputs).unwrap();
+    stage.stenod(["run"]).success();
+    assert!(outputs.join("b.json").exists());
+    assert_eq!(submits(&stage), 2, "{}", stage.service.story());
+    stage.check();
+}

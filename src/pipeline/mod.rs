@@ -18,6 +18,7 @@ mod listen;
 mod make;
 mod meter;
 mod operator;
+mod output_folders;
 mod pauses;
 mod place;
 pub mod plan;

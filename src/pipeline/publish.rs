@@ -78,20 +78,17 @@ impl Pipeline {
         }
         let stored = self.listened(&job, reply, stored).await?;
         // What could not be written at once was not told yet.
-        let was_stuck = matches!(
-            job.stage,
-            Stage::Received {
-                trouble: Some(_),
-                ..
-            }
-        );
-        let is_again = !was_stuck && !self.queue.outputs(id).await?.is_empty();
+        let stuck = trouble_of(&job.stage).cloned();
+        let is_again = stuck.is_none() && !self.queue.outputs(id).await?.is_empty();
         self.publish(job, reply, stored).await?;
         if is_again {
-            self.tell_again(id, paid).await
-        } else {
-            self.tell(id).await
+            return self.tell_again(id, paid).await;
         }
+        let job = self.queue.job(id).await?;
+        if is_told_already(stuck.as_ref(), trouble_of(&job.stage)) {
+            return Ok(());
+        }
+        self.tell_of(job).await
     }
 
     /// Puts what the submit cost into the ledger; a reply that another job paid for costs nothing.
@@ -134,8 +131,8 @@ impl Pipeline {
             return self.done(&job, reply).await;
         }
         // In the empty folder below a disk that was taken away nobody would look for it.
-        if job.base.starts_with(&job.root) && self.has_gone_with_its_disk(job.id).await? {
-            return self.publish_when_back(&job, reply).await;
+        if let Some(folder) = self.outputs_away(&job).await? {
+            return self.publish_when_back(&job, &folder, reply).await;
         }
         let (base, source) = (job.base.clone(), job.source.clone());
         let ours = self.queue.written_under(base, source).await?;
@@ -241,15 +238,7 @@ impl Pipeline {
             "{:#}: the transcript is kept and written later",
             anyhow::Error::new(error)
         );
-        let tries = if let Stage::Received {
-            trouble: Some(trouble),
-            ..
-        } = &job.stage
-        {
-            trouble.tries
-        } else {
-            0
-        };
+        let tries = trouble_of(&job.stage).map_or(0, |trouble| trouble.tries);
         let trouble = Trouble {
             reason: Reason::new(code, text),
             retry_at: after(self.now(), self.chance.about(output_wait(tries))),
@@ -262,11 +251,25 @@ impl Pipeline {
         self.kept_back(job.id, reply, trouble).await
     }
 
-    async fn publish_when_back(&self, job: &Job, reply: ReplyId) -> Result<(), PipelineError> {
+    /// The folder of the outputs of a job, if its disk is not there.
+    async fn outputs_away(&self, job: &Job) -> Result<Option<PathBuf>, PipelineError> {
+        if !job.base.starts_with(&job.root) {
+            return self.output_folder_away(&job.base).await;
+        }
+        let is_away = self.has_gone_with_its_disk(job.id).await?;
+        Ok(is_away.then(|| job.root.clone()))
+    }
+
+    async fn publish_when_back(
+        &self,
+        job: &Job,
+        folder: &Path,
+        reply: ReplyId,
+    ) -> Result<(), PipelineError> {
         let trouble = Trouble {
-            reason: away(&job.root),
+            reason: away(folder),
             retry_at: after(self.now(), LOOK_EVERY),
-            tries: 0,
+            tries: trouble_of(&job.stage).map_or(0, |before| before.tries.saturating_add(1)),
         };
         self.kept_back(job.id, reply, trouble).await
     }
@@ -281,6 +284,23 @@ impl Pipeline {
         self.kept(|| self.queue.trouble(id, reply, trouble.clone(), self.now()))
             .await
     }
+}
+
+fn trouble_of(stage: &Stage) -> Option<&Trouble> {
+    if let Stage::Received { trouble, .. } = stage {
+        trouble.as_ref()
+    } else {
+        None
+    }
+}
+
+/// Whether what keeps a transcript from being written is the same as before, and was told lately: it is told at the
+/// first try, and then after twice as many as before.
+fn is_told_already(before: Option<&Trouble>, now: Option<&Trouble>) -> bool {
+    let (Some(before), Some(now)) = (before, now) else {
+        return false;
+    };
+    before.reason.code == now.reason.code && !now.tries.is_power_of_two()
 }
 
 /// The wait after an output could not be written for the time number `tries`, counted from nought.
@@ -350,5 +370,33 @@ pub(super) fn write_document(
     match failed {
         None => Ok(written),
         Some(error) => Err((written, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_transcript_waiting_is_told_once_and_then_at_growing_distances() {
+        let trouble = |code: &str, tries| Trouble {
+            reason: Reason::new(code, "why"),
+            retry_at: Timestamp::UNIX_EPOCH,
+            tries,
+        };
+        assert!(!is_told_already(None, Some(&trouble("source_away", 0))));
+        assert!(!is_told_already(Some(&trouble("source_away", 3)), None));
+        let other = Some(trouble("disk_full", 3));
+        assert!(!is_told_already(
+            other.as_ref(),
+            Some(&trouble("source_away", 3))
+        ));
+        let again = (1..=20).filter(|tries| {
+            let (before, now) = (trouble("a", tries - 1), trouble("a", *tries));
+            !is_told_already(Some(&before), Some(&now))
+        });
+        assert_eq!(again.collect::<Vec<u32>>(), [1, 2, 4, 8, 16]);
     }
 }

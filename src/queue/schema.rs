@@ -33,6 +33,7 @@ const STEPS: &[&str] = &[
     PLACES_OF_FALLS,
     DAMAGE,
     COUNTS,
+    OUTPUT_FOLDERS,
 ];
 
 const VERSION_1: &str = "
@@ -465,6 +466,14 @@ UPDATE suspects SET anywhere = falls;
 /// What of the recording that a reply is about cannot be decoded, once that is known.
 const DAMAGE: &str = "
 ALTER TABLE replies ADD COLUMN damage TEXT CHECK (json_valid(damage));
+";
+
+/// Below which mount each folder for outputs lies.
+const OUTPUT_FOLDERS: &str = "
+CREATE TABLE output_folders (
+    path  BLOB PRIMARY KEY,
+    mount BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 #[cfg(test)]
