@@ -21,7 +21,7 @@ use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, Mistake, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
 use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
-use crate::disk::{self, PATIENCE, QUICK, in_time, real_path, real_paths};
+use crate::disk::{self, PATIENCE, QUICK, each_in_time, real_path, real_paths};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
@@ -236,10 +236,7 @@ pub fn places(
             .map(|folder| (folder.path.clone(), folder.clone()))
             .collect()
     } else {
-        paths
-            .iter()
-            .map(|path| given(config, path))
-            .collect::<Result<_, _>>()?
+        given(config, paths)?
     };
     if folders.is_empty() {
         return Err(SetupError::NothingToLookAt);
@@ -275,17 +272,26 @@ pub fn places(
     })
 }
 
-fn given(config: &Config, path: &Path) -> Result<(PathBuf, Folder), SetupError> {
-    let named = path.to_owned();
-    match in_time(PATIENCE, move || named.symlink_metadata().is_ok()) {
-        Some(true) => {}
-        Some(false) => return Err(SetupError::NoSuchPath(path.to_owned())),
-        // The other folders go on; this one is looked at when it answers.
-        None => tracing::warn!("{}: {}", path.display(), disk::SILENT),
+fn given(config: &Config, paths: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>, SetupError> {
+    let is_there = each_in_time(paths.to_vec(), PATIENCE, |path| {
+        path.symlink_metadata().is_ok()
+    });
+    // One that is missing among others is told of when it is looked at, and the others go on.
+    let is_missing = |is_there: &Option<bool>| *is_there == Some(false);
+    if is_there.iter().all(is_missing)
+        && let Some(path) = paths.first()
+    {
+        return Err(SetupError::NoSuchPath(path.clone()));
     }
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let folder = config.for_path(&path);
-    Ok((path, folder))
+    let given = paths.iter().zip(is_there).map(|(path, is_there)| {
+        if is_there.is_none() {
+            tracing::warn!("{}: {}", path.display(), disk::SILENT);
+        }
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let folder = config.for_path(&path);
+        (path, folder)
+    });
+    Ok(given.collect())
 }
 
 /// What is stenod's own: its state, and a configuration that lies in a folder of recordings.

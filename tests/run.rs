@@ -896,3 +896,15 @@ fn what_is_transcribed_anew_is_told_with_its_own_price() {
     let anew = stage.stenod(["run", "--yes", "--force"]).success();
     anew.says("(3.0 s), $0.000025 -> a.json a.txt");
 }
+
+#[test]
+fn a_path_that_is_missing_among_others_is_told_and_keeps_none_of_them() {
+    let stage = stage();
+    let here = stage.put("a.wav", &wav(1, 0.3));
+    let missing = stage.root().join("missing");
+    let (here, missing) = (here.to_str().unwrap(), missing.to_str().unwrap());
+    stage.stenod(["run", missing, here]).code(3).says(missing);
+    assert!(stage.at("a.json").exists());
+    stage.stenod(["run", missing]).code(2).says(missing);
+    stage.check();
+}
