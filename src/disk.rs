@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::thread;
@@ -47,6 +48,48 @@ pub fn real_paths<'a>(
     let asked: Vec<_> = paths.into_iter().map(ask).collect();
     let answers = asked.iter().map(|question| question.within(patience));
     answers.collect()
+}
+
+/// The path from the root of the disk on, without `.`, `..` and a slash at its end: every spelling of a path is the
+/// same after it. Above a link to a folder is what is above that folder; where nothing is there, or no answer comes,
+/// the names alone decide.
+///
+/// # Errors
+/// For a path that is empty, or a relative one where the current folder is gone.
+pub fn straight(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    Ok(straightened(&absolute))
+}
+
+/// The same for a path that begins at the root of the disk.
+pub fn straightened(absolute: &Path) -> PathBuf {
+    if !absolute
+        .components()
+        .any(|part| part == Component::ParentDir)
+    {
+        return absolute.components().collect();
+    }
+    let asked = absolute.to_owned();
+    in_time(QUICK, move || without_parents(&asked, link_leads_to))
+        .unwrap_or_else(|| without_parents(absolute, |_| None))
+}
+
+/// The path without `..`, where `link` says of a link where it leads.
+fn without_parents(path: &Path, link: impl Fn(&Path) -> Option<PathBuf>) -> PathBuf {
+    let mut straight = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            straight = link(&straight).unwrap_or(straight);
+            straight.pop();
+        } else {
+            straight.push(part);
+        }
+    }
+    straight
+}
+
+fn link_leads_to(path: &Path) -> Option<PathBuf> {
+    path.is_symlink().then(|| leads_to(path)).flatten()
 }
 
 /// What came of a look at disks; nothing where that took longer than `patience`.
@@ -162,6 +205,33 @@ mod tests {
         assert_eq!(again.within(moment), None);
         drop(gate);
         assert_eq!(again.within(Duration::MAX), Some(path.to_owned()));
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_is_the_same_when_it_is_straight() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        fs::create_dir_all(top.join("far/end")).unwrap();
+        std::os::unix::fs::symlink(top.join("far/end"), top.join("a/link")).unwrap();
+        for (written, meant) in [
+            ("a/./b/", "a/b"),
+            ("a/b/../n.wav", "a/n.wav"),
+            ("a/b/../../n.wav", "n.wav"),
+            // Above a link is what is above the folder that it leads to.
+            ("a/link/../n.wav", "far/n.wav"),
+            // A link that nothing is above stays one.
+            ("a/b/../link/n.wav", "a/link/n.wav"),
+            ("a/gone/../n.wav", "a/n.wav"),
+        ] {
+            assert_eq!(
+                straight(&top.join(written)).unwrap(),
+                top.join(meant),
+                "{written}"
+            );
+        }
+        assert_eq!(straightened(Path::new("/../..")), Path::new("/"));
+        assert!(straight(Path::new("")).is_err());
     }
 
     #[test]

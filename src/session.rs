@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Chance, SharedClock};
 use crate::config::{self, Config, Folder, Mistake, Origin, Transcribe};
 use crate::delivery::bucket::{self, Bucket};
-use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode};
-use crate::disk::{self, PATIENCE, QUICK, each_in_time, real_path, real_paths};
+use crate::discover::{Root, RootError, RootRules, Roots, SettingsFile, WatchMode, is_gone};
+use crate::disk::{self, PATIENCE, QUICK, each_in_time, real_path, real_paths, straight};
 use crate::domain::audio::{AudioDuration, is_candidate_extension};
 use crate::domain::captions::{CaptionLanguage, Captions};
 use crate::domain::fall;
@@ -272,22 +272,21 @@ pub fn places(
     })
 }
 
-fn given(config: &Config, paths: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>, SetupError> {
-    let is_there = each_in_time(paths.to_vec(), PATIENCE, |path| {
-        path.symlink_metadata().is_ok()
-    });
+fn given(config: &Config, named: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>, SetupError> {
+    let straight = |path: &PathBuf| straight(path).unwrap_or_else(|_| path.clone());
+    let paths: Vec<PathBuf> = named.iter().map(straight).collect();
+    let is_missing = each_in_time(paths.clone(), PATIENCE, |path| is_gone(&path));
     // One that is missing among others is told of when it is looked at, and the others go on.
-    let is_missing = |is_there: &Option<bool>| *is_there == Some(false);
-    if is_there.iter().all(is_missing)
-        && let Some(path) = paths.first()
+    let mut all = is_missing.iter();
+    if all.all(|is_missing| *is_missing == Some(true))
+        && let Some(path) = named.first()
     {
         return Err(SetupError::NoSuchPath(path.clone()));
     }
-    let given = paths.iter().zip(is_there).map(|(path, is_there)| {
-        if is_there.is_none() {
+    let given = paths.into_iter().zip(is_missing).map(|(path, is_missing)| {
+        if is_missing.is_none() {
             tracing::warn!("{}: {}", path.display(), disk::SILENT);
         }
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let folder = config.for_path(&path);
         (path, folder)
     });

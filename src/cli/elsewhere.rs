@@ -26,6 +26,7 @@ use crate::control::{
     RunFlags, RunOrder, Taken,
 };
 use crate::desk::as_pause;
+use crate::disk::straight;
 use crate::domain::job::{Job, JobId, Reason, Stage};
 use crate::domain::price::Catalogue;
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
@@ -240,9 +241,9 @@ impl Elsewhere<'_> {
 
     fn order(&self) -> Result<Order, Failure> {
         let flags = &self.session.overrides;
-        let paths = self.choices.paths.iter().map(std::path::absolute);
+        let paths = self.choices.paths.iter().map(|path| straight(path));
         let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
-        let output_dir = flags.output_dir.as_deref().map(std::path::absolute);
+        let output_dir = flags.output_dir.as_deref().map(straight);
         Ok(Order::Run(RunOrder {
             paths: paths.iter().map(|path| path.as_path().into()).collect(),
             force: self.choices.force,

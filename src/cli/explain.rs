@@ -13,14 +13,16 @@ use super::text::{Page, Sheet};
 use super::{Configured, Failure, Session, exit, unsettled, view};
 use crate::clock::rfc3339;
 use crate::config::Config;
-use crate::disk::{self, QUICK, in_time, real_path};
+use crate::discover::{LeftOut, is_gone};
+use crate::disk::{self, QUICK, in_time, real_path, straight};
 use crate::domain::job::{Job, JobId, Reason, Settings, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::Amount;
 use crate::domain::route::Chosen;
-use crate::pipeline::Place;
+use crate::domain::settle::complete_name;
 use crate::pipeline::explain::{Answer, Question};
 use crate::pipeline::plan::{Fate, PlanTerms, Planned};
+use crate::pipeline::{Place, mend_at};
 use crate::queue::{Instance, Pause, Reader, holder};
 use crate::session::{self, Places};
 use crate::supervise;
@@ -72,8 +74,7 @@ pub(super) async fn execute(session: &Session, arguments: Arguments) -> Result<u
             (config, instead, false)
         }
     };
-    let path = std::path::absolute(&arguments.path)?;
-    let path: PathBuf = path.components().collect();
+    let path = straight(&arguments.path)?;
     let Some(is_there) = look(&path) else {
         let error = anyhow::anyhow!("{}: {}", shown(&path), disk::SILENT);
         let failure = Failure::new(exit::UNEXPECTED, error);
@@ -142,7 +143,7 @@ fn counted(count: u64, thing: &str) -> String {
 /// Whether something is at `path`; nothing where its disk hangs.
 fn look(path: &Path) -> Option<bool> {
     let path = path.to_owned();
-    in_time(QUICK, move || path.symlink_metadata().is_ok())
+    in_time(QUICK, move || !is_gone(&path))
 }
 
 /// The folders that are watched, by the table.
@@ -328,7 +329,7 @@ impl Explanation {
             },
             Answer::Gone(job) => gone(job),
             Answer::Unreadable(reason) | Answer::Skipped(reason) => {
-                Told::because("skipped", reason, mend(&reason.code, None, &source))
+                Told::because("skipped", reason, mend_at(&self.path, reason))
             }
             Answer::Output {
                 job,
@@ -341,7 +342,7 @@ impl Explanation {
             } => self.told_of_folder(*recordings, *folders, &source),
             Answer::LeftOut { above, rule } => Told {
                 code: Some(rule.code().to_owned()),
-                fix: mend(rule.code(), None, &source),
+                fix: self.way_in(rule, &source),
                 ..Told::new(
                     "left_out",
                     match above {
@@ -368,6 +369,27 @@ impl Explanation {
                 settings,
             } => self.told_of_other_settings(job, planned, settings, &source),
             Answer::Planned(planned) => self.told_of_plan(planned, &source),
+        }
+    }
+
+    /// What has to be done about a rule that leaves the path out.
+    fn way_in(&self, rule: &LeftOut, source: &str) -> Option<Mend> {
+        let LeftOut::TemporaryName { .. } = rule else {
+            return mend(rule.code(), None, source);
+        };
+        match self.path.file_name().and_then(complete_name) {
+            Some(name) => {
+                let complete = quoted(&self.path.with_file_name(name));
+                Some(Mend {
+                    command: format!("mv -n {source} {complete}"),
+                    note: format!("once it is complete; then `stenod run {complete}`"),
+                })
+            }
+            // The mark is on a folder above it: whoever names the file means it.
+            None => Some(Mend {
+                command: format!("stenod run {source}"),
+                note: "once it is complete".to_owned(),
+            }),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What ends a command, and which exit code it is worth. Reported once, with its hint apart.
 
+use std::collections::HashMap;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 use clap::error::ContextKind;
 use serde_json::{Value, json};
@@ -8,7 +10,8 @@ use serde_json::{Value, json};
 use super::output::{page, placed, placed_in};
 use super::{exit, view};
 use crate::config::{ConfigErrors, Mistake, Place};
-use crate::pipeline::PipelineError;
+use crate::domain::job::Reason;
+use crate::pipeline::{PipelineError, nothing_readable};
 use crate::queue::QueueError;
 use crate::session::{OpenError, SetupError};
 
@@ -36,6 +39,16 @@ impl Failure {
             hint: None,
             json: false,
             name: None,
+        }
+    }
+
+    /// None of the places that were to be looked at can be read.
+    pub(super) fn nothing_readable(troubles: &HashMap<PathBuf, Reason>) -> Self {
+        let (text, way) = nothing_readable(troubles);
+        let failure = Self::new(exit::UNEXPECTED, anyhow::anyhow!(text));
+        match way {
+            Some(way) => failure.hint(way),
+            None => failure,
         }
     }
 

@@ -84,6 +84,10 @@ struct Forecast {
     plan: Plan,
     time: Outlook,
     allowance: Option<Allowance>,
+    /// How many places were looked at.
+    places: usize,
+    /// Whether these were named instead of configured.
+    is_named: bool,
 }
 
 async fn make(
@@ -121,6 +125,8 @@ async fn make(
             plan,
             time,
             allowance,
+            places: places.places.len(),
+            is_named: places.places.iter().any(|place| place.is_named),
         })
     });
     Ok(planned.await??)
@@ -319,6 +325,7 @@ fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
         plan,
         time,
         allowance,
+        ..
     } = forecast;
     let is_skip = |fate: &Fate| matches!(fate, Fate::Skip(_));
     json!({
@@ -464,18 +471,32 @@ fn cautions(page: Page, forecast: &Forecast, sum: &Sum) -> Vec<String> {
         };
         lines.push(page.text("limit:   ", &(limit + &fits)));
     }
-    let misses = plan
-        .items
-        .iter()
-        .filter(|item| is_missed(&item.fate))
-        .count()
-        + plan.troubles.len();
-    if misses > 0 {
-        let text =
-            format!("`stenod run` ends with code 3: {misses} failed before or cannot be read");
-        lines.push(page.text("code:    ", &text));
-    }
+    lines.extend(code(forecast).map(|text| page.text("code:    ", &text)));
     lines
+}
+
+/// Whether a run would end with a code of its own, and why.
+fn code(forecast: &Forecast) -> Option<String> {
+    let plan = &forecast.plan;
+    let troubles = plan.troubles.len();
+    if troubles == forecast.places && troubles > 0 {
+        return Some(format!(
+            "`stenod run` ends with code {}: nothing that it was given can be read",
+            exit::UNEXPECTED
+        ));
+    }
+    let is_in_vain = |item: &&Planned| {
+        let is_passed_over = matches!(item.fate, Fate::Skip(_));
+        let is_named = forecast.is_named && item.source == item.root;
+        is_missed(&item.fate) || (is_passed_over && is_named)
+    };
+    let misses = plan.items.iter().filter(is_in_vain).count() + troubles;
+    (misses > 0).then(|| {
+        format!(
+            "`stenod run` ends with code {}: {misses} failed before or cannot be transcribed",
+            exit::SOME_FAILED
+        )
+    })
 }
 
 /// How many recordings fit what a limit leaves, one after the other.

@@ -10,7 +10,7 @@ use super::output::{clean, shown};
 use super::{Failure, RenderArguments, Session, exit, nobody, orders, show, view};
 use crate::config::Config;
 use crate::control::{Answer, LeftFile, Order, RenderGroup, RenderOrder, Rendered};
-use crate::disk::{QUICK, real_path};
+use crate::disk::{QUICK, real_path, straight};
 use crate::domain::format::Format;
 use crate::domain::job::{Job, Publication, State};
 use crate::queue::Reader;
@@ -135,7 +135,7 @@ fn choose(reader: &Reader<'_>, paths: &[PathBuf]) -> Result<(Vec<Job>, usize), F
 
 /// The done jobs of one path, a recording or a folder, and how many others there are.
 fn named(reader: &Reader<'_>, path: &Path) -> Result<(Vec<Job>, usize), Failure> {
-    let absolute = std::path::absolute(path)?;
+    let absolute = straight(path)?;
     // The path need not be there any more to have had recordings.
     let real = real_path(path, QUICK).filter(|real| *real != absolute);
     for place in std::iter::once(absolute).chain(real) {

@@ -18,10 +18,11 @@ use super::report::{Teller, Told};
 use super::signals::{Signals, Stops, Worked, under_signals};
 use super::stopping::InHand;
 use super::summary::{End, NOTHING_SENT, Summary};
-use super::{Failure, RunArguments, RunChoices, Session, exit, flags, view};
+use super::{Failure, RunArguments, RunChoices, Session, flags, view};
 use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
+use crate::disk::straight;
 use crate::domain::job::{JobId, Provider, Stage, State};
 use crate::domain::price;
 use crate::pipeline::{Ended, Event, IntakeOptions, Pipeline, PipelineError, Reporter as _};
@@ -198,8 +199,8 @@ async fn left_to_pay(pipeline: &Pipeline, end: End<'_>) -> Result<Option<Decimal
 
 /// How many of the files that were named themselves were passed over: whoever names one wants its transcript.
 fn named_in_vain(told: &Told, paths: &[PathBuf]) -> usize {
-    let files = paths.iter().filter(|path| path.is_file());
-    let files = files.filter_map(|path| std::path::absolute(path).ok());
+    let files = paths.iter().filter(|path| !path.is_dir());
+    let files = files.filter_map(|path| straight(path).ok());
     let named: Vec<String> = files.map(|path| view::path(&path)).collect();
     let passed_over = told.skipped.iter().map(|(path, _)| path);
     passed_over.filter(|path| named.contains(*path)).count()
@@ -227,13 +228,10 @@ async fn run(
     let intake = batch::take_in(pipeline, places.places, options);
     let intake = looking(pipeline, teller, intake).await?;
     let missing = intake.troubles.len();
-    drop(intake);
     if missing == roots {
-        return Err(Failure::new(
-            exit::UNEXPECTED,
-            anyhow::anyhow!("no folder could be read"),
-        ));
+        return Err(Failure::nothing_readable(&intake.troubles));
     }
+    drop(intake);
     if pipeline.stop.is_cancelled() {
         // What was seen of it is no plan.
         take_back(pipeline).await?;

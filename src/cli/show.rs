@@ -8,7 +8,7 @@ use super::output::{clean, quoted, shown};
 use super::text::{Page, Sheet};
 use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
-use crate::disk::{QUICK, real_path};
+use crate::disk::{QUICK, real_path, straight};
 use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::render::Document;
 use crate::domain::route;
@@ -83,7 +83,7 @@ pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Fai
     {
         return Ok(Some(job));
     }
-    let absolute = std::path::absolute(named)?;
+    let absolute = straight(named)?;
     if let Some(job) = reader.job_at(&absolute)? {
         return Ok(Some(job));
     }

@@ -1,7 +1,6 @@
 //! `stenod status`: one screen on what is going on, whether the daemon runs or not.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use super::{Configured, Failure, Session, exit, flags, unsettled, view};
 use crate::clock::{Calendar, rfc3339};
 use crate::config::{self, Config};
 use crate::control::Unsettled;
+use crate::discover::is_gone;
 use crate::disk::{QUICK, SILENT, each_in_time, in_time};
 use crate::domain::job::State;
 use crate::domain::mend::{Mend, mend};
@@ -386,11 +386,6 @@ fn troubles(folders: Vec<PathBuf>) -> impl Iterator<Item = Option<String>> {
         Some(true) => Some("it is not there".to_owned()),
         None => Some(SILENT.to_owned()),
     })
-}
-
-/// Whether nothing is at `path`, as far as anybody may look.
-fn is_gone(path: &Path) -> bool {
-    matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn spend_line(spend: &Spend) -> String {

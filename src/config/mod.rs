@@ -41,7 +41,7 @@ pub use settings::{
     Transcribe, Warning, Watch, WatchMode,
 };
 
-use crate::disk::{QUICK, in_time, real_path, real_paths};
+use crate::disk::{QUICK, in_time, real_path, real_paths, straightened};
 
 use document::Document;
 use keys::{FOLDERS, TRANSCRIBE};
@@ -283,7 +283,7 @@ impl Config {
         let output_dir = overrides
             .output_dir
             .as_ref()
-            .map(|path| locate::from(environment.working_dir(), path));
+            .map(|path| straightened(&locate::from(environment.working_dir(), path)));
         let output_dir = output_dir.as_deref();
         let stack = layers::stack(inputs.document, environment, &flags, &mut notes.mistakes);
         let root = Reader::new(&stack, "", inputs, notes);

@@ -17,6 +17,7 @@ use super::mistake::{Fault, Faults, Mistake, Place};
 use super::redact;
 use super::settings::{Origin, Setting, Warning};
 use super::values::{self, Given};
+use crate::disk::straightened;
 
 /// What reading leaves behind beside the values.
 #[derive(Default)]
@@ -148,7 +149,8 @@ impl<'a> Reader<'a> {
         let base = self.base_of(key);
         let environment = self.inputs.environment;
         self.optional(key, |given| {
-            locate::meant(&values::text(given)?, &base, environment)
+            let meant = locate::meant(&values::text(given)?, &base, environment)?;
+            Ok::<_, Fault>(straightened(&meant))
         })
     }
 
@@ -196,7 +198,8 @@ impl<'a> Reader<'a> {
 
     /// The path that a part of the value of `key` means.
     pub(super) fn meant(&self, key: &str, written: &str) -> Result<PathBuf, Fault> {
-        locate::meant(written, &self.base_of(key), self.inputs.environment)
+        let meant = locate::meant(written, &self.base_of(key), self.inputs.environment)?;
+        Ok(straightened(&meant))
     }
 
     /// The environment that is read.

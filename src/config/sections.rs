@@ -20,6 +20,7 @@ use super::{
     Environment, MAX_DIRECT_LIMIT_BYTES, MAX_JOBS, MAX_LINK_LIFETIME, MAX_LINK_LIMIT_BYTES,
     MAX_PIECE, MAX_REQUESTS_PER_SECOND, MAX_THREADS, lists, locate, quantities, redact, urls,
 };
+use crate::disk::straightened;
 use crate::speech::services::{self, Description};
 
 /// The shortest first wait before a poll, and the longest.
@@ -55,7 +56,7 @@ pub(super) fn state_dir(
 ) -> Option<PathBuf> {
     let configured = root.path_of("state_dir")?;
     if let Some(path) = &overrides.state_dir {
-        let path = locate::from(environment.working_dir(), path);
+        let path = straightened(&locate::from(environment.working_dir(), path));
         let origin = Origin::Flag("--state-dir".to_owned());
         root.record_path("state_dir", &path, origin);
         return Some(path);

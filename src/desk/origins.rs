@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, Environment, Overrides};
 use crate::control::{Named, Refusal, RunOrder};
+use crate::disk::straight;
 use crate::session::{self, Places};
 use crate::supervise;
 
@@ -33,9 +34,8 @@ impl Origins {
 
     /// The folders of the command line, from the root of the disk.
     pub(super) fn folders(&self) -> Vec<Named> {
-        let absolute =
-            |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let folders = self.paths.iter().map(absolute);
+        let straight = |path: &PathBuf| straight(path).unwrap_or_else(|_| path.to_owned());
+        let folders = self.paths.iter().map(straight);
         folders.map(|path| path.as_path().into()).collect()
     }
 

@@ -16,7 +16,7 @@ use crate::control::{Answer, Ended, News, Refusal, RefusalKind, RunOrder, Taken,
 use crate::domain::job::{Job, JobId, Stage, StageName};
 use crate::pipeline::{
     About, Event, Intake, IntakeOptions, Pipeline, PipelineError, Reporter, SLOW_TICK,
-    waits_too_long,
+    nothing_readable, waits_too_long,
 };
 use crate::queue::Queue;
 use crate::session;
@@ -103,10 +103,14 @@ pub(super) async fn run(
         .run_once(Arc::new(AtomicBool::new(false)));
     let intake = follower.beside(intake).await.map_err(failed)?;
     let missing = intake.troubles.len();
-    drop(intake);
     if missing == roots {
-        return Err(Refusal::new(RefusalKind::Failed, "no folder could be read"));
+        let (text, hint) = nothing_readable(&intake.troubles);
+        return Err(Refusal {
+            hint,
+            ..Refusal::new(RefusalKind::Failed, text)
+        });
     }
+    drop(intake);
     let ended = follower.until_the_end().await.map_err(failed)?;
     Ok(Answer::Ran(Taken {
         ended,

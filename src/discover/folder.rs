@@ -35,6 +35,11 @@ pub enum SkipReason {
     },
     /// No glob of `include` matches.
     NotIncluded,
+    /// A file that was itself given as a root has a name that says that it is not complete.
+    TemporaryName {
+        /// The pattern that the name matches.
+        pattern: &'static str,
+    },
     /// A link to nothing.
     BrokenLink,
     /// A link to a folder, which is not followed.
@@ -53,6 +58,7 @@ impl fmt::Display for SkipReason {
             Self::NotRegular { what } => write!(f, "not a file but a {what}"),
             Self::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() }.fmt(f),
             Self::NotIncluded => LeftOut::NotIncluded.fmt(f),
+            Self::TemporaryName { pattern } => LeftOut::TemporaryName { pattern }.fmt(f),
             Self::BrokenLink => f.write_str("a link to nothing"),
             Self::FolderLink => f.write_str("a link to a folder, which is not followed"),
             Self::Loop => f.write_str("leads back to itself"),
@@ -157,16 +163,43 @@ pub(super) fn list(
 
 /// Looks at a file that was itself given as a root, following links.
 pub(super) fn look_at_given(root: &Root) -> io::Result<Result<Fingerprint, SkipReason>> {
-    if let Some(reason) = root.given_file_left_out().and_then(worth_telling) {
-        return Ok(Err(reason));
+    match root.given_file_left_out() {
+        Some(LeftOut::TemporaryName { pattern }) => {
+            return Ok(Err(SkipReason::TemporaryName { pattern }));
+        }
+        left_out => {
+            if let Some(reason) = left_out.and_then(worth_telling) {
+                return Ok(Err(reason));
+            }
+        }
     }
-    let metadata = fs::metadata(root.path())?;
+    let metadata = match fs::metadata(root.path()) {
+        Err(error) if gone(&error) && root.is_broken_link() => {
+            return Ok(Err(SkipReason::BrokenLink));
+        }
+        looked => looked?,
+    };
     Ok(match judge_file(root.path(), &metadata) {
         Ok(Entry::File(fingerprint)) => Ok(fingerprint),
         Ok(Entry::Skipped(reason)) => Err(reason),
         Ok(Entry::Folder | Entry::LeftOut(_) | Entry::Unasked) => Err(SkipReason::FolderLink),
         Err(error) => Err(SkipReason::Unreadable(error)),
     })
+}
+
+/// Whether nothing is at `path`, not even a link: what nobody may look at is there as far as anybody knows.
+pub fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| gone(&error))
+}
+
+/// The folder above `path`, the outermost, that may not be entered by whoever runs this.
+pub fn closed_above(path: &Path) -> Option<&Path> {
+    let above: Vec<&Path> = path.ancestors().skip(1).collect();
+    let is_closed = |folder: &&&Path| {
+        let asked = rustix::fs::access(**folder, Access::EXEC_OK);
+        asked == Err(rustix::io::Errno::ACCESS)
+    };
+    above.iter().rev().find(is_closed).copied()
 }
 
 /// Whether the error says that there is nothing at the path (any more).

@@ -20,7 +20,7 @@ mod walk;
 mod watch;
 
 pub use content::{Content, content, ground};
-pub use folder::{SkipReason, sample};
+pub use folder::{SkipReason, closed_above, is_gone, sample};
 pub use globs::GlobError;
 pub use local::{IGNORE_FILE, LocalRules, RuleMistake, SETTINGS_FILE, SettingsFile};
 pub use mounts::mount_of;

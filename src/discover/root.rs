@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::answering::{Answering, Inside};
 use super::folder::Identity;
 use super::globs::{GlobError, Globs};
 use super::tops::Tops;
-use crate::disk::{QUICK, in_time, real_path};
+use crate::disk::{QUICK, in_time, real_path, straight};
 use crate::domain::settle::{hidden, pruned_folder, temporary_name};
 
 /// How a root learns of what arrives in it.
@@ -208,7 +208,10 @@ impl Root {
         rules: RootRules,
         candidate: fn(&OsStr) -> bool,
     ) -> Result<Self, RootError> {
-        let path = plain_path(path)?;
+        let path = straight(path).map_err(|source| RootError::Path {
+            path: path.to_owned(),
+            source,
+        })?;
         let wrong = |error| RootError::Glob {
             path: path.clone(),
             error,
@@ -430,10 +433,18 @@ impl Root {
         temporary_name(name).map(|pattern| LeftOut::TemporaryName { pattern })
     }
 
-    /// Why a root that is a file is left out: only by a glob, for whoever names a file means it.
+    /// Why a root that is a file is left out: by a glob, or by a name that says that it is not complete. Whoever
+    /// names it means it, whatever else it is called.
     pub(super) fn given_file_left_out(&self) -> Option<LeftOut> {
         let name = self.path.file_name().unwrap_or_default();
-        self.globs_left_out(Path::new(""), name)
+        let unfinished = temporary_name(name).map(|pattern| LeftOut::TemporaryName { pattern });
+        unfinished.or_else(|| self.globs_left_out(Path::new(""), name))
+    }
+
+    /// Whether the root is a link to nothing that is called like a recording.
+    pub(super) fn is_broken_link(&self) -> bool {
+        let name = self.path.extension();
+        name.is_some_and(self.candidate) && self.path.is_symlink()
     }
 
     fn globs_left_out(&self, within: &Path, name: &OsStr) -> Option<LeftOut> {
@@ -531,22 +542,4 @@ fn excluded(glob: &str) -> LeftOut {
 
 fn temporary_or(name: &OsStr, other: LeftOut) -> LeftOut {
     temporary_name(name).map_or(other, |pattern| LeftOut::TemporaryName { pattern })
-}
-
-/// The path made absolute, and without `..` if it exists.
-fn plain_path(path: &Path) -> Result<PathBuf, RootError> {
-    let absolute = std::path::absolute(path).map_err(|source| RootError::Path {
-        path: path.to_owned(),
-        source,
-    })?;
-    let winding = absolute
-        .components()
-        .any(|part| part == Component::ParentDir);
-    let straight = if winding {
-        real_path(&absolute, QUICK)
-    } else {
-        None
-    };
-    // A trailing slash would make two spellings of one root.
-    Ok(straight.unwrap_or(absolute).components().collect())
 }

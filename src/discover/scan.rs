@@ -110,6 +110,7 @@ pub fn scan(
     let read = match there {
         Ok(metadata) if metadata.is_dir() => walk(root, within, deep, &mut scan),
         Ok(_) => scan.given_file(root),
+        Err(error) if gone(&error) && root.is_broken_link() => scan.given_file(root),
         Err(error) => Err(error),
     };
     let ended = read.unwrap_or_else(|error| scan.failed(root, within, error));

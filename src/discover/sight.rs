@@ -61,6 +61,7 @@ pub fn sight(root: &Root, path: &Path) -> Sight {
     match there {
         Ok(there) if there.is_dir() => {}
         Ok(_) => return given(root, path),
+        Err(error) if gone(&error) && root.is_broken_link() => return given(root, path),
         Err(error) if gone(&error) => return Sight::RootMissing,
         Err(error) => return Sight::RootUnreadable(error),
     }

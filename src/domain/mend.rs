@@ -236,8 +236,8 @@ const SOURCE: &[Row] = &[
     ),
     (
         "temporary_name",
-        "stenod run {source}",
-        "rename it once it is complete",
+        "stenod explain {source}",
+        "rename it once it is complete, without what marks it as unfinished",
     ),
     (
         "empty",

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use names::{hidden, pruned_folder, temporary_name};
+pub use names::{complete_name, hidden, pruned_folder, temporary_name};
 pub use room::{Room, ZEROS_PATIENCE, Zeros};
 
 /// The longest that a file must stay unchanged, however often it changed before (5 minutes), unless

@@ -14,7 +14,7 @@ use super::Place;
 use super::away::is_lodged_away;
 use super::intake::{consider_skip, existing, first_sight, unsettled_reason, was_only_touched};
 use super::plan::{Fate, PlanTerms, Planned, is_looked_at_again, plan_file};
-use crate::discover::{LeftOut, RootState, Scope, Sight, SkipReason, scan, sight};
+use crate::discover::{Found, LeftOut, Root, RootState, Scope, Sight, SkipReason, scan, sight};
 use crate::domain::job::{ContentHash, Job, Reason, Settings};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, SettleBook, Settling};
 use crate::queue::{Known, Output, QueueError, Reader};
@@ -103,7 +103,7 @@ impl Question<'_> {
             Sight::RootMissing => self.away(path),
             Sight::RootUnreadable(error) => Ok(unreadable(&error)),
             Sight::LeftOut { at, why } => Ok(left_out(path, &at, why)),
-            Sight::Passed { at, why } => Ok(passed(path, &at, &why)),
+            Sight::Passed { at, why } => Ok(passed(&self.place.root, path, &at, &why)),
             Sight::Gone => self.absent(path),
             Sight::Folder => Ok(self.folder(path)),
             Sight::File { fingerprint, local } => match self.place.below(&local) {
@@ -173,7 +173,19 @@ impl Question<'_> {
         } else {
             Scope::Tree(path.to_owned())
         };
-        let report = scan(root, &scope, &mut |_| ControlFlow::Continue(()));
+        let mut closed = None;
+        let report = scan(root, &scope, &mut |found| {
+            if let Found::Skipped { path: at, reason } = found
+                && let SkipReason::ClosedFolder(error) = reason
+                && at == path
+            {
+                closed = Some(error);
+            }
+            ControlFlow::Continue(())
+        });
+        if let Some(error) = closed {
+            return unreadable(&error);
+        }
         match report.root {
             RootState::Unreadable(error) => unreadable(&error),
             RootState::Missing => Answer::Missing,
@@ -324,10 +336,11 @@ fn left_out(path: &Path, at: &Path, rule: LeftOut) -> Answer {
 }
 
 /// What is passed over for what it, or the folder `at` above it, is.
-fn passed(path: &Path, at: &Path, reason: &SkipReason) -> Answer {
+fn passed(root: &Root, path: &Path, at: &Path, reason: &SkipReason) -> Answer {
     let rule = match reason {
         SkipReason::Excluded { glob } => LeftOut::Excluded { glob: glob.clone() },
         SkipReason::NotIncluded => LeftOut::NotIncluded,
+        SkipReason::TemporaryName { pattern } => LeftOut::TemporaryName { pattern },
         SkipReason::Unreadable(_)
         | SkipReason::ClosedFolder(_)
         | SkipReason::Silent
@@ -335,7 +348,7 @@ fn passed(path: &Path, at: &Path, reason: &SkipReason) -> Answer {
         | SkipReason::BrokenLink
         | SkipReason::FolderLink
         | SkipReason::Loop => {
-            let Some(mut why) = consider_skip(reason) else {
+            let Some(mut why) = consider_skip(root, at, reason) else {
                 return Answer::Missing;
             };
             if at != path {

@@ -48,7 +48,10 @@ pub use away::is_lodged_away;
 pub use courier::{Receivers, tell_others};
 pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
-pub use intake::{About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine};
+pub use intake::{
+    About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine, mend_at,
+    nothing_readable,
+};
 pub use limiter::Limiter;
 pub use meter::{Counts, Meter, Metered, NOTICE_RESULTS, Spent, USUAL_RETRIES};
 pub use operator::{Changed, Chosen, InFlight, Table};

@@ -235,7 +235,7 @@ impl Planner<'_> {
     fn consider(&mut self, place: &Arc<Place>, found: Found) -> Result<(), QueueError> {
         match found {
             Found::Skipped { path, reason } => {
-                if let Some(reason) = consider_skip(&reason) {
+                if let Some(reason) = consider_skip(&place.root, &path, &reason) {
                     self.add(place, path, 0, None, Fate::Skip(reason));
                 }
                 Ok(())

@@ -91,7 +91,9 @@ fn objection(place: &Arc<Place>, source: &Path) -> Option<Objection> {
             | LeftOut::Outside => None,
         },
         Sight::Passed { why, .. } => match why {
-            SkipReason::Excluded { .. } | SkipReason::NotIncluded => left_out(&why),
+            SkipReason::Excluded { .. }
+            | SkipReason::NotIncluded
+            | SkipReason::TemporaryName { .. } => left_out(&why),
             SkipReason::Silent => Some(Objection::Silent),
             // Whoever opens it finds out, and says it better.
             SkipReason::Unreadable(_)

@@ -14,6 +14,7 @@ mod init;
 mod live;
 mod manners;
 mod mends;
+mod named;
 mod page;
 mod resumed;
 mod screens;

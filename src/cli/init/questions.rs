@@ -13,6 +13,7 @@ use super::super::{Failure, Session, exit};
 use super::{Arguments, Written, reason, service, usage};
 use crate::clock::SystemClock;
 use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
+use crate::disk::straight;
 use crate::speech::services::{Connection, Description};
 use crate::speech::{Greeting, NoAnswer};
 use crate::supervise;
@@ -116,7 +117,7 @@ fn at_home(path: &str) -> PathBuf {
 }
 
 pub(super) fn folder(path: &Path) -> Result<PathBuf, Failure> {
-    let absolute = std::path::absolute(path)?.components().collect::<PathBuf>();
+    let absolute = straight(path)?;
     if absolute.to_str().is_none() {
         return Err(usage(&format!(
             "{} cannot stand in a configuration: it is not UTF-8",
@@ -189,7 +190,7 @@ pub(super) async fn key(
             Ok(Key::New(secret))
         }
         Some(file) => {
-            let file = std::path::absolute(file)?;
+            let file = straight(file)?;
             let found = read_secret_file(&file).map_err(|error| {
                 Failure::new(
                     exit::KEY,

@@ -312,8 +312,8 @@ fn a_missing_root_is_reported_and_finds_nothing() {
 
 #[test]
 fn a_file_given_as_a_root_is_found_whatever_its_name() {
-    let top = folder(&["speech", ".x.mp3", "y.mp3"]);
-    for name in ["speech", ".x.mp3", "y.mp3"] {
+    let top = folder(&["speech", "x.pdf", "y.mp3", ".z.mp3"]);
+    for name in ["speech", "x.pdf", "y.mp3"] {
         let path = top.path().join(name);
         let mut found = Vec::new();
         let report = scan(&root(&path), &Scope::Root, &mut |one| {
@@ -331,8 +331,11 @@ fn a_file_given_as_a_root_is_found_whatever_its_name() {
             ..RootRules::default()
         },
     );
-    let report = scan(&given, &Scope::Root, &mut |_| Continue(()));
-    assert_eq!((report.recordings, report.skipped), (0, 1));
+    // One that says that it is not complete is told, and never found.
+    for given in [given, root(&top.path().join(".z.mp3"))] {
+        let report = scan(&given, &Scope::Root, &mut |_| Continue(()));
+        assert_eq!((report.recordings, report.skipped), (0, 1));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Names that tell by themselves that a file is not a finished recording.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Endings that programs give to files they are still writing.
 const TEMPORARY_ENDINGS: [(&[u8], &str); 10] = [
@@ -56,6 +57,32 @@ pub fn temporary_name(name: &OsStr) -> Option<&'static str> {
     beginning.or_else(ending).map(|(_, pattern)| *pattern)
 }
 
+/// What a file with a temporary name is called when it is complete; nothing for any other, and where nothing of the
+/// name is left.
+pub fn complete_name(name: &OsStr) -> Option<&OsStr> {
+    let mut rest = name;
+    while temporary_name(rest).is_some() {
+        rest = without_mark(rest)?;
+    }
+    (rest != name && !rest.is_empty()).then_some(rest)
+}
+
+/// The name without its beginning or ending that marks it as temporary.
+fn without_mark(name: &OsStr) -> Option<&OsStr> {
+    let bytes = name.as_bytes();
+    let start = TEMPORARY_BEGINNINGS
+        .iter()
+        .find(|(start, _)| begins(bytes, start));
+    let rest = match start {
+        Some((start, _)) => bytes.get(start.len()..),
+        None => {
+            let end = TEMPORARY_ENDINGS.iter().find(|(end, _)| ends(bytes, end));
+            end.and_then(|(end, _)| bytes.get(..bytes.len() - end.len()))
+        }
+    };
+    rest.map(OsStr::from_bytes)
+}
+
 /// Whether a folder of this name is left out with all that is in it.
 pub fn pruned_folder(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
@@ -81,4 +108,24 @@ fn ends(name: &[u8], end: &[u8]) -> bool {
         .checked_sub(end.len())
         .and_then(|from| name.get(from..));
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_without_its_marks_is_that_of_the_complete_file() {
+        for (name, complete) in [
+            (".a.wav", Some("a.wav")),
+            ("a.wav.part", Some("a.wav")),
+            (".syncthing.a.wav.tmp", Some("a.wav")),
+            ("A.WAV.CRDOWNLOAD", Some("A.WAV")),
+            ("a.wav", None),
+            ("..", None),
+        ] {
+            let found = complete_name(OsStr::new(name));
+            assert_eq!(found, complete.map(OsStr::new), "{name}");
+        }
+    }
 }

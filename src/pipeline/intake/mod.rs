@@ -34,7 +34,7 @@ pub use examine::{Examined, examine};
 pub(super) use examine::{examine_soon, may_be_undecodable};
 pub use existing::EXISTING;
 pub(super) use existing::{existing, first_sight, was_only_touched};
-pub use reasons::consider_skip;
+pub use reasons::{consider_skip, mend_at, nothing_readable};
 pub(super) use reasons::{io_code, unsettled_reason};
 pub(super) use scan::no_answer;
 

@@ -120,7 +120,7 @@ impl Intake {
             } => self.put_in(place, path, fingerprint, &local, portion),
             Found::Skipped { path, reason } => {
                 self.unreadable.note(place, &path, &reason);
-                if let Some(reason) = consider_skip(&reason) {
+                if let Some(reason) = consider_skip(&place.root, &path, &reason) {
                     self.skipped(path, reason);
                 }
             }

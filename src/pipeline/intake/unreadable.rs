@@ -66,6 +66,7 @@ impl Unreadable {
             SkipReason::NotRegular { .. }
             | SkipReason::Excluded { .. }
             | SkipReason::NotIncluded
+            | SkipReason::TemporaryName { .. }
             | SkipReason::FolderLink
             | SkipReason::Loop => return,
             SkipReason::BrokenLink => {
