@@ -46,7 +46,7 @@ pub enum KeyOrigin {
 pub enum SecretError {
     /// The file cannot be read.
     #[error("cannot be read: {}", reason(.0))]
-    Unreadable(#[source] io::Error),
+    Unreadable(io::Error),
     /// Nothing but white space.
     #[error("holds no key: it is empty")]
     Empty,

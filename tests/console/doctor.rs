@@ -93,6 +93,45 @@ const TABLE: &[Broken] = &[
         },
     },
     Broken {
+        what: "key file that is a folder",
+        check: "key",
+        mend: "folder/key\", a file and no folder; `stenod init --key-file -` writes it",
+        breaks: |stage| {
+            let folder = stage.root().join("folder");
+            fs::create_dir(&folder).unwrap();
+            stage.set("service.api_key_file", folder.to_str().unwrap());
+            doctor(stage)
+        },
+    },
+    Broken {
+        what: "key file of a variable that is a folder",
+        check: "key",
+        mend: "/key && export STENOD_SERVICE__API_KEY_FILE=/",
+        breaks: |stage| {
+            let folder = stage.root().join("folder");
+            fs::create_dir(&folder).unwrap();
+            doctor(stage).env("STENOD_SERVICE__API_KEY_FILE", folder)
+        },
+    },
+    Broken {
+        what: "key file of a variable that is not there",
+        check: "key",
+        mend: "install -m 600 /dev/stdin /nowhere/key",
+        breaks: |stage| doctor(stage).env("STENOD_SERVICE__API_KEY_FILE", "/nowhere/key"),
+    },
+    Broken {
+        what: "address of a variable where no service is",
+        check: "network",
+        mend: "unset STENOD_SERVICE__BASE_URL",
+        breaks: |stage| doctor(stage).env("STENOD_SERVICE__BASE_URL", "http://127.0.0.1:1"),
+    },
+    Broken {
+        what: "model of a variable that transcribes nothing",
+        check: "model",
+        mend: "unset STENOD_TRANSCRIBE__MODEL",
+        breaks: |stage| doctor(stage).env("STENOD_TRANSCRIBE__MODEL", "qwen-voice-clone"),
+    },
+    Broken {
         what: "no service at the address",
         check: "network",
         mend: "base_url",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Check;
-use super::judge::in_file;
+use super::judge::Written;
 use crate::config::{self, Config};
 use crate::delivery::bucket::BucketError;
 use crate::domain::object::Installation;
@@ -26,7 +26,7 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
                 "every key of it has to be right"
             };
             let text = format!("{:#}", anyhow::Error::new(error));
-            let mend = in_file(config.file.as_deref(), "bucket", what);
+            let mend = Written::in_file(config).instead("bucket", what);
             return vec![Check::problem(name, text, mend)];
         }
     };
@@ -61,7 +61,7 @@ pub(super) async fn checks(config: &Config, settings: &config::Bucket) -> Vec<Ch
             let mend = if matches!(error, BucketError::Unreachable(_)) {
                 unreached(config, settings)
             } else {
-                in_file(config.file.as_deref(), "bucket", error.mend())
+                Written::in_file(config).instead("bucket", error.mend())
             };
             Check::problem(name, text, mend)
         })
@@ -78,10 +78,9 @@ fn unreached(config: &Config, settings: &config::Bucket) -> String {
     match &settings.endpoint {
         Some(endpoint) => {
             let line = format!("endpoint = \"{endpoint}\": is it right, and the connection there?");
-            in_file(config.file.as_deref(), "bucket", &line)
+            Written::of(config, "bucket.endpoint").instead("bucket", &line)
         }
-        None => in_file(
-            config.file.as_deref(),
+        None => Written::in_file(config).instead(
             "bucket",
             "endpoint = \"https://…\", where the storage is not the one that the url stands for",
         ),

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use super::super::output::{quoted, shown};
 use super::Check;
+use crate::config::{Config, Origin};
 use crate::discover::{Mode, ModeReason, Presence, RootMode, WatchLimit};
 use crate::disk::SILENT;
 use crate::domain::money::Amount;
@@ -52,12 +53,12 @@ impl FileSystem {
 }
 
 /// The disk that holds the state, or will hold it.
-pub(super) fn state_disk(there: &Path, disk: FileSystem, file: Option<&Path>) -> Check {
+pub(super) fn state_disk(there: &Path, disk: FileSystem, written: Written<'_>) -> Check {
     let name = shown(there);
     if let Some(kind) = disk.network() {
         let text = format!("{name} lies on {kind}, where the table's locks do not hold");
         let line = "state_dir = \"/var/lib/stenod\", or another folder on a local disk";
-        return Check::problem("disk", text, in_file(file, "", line));
+        return Check::problem("disk", text, written.instead("", line));
     }
     let text = format!("{} free at {name}", bytes(disk.room));
     let mend = format!(
@@ -73,16 +74,56 @@ pub(super) fn state_disk(there: &Path, disk: FileSystem, file: Option<&Path>) ->
     }
 }
 
-/// The line that a person puts into the configuration, and the file that it belongs into; into which table, or
-/// above all of them.
-pub(super) fn in_file(file: Option<&Path>, table: &str, line: &str) -> String {
-    let place = match table {
-        "" => "above every table".to_owned(),
-        table => format!("in [{table}]"),
-    };
-    match file {
-        Some(file) => format!("\"${{EDITOR:-vi}}\" {}   # {place}: {line}", quoted(file)),
-        None => format!("stenod init   # writes a configuration; then {place}: {line}"),
+/// Where a person changes a setting.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written<'a> {
+    /// The configuration file.
+    file: Option<&'a Path>,
+    /// The environment variable whose value is in force instead of the file's.
+    variable: Option<&'a str>,
+}
+
+impl<'a> Written<'a> {
+    /// That of `key`, such as `service.base_url`.
+    pub(super) fn of(config: &'a Config, key: &str) -> Self {
+        Self {
+            file: config.file.as_deref(),
+            variable: match config.origin_of(key) {
+                Some(Origin::Variable(variable)) => Some(variable),
+                Some(Origin::Default | Origin::File { .. } | Origin::Flag(_)) | None => None,
+            },
+        }
+    }
+
+    /// In the file, whatever sets it.
+    pub(super) fn in_file(config: &'a Config) -> Self {
+        Self {
+            file: config.file.as_deref(),
+            variable: None,
+        }
+    }
+
+    /// Whether a variable sets it.
+    pub(super) fn is_by_variable(self) -> bool {
+        self.variable.is_some()
+    }
+
+    /// The line that a person puts into the configuration, and the file that it belongs into; into which table, or
+    /// above all of them. What a variable sets is not mended by the file.
+    pub(super) fn instead(self, table: &str, line: &str) -> String {
+        let place = match table {
+            "" => "above every table".to_owned(),
+            table => format!("in [{table}]"),
+        };
+        match (self.variable, self.file) {
+            (Some(variable), _) => {
+                format!("unset {variable}   # it overrides the file; there, {place}: {line}")
+            }
+            (None, Some(file)) => {
+                format!("\"${{EDITOR:-vi}}\" {}   # {place}: {line}", quoted(file))
+            }
+            (None, None) => format!("stenod init   # writes a configuration; then {place}: {line}"),
+        }
     }
 }
 
@@ -292,7 +333,7 @@ mod tests {
 
     #[test]
     fn disks_that_no_test_can_make_are_judged_by_their_values() {
-        let state = |kind, room| state_disk(path(), FileSystem { kind, room }, None);
+        let state = |kind, room| state_disk(path(), FileSystem { kind, room }, Written::default());
         let folder = |kind, room| folder_disk(path(), None, FileSystem { kind, room });
         let (much, little) = (1 << 40, 500 << 20);
         judge_all([

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::output::{clean, quoted, shown};
 use super::super::{Failure, Session, unsettled};
 use super::Check;
-use super::judge::{self, FileSystem};
+use super::judge::{self, FileSystem, Written};
 use crate::config::{self, ApiKey, Config, KeyOrigin, Mistake, Place, Warning, read_secret_file};
 use crate::discover::{
     Found, ModeReason, Root, RootMode, Roots, Scope, SkipReason, WatchLimit, outlook, scan,
@@ -41,7 +41,7 @@ pub(super) async fn at_everything(
     checks.extend(warnings.map(note));
     checks.extend(provider(config));
     checks.push(key(session, config));
-    checks.extend(state(&config.state_dir, config.file.as_deref()));
+    checks.extend(state(&config.state_dir, Written::of(config, "state_dir")));
     checks.extend(folders(config).await?);
     checks.push(model(config));
     checks.push(Check::ok(
@@ -97,8 +97,8 @@ fn provider(config: &Config) -> Option<Check> {
         },
         Err(SetupError::KeyTrouble(_)) => return None,
         Err(error) => {
-            let file = config.file.as_deref();
-            let other = || judge::in_file(file, "service", "provider = \"auto\"").into();
+            let written = Written::of(config, "service.provider");
+            let other = || written.instead("service", "provider = \"auto\"").into();
             let mend = SetupError::hint(&error).unwrap_or_else(other);
             Check::problem("provider", error.to_string(), mend)
         }
@@ -168,6 +168,10 @@ fn another_key(session: &Session, config: &Config) -> String {
         }
         (Some(KeyOrigin::File(_)) | None, _) => None,
     };
+    let named_by = Written::of(config, "service.api_key_file");
+    if let Some(folder) = service.key_file.as_deref().filter(|file| file.is_dir()) {
+        return in_a_file_of(folder, named_by);
+    }
     match (variable, &config.file, &service.key_file) {
         (Some("CREDENTIALS_DIRECTORY"), ..) => {
             "sudo systemctl edit stenod   # LoadCredential=api-key:FILE names the file that holds it"
@@ -176,7 +180,7 @@ fn another_key(session: &Session, config: &Config) -> String {
         (Some(variable), ..) => {
             format!("read -rs {variable}; export {variable}   # then paste the key, and Enter")
         }
-        (None, None, Some(file)) => format!(
+        (None, _, Some(file)) if named_by.is_by_variable() || config.file.is_none() => format!(
             "install -m 600 /dev/stdin {}   # then paste the key, Enter, Ctrl-D",
             quoted(file)
         ),
@@ -192,12 +196,28 @@ fn another_key(session: &Session, config: &Config) -> String {
     }
 }
 
+/// What gives a key to what was told that a folder is the file that holds it.
+fn in_a_file_of(folder: &Path, named_by: Written<'_>) -> String {
+    let file = folder.join("key");
+    let line = format!("api_key_file = {:?}, a file and no folder", shown(&file));
+    match named_by.is_by_variable() {
+        true => format!(
+            "install -m 600 /dev/stdin {0} && export STENOD_SERVICE__API_KEY_FILE={0}   # then paste the key, Enter, Ctrl-D",
+            quoted(&file)
+        ),
+        false => named_by.instead(
+            "service",
+            &format!("{line}; `stenod init --key-file -` writes it"),
+        ),
+    }
+}
+
 /// Who runs this, and stenod with the same configuration.
 fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn state(state_dir: &Path, file: Option<&Path>) -> Vec<Check> {
+fn state(state_dir: &Path, written: Written<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     let me = me();
     let owner = state_dir.metadata().ok().map(|metadata| metadata.uid());
@@ -244,7 +264,7 @@ fn state(state_dir: &Path, file: Option<&Path>) -> Vec<Check> {
             let text = format!("the lock of {} cannot be read: {error}", shown(state_dir));
             let mend = if error.kind() == std::io::ErrorKind::NotADirectory {
                 let line = "state_dir = \"/var/lib/stenod\", or another folder";
-                judge::in_file(file, "", line)
+                written.instead("", line)
             } else {
                 format!(
                     "sudo chown -R {me} {}   # or run doctor as its owner",
@@ -257,7 +277,7 @@ fn state(state_dir: &Path, file: Option<&Path>) -> Vec<Check> {
         }
     }
     checks.push(table(state_dir));
-    checks.push(disk(state_dir, file));
+    checks.push(disk(state_dir, written));
     checks
 }
 
@@ -300,7 +320,7 @@ fn damaged_table(text: String) -> Check {
 }
 
 /// The file system that holds the state, or will hold it.
-fn disk(state_dir: &Path, file: Option<&Path>) -> Check {
+fn disk(state_dir: &Path, written: Written<'_>) -> Check {
     let Some(there) = state_dir.ancestors().find(|path| path.exists()) else {
         return Check::problem(
             "disk",
@@ -309,11 +329,11 @@ fn disk(state_dir: &Path, file: Option<&Path>) -> Check {
         );
     };
     match file_system(there) {
-        Ok(found) => judge::state_disk(there, found, file),
+        Ok(found) => judge::state_disk(there, found, written),
         Err(error) => {
             let text = format!("{} cannot be looked at: {error}", shown(there));
             let line = "state_dir = \"/var/lib/stenod\", or another folder";
-            Check::problem("disk", text, judge::in_file(file, "", line))
+            Check::problem("disk", text, written.instead("", line))
         }
     }
 }
@@ -355,13 +375,12 @@ async fn folders(config: &Config) -> Result<Vec<Check>, Failure> {
         .into_iter()
         .partition(|folder| silent.contains(&folder.path));
     let named = asked.iter().cloned();
-    let each = named.map(|each| (each, config.file.clone()));
-    let each: Vec<(config::Folder, Option<PathBuf>)> = each.collect();
-    let looks = each_in_time(
-        each,
-        PATIENCE,
-        |(each, file): (config::Folder, Option<PathBuf>)| folder(&each, file.as_deref()),
-    );
+    let line = "output_dir = \"\" (beside the recordings), or a folder";
+    let mend = Written::of(config, "transcribe.output_dir").instead("transcribe", line);
+    let each: Vec<(config::Folder, String)> = named.map(|each| (each, mend.clone())).collect();
+    let looks = each_in_time(each, PATIENCE, |(each, mend): (config::Folder, String)| {
+        folder(&each, &mend)
+    });
     let looked = asked.into_iter().zip(looks);
     let mut checks: Vec<Check> = silent
         .iter()
@@ -495,7 +514,8 @@ fn unreadable(root: &Root) -> Option<Check> {
     Some(judge::unreadable(root.path(), count, &path, &error, me()))
 }
 
-fn folder(folder: &config::Folder, file: Option<&Path>) -> Check {
+/// One folder of recordings, and the way to another place for its transcripts.
+fn folder(folder: &config::Folder, other_output: &str) -> Check {
     use rustix::fs::Access;
     let path = &folder.path;
     let looked = std::fs::metadata(path).and_then(|there| {
@@ -530,9 +550,7 @@ fn folder(folder: &config::Folder, file: Option<&Path>) -> Check {
             "{} is no folder, and transcripts belong below it",
             shown(there)
         );
-        let line = "output_dir = \"\" (beside the recordings), or a folder";
-        let mend = judge::in_file(file, "transcribe", line);
-        return Check::problem("folder", text, mend);
+        return Check::problem("folder", text, other_output);
     }
     if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let mend = format!(
@@ -563,7 +581,9 @@ fn model(config: &Config) -> Check {
     {
         let mend = error.hint().unwrap_or_else(|| {
             let usual = format!("model = \"{}\"", services::USUAL.model);
-            judge::in_file(config.file.as_deref(), "transcribe", &usual).into()
+            Written::of(config, "transcribe.model")
+                .instead("transcribe", &usual)
+                .into()
         });
         return Check::problem("model", error.to_string(), mend);
     }
@@ -578,8 +598,7 @@ fn model(config: &Config) -> Check {
         Some(name) => Check::problem(
             "model",
             format!("local.model_dir = {} has no {name}", shown(folder)),
-            judge::in_file(
-                config.file.as_deref(),
+            Written::of(config, "local.model_dir").instead(
                 "local",
                 "model_dir = \"\" (the built-in one), or a folder that holds a Whisper checkpoint",
             ),
@@ -634,7 +653,7 @@ async fn models(config: &Config, service: &dyn Service) -> Vec<Check> {
         let mend = match nearest(model, catalogue.models()) {
             Some(meant) => {
                 let line = format!("model = \"{meant}\" (that was probably meant)");
-                judge::in_file(config.file.as_deref(), "transcribe", &line)
+                Written::of(config, key_of(config, model)).instead("transcribe", &line)
             }
             None => "stenod config show --origin   # tells where transcribe.model is set; a new model may have no price yet".to_owned(),
         };
@@ -642,6 +661,14 @@ async fn models(config: &Config, service: &dyn Service) -> Vec<Check> {
         Check::note("model", text, mend)
     });
     unknown.collect()
+}
+
+/// The key that asks for a model; one of a folder's own stands in the file.
+fn key_of(config: &Config, model: &str) -> &'static str {
+    match config.transcribe.model == model {
+        true => "transcribe.model",
+        false => "folders.model",
+    }
 }
 
 /// What to look at where the service does not answer as it should.
@@ -653,7 +680,7 @@ fn unreached(config: &Config) -> String {
         Some(usual) => {
             let line =
                 format!("base_url = \"{usual}\" is the usual one; else check connection and proxy");
-            judge::in_file(config.file.as_deref(), "service", &line)
+            Written::of(config, "service.base_url").instead("service", &line)
         }
         None => format!("curl -sI {base_url}   # is the connection there, and a proxy in the way?"),
     }
