@@ -6,8 +6,14 @@
 
 use std::ops::Range;
 
+use super::keys;
+use crate::domain::near::nearest;
+
 /// What stands in place of something hidden.
 pub(super) const MASK: &str = "***";
+
+/// The table whose URLs are secrets.
+const NOTIFY: &str = "notify";
 
 /// Parts of a key's name that make its value a secret.
 const SECRET_WORDS: [&str; 8] = [
@@ -30,10 +36,13 @@ const MIN_OPAQUE_CHARS: usize = 32;
 /// Characters after `sk-` that make a key, at least.
 const MIN_PREFIXED_CHARS: usize = 6;
 
-/// Whether a key of this name holds a secret or says where one is.
+/// Whether a key of this name holds a secret or says where one is, also if it is misspelt.
 pub(super) fn is_secret_name(name: &str) -> bool {
+    let is_secret = |name: &str| SECRET_WORDS.iter().any(|word| name.contains(word));
     let name = name.to_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
+    let own = name.rsplit('.').next().unwrap_or(&name);
+    let own = own.trim().trim_matches(['"', '\'']);
+    is_secret(&name) || nearest(own, keys::KEYS.iter().map(|key| key.name)).is_some_and(is_secret)
 }
 
 /// Whether this value of a `…_file` key is plainly a path and not the secret itself.
@@ -91,6 +100,7 @@ pub(super) fn mask(text: &str, hidden: &[Range<usize>]) -> (String, Vec<usize>) 
 /// The byte ranges of a whole TOML document, well-formed or not, that must not be shown.
 pub(super) fn hidden_in_document(document: &str) -> Vec<Range<usize>> {
     let mut hidden = hidden_tokens(document);
+    hidden.extend(hidden_in_notify(document));
     let mut state = State::Open;
     let mut start = 0;
     for line in document.split_inclusive('\n') {
@@ -99,6 +109,33 @@ pub(super) fn hidden_in_document(document: &str) -> Vec<Range<usize>> {
             hidden.push(start + from..start + line.trim_end().len().max(from));
         }
         state = next;
+        start += line.len();
+    }
+    hidden
+}
+
+/// What stands behind the host in the URLs of `[notify]`: whoever knows it can write there. The table and its keys
+/// may be misspelt.
+fn hidden_in_notify(document: &str) -> Vec<Range<usize>> {
+    let is_notify = |name: &str| {
+        let name = name.trim().trim_matches(['"', '\'']);
+        nearest(name, keys::tables()) == Some(NOTIFY)
+    };
+    let (mut hidden, mut start, mut is_inside) = (Vec::new(), 0, false);
+    for line in document.split_inclusive('\n') {
+        let text = line.trim_start();
+        if let Some(header) = text.strip_prefix('[') {
+            let name = header.trim_start_matches('[').split([']', '.']).next();
+            is_inside = is_notify(name.unwrap_or_default());
+        }
+        let first = text.split(['.', '=']).next().unwrap_or_default();
+        if is_inside || is_notify(first) {
+            let paths = urls(line).filter_map(|url| {
+                let path = line.get(url.clone())?.find(['/', '?'])?;
+                Some(start + url.start + path + 1..start + url.end)
+            });
+            hidden.extend(paths.filter(|path| !path.is_empty()));
+        }
         start += line.len();
     }
     hidden
@@ -175,16 +212,20 @@ fn hidden_tokens(text: &str) -> Vec<Range<usize>> {
     let mut hidden: Vec<_> = tokens(text)
         .filter(|range| text.get(range.clone()).is_some_and(is_key_shaped))
         .collect();
-    for (at, marker) in text.match_indices("://") {
-        let start = at + marker.len();
-        let rest = text.get(start..).unwrap_or_default();
-        let end = start
-            + rest
-                .find(|c: char| c.is_whitespace() || "\"'".contains(c))
-                .unwrap_or(rest.len());
-        hidden.extend(hidden_in_url(text, start..end));
+    for url in urls(text) {
+        hidden.extend(hidden_in_url(text, url));
     }
     hidden
+}
+
+/// The ranges of what stands after `://` in the URLs of a text.
+fn urls(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("://").map(|(at, marker)| {
+        let start = at + marker.len();
+        let rest = text.get(start..).unwrap_or_default();
+        let end = rest.find(|c: char| c.is_whitespace() || "\"'".contains(c));
+        start..start + end.unwrap_or(rest.len())
+    })
 }
 
 /// User name and password, and the query, of the URL whose part after `://` is at `range`.
@@ -290,6 +331,49 @@ mod tests {
         );
         let uuid = "api_key_file = \"/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f\"\n";
         assert_eq!(shown(uuid), "api_key_file = ***\n");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_though_its_key_is_misspelt() {
+        for name in [
+            "webhok_url",
+            "ntfyurl",
+            "\"webhook-url\"",
+            "notify.webhok_url",
+        ] {
+            let line = format!("{name} = \"https://example.org/T0/SECRET\"\n");
+            assert_eq!(shown(&line), format!("{name} = ***\n"));
+        }
+        let plain = "base_ur = \"https://example.org/api\"\n";
+        assert_eq!(shown(plain), plain);
+    }
+
+    #[test]
+    fn nothing_behind_the_host_of_a_url_in_notify_is_shown() {
+        for (text, masked) in [
+            (
+                "[notify]\nurl = \"https://ntfy.sh/SECRET\" # x\n",
+                "[notify]\nurl = \"https://ntfy.sh/***\" # x\n",
+            ),
+            (
+                "[notfy] # x\nhook = 'https://h:1/a?b=c'\n",
+                "[notfy] # x\nhook = 'https://h:1/***'\n",
+            ),
+            (
+                "notify.url = \"https://ntfy.sh/SECRET\"\n",
+                "notify.url = \"https://ntfy.sh/***\"\n",
+            ),
+            (
+                "notify = { url = \"https://ntfy.sh/SECRET\" }\n",
+                "notify = { url = \"https://ntfy.sh/***\" }\n",
+            ),
+            (
+                "[notify]\nx = \"https://ntfy.sh\"\n[bucket]\nurl = \"s3://b/p\"\n",
+                "[notify]\nx = \"https://ntfy.sh\"\n[bucket]\nurl = \"s3://b/p\"\n",
+            ),
+        ] {
+            assert_eq!(shown(text), masked);
+        }
     }
 
     #[test]

@@ -216,3 +216,16 @@ fn what_travels_in_the_open_or_cannot_be_fetched_is_warned_about() {
         ]
     );
 }
+
+#[test]
+fn a_secret_is_not_echoed_though_its_key_is_misspelt() {
+    for line in [
+        "webhok_url = \"https://hooks.example.org/services/T0/B0/SECRET\"",
+        "url = \"https://ntfy.example.org/SECRET\"",
+        "ntfy_topic = \"https://ntfy.example.org/SECRET\"",
+    ] {
+        let told = mistakes_in(&format!("[notify]\n{line}\n"));
+        assert!(told.contains("unknown key"), "{told}");
+        assert!(!told.contains("SECRET"), "{told}");
+    }
+}
