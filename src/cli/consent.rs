@@ -167,6 +167,16 @@ impl Price {
         }
     }
 
+    /// For people: `3 to transcribe, 4:00 of audio, about $0.03`.
+    pub(super) fn sentence(&self) -> String {
+        format!(
+            "{} to transcribe, {} of audio, {}",
+            self.recordings,
+            self.duration,
+            self.text()
+        )
+    }
+
     /// What a person should know of money before saying yes, a sentence each.
     pub(super) fn cautions(&self) -> impl Iterator<Item = String> {
         let repeats = (self.repeats > 0).then(|| repeated(self.repeats));
@@ -235,7 +245,13 @@ pub(super) async fn agreed(
     match said.consent(price, on_terminal && !session.output.json()) {
         Consent::Given => Ok(true),
         Consent::Missing => Err(nobody_to_ask(price)),
-        Consent::Ask => ask(stop).await,
+        Consent::Ask => {
+            if session.output.is_quiet() {
+                // Nobody is asked about a price that was not said.
+                writeln!(io::stderr().lock(), "{}", price.sentence())?;
+            }
+            ask(stop).await
+        }
     }
 }
 
@@ -260,10 +276,8 @@ async fn ask(stop: impl Future<Output = ()>) -> Result<bool, Failure> {
 
 fn nobody_to_ask(price: Price) -> Failure {
     let error = anyhow::anyhow!(
-        "this run would cost money, and nobody can be asked here: {} to transcribe, {} of audio, {}",
-        price.recordings,
-        price.duration,
-        price.text()
+        "this run would cost money, and nobody can be asked here: {}",
+        price.sentence()
     );
     let sum = match price.cost {
         Some(cost) => cost.normalize().to_string(),

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::io::Errno;
 use serde_json::Value;
 
 use crate::domain::plain;
@@ -182,9 +183,14 @@ impl Output {
         self.data(&(plain::json(format!("{value:#}")) + "\n"))
     }
 
-    /// Writes a line of JSON, to standard output.
+    /// Writes a line of JSON about work that goes on, to standard output.
     pub(super) fn line(&self, value: &Value) -> io::Result<()> {
-        self.data(&(plain::json(value.to_string()) + "\n"))
+        unless_nobody_reads(self.data(&(plain::json(value.to_string()) + "\n")))
+    }
+
+    /// Whether nothing is said but what was asked for.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Says something to whoever is reading, unless they want quiet.
@@ -200,7 +206,20 @@ impl Output {
         if self.quiet {
             return Ok(());
         }
-        writeln!(io::stderr().lock(), "{}", placed_in(text))
+        unless_nobody_reads(writeln!(io::stderr().lock(), "{}", placed_in(text)))
+    }
+}
+
+/// Work ends by no reader's going away: a pipe that is closed, or a terminal.
+fn unless_nobody_reads(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error)
+            if error.kind() == io::ErrorKind::BrokenPipe
+                || error.raw_os_error() == Some(Errno::IO.raw_os_error()) =>
+        {
+            Ok(())
+        }
+        written => written,
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     say_who_recognises(session, &config, provider)?;
     let (stop, let_go) = (CancellationToken::new(), CancellationToken::new());
     // Before the terminal is changed, which a signal must not leave behind.
-    let signals = Signals::listen()?;
+    let signals = Signals::listen_for_a_run()?;
     let teller = Arc::new(Teller::of_run(session.output));
     let extras = Extras {
         max_cost: choices.max_cost,
@@ -243,7 +243,11 @@ async fn run(
     show_plan(session, teller, &prospect)?;
     say_if_held(session, pipeline)?;
     match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
-        Ok(true) => begin(session, pipeline, teller, price).await?,
+        Ok(true) => {
+            let agreed = pipeline.queue.agree().await;
+            agreed.map_err(PipelineError::from)?;
+            begin(session, pipeline, teller, price).await?;
+        }
         Ok(false) => {
             take_back(pipeline).await?;
             return Ok(None);
@@ -343,12 +347,7 @@ pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect)
     if price.recordings == 0 {
         return prospect.besides().map_or(Ok(()), |text| teller.say(&text));
     }
-    teller.say(&format!(
-        "{} to transcribe, {} of audio, {}",
-        price.recordings,
-        price.duration,
-        price.text()
-    ))?;
+    teller.say(&price.sentence())?;
     let more = prospect.way().into_iter().chain(prospect.besides());
     more.into_iter().try_for_each(|text| teller.say(&text))?;
     for (model, each) in prices {
@@ -379,15 +378,8 @@ fn say_if_held(session: &Session, pipeline: &Pipeline) -> io::Result<()> {
 
 /// Takes back what this run has queued and nobody agreed to pay for.
 async fn take_back(pipeline: &Pipeline) -> Result<(), Failure> {
-    let queued = pipeline
-        .queue
-        .read(|reader| reader.scoped_jobs(Some(State::Queued)))
-        .await?;
-    pipeline
-        .queue
-        .forget(queued.iter().map(|job| job.id).collect())
-        .await?;
-    Ok(())
+    let taken_back = pipeline.queue.take_back(pipeline.now()).await;
+    Ok(taken_back.map_err(PipelineError::from)?)
 }
 
 /// Why the built-in recogniser does the work, and what is to be done for the service.

@@ -17,6 +17,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     quit: Signal,
+    /// The terminal is gone, unless that is to be survived (`nohup`) or means something else.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -29,16 +31,48 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
+            hangup: None,
+        })
+    }
+
+    /// The same for a run, which ends with its terminal.
+    ///
+    /// # Errors
+    /// Where the system does not let it.
+    pub(super) fn listen_for_a_run() -> io::Result<Self> {
+        let hangup = match survives_hangup() {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
+        Ok(Self {
+            hangup,
+            ..Self::listen()?
         })
     }
 }
 
+/// Whether whoever started the program had it ignore that its terminal goes, as `nohup` does; by proc(5).
+fn survives_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let hangup = u32::try_from(SignalKind::hangup().as_raw_value() - 1).unwrap_or_default();
+    ignored.is_some_and(|set| set >> hangup & 1 == 1)
+}
+
 impl Signalled for Signals {
     async fn next(&mut self) -> u8 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => exit::INTERRUPTED,
             _ = self.terminate.recv() => exit::TERMINATED,
             _ = self.quit.recv() => exit::QUIT,
+            _ = hangup => exit::TERMINATED,
         }
     }
 }

@@ -117,25 +117,34 @@ pub(super) fn kin(
     })
 }
 
+/// How recordings are taken in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TakenIn {
+    /// Whether what has ended is queued again.
+    pub(super) force: bool,
+    /// Whether the jobs come into the scope of this process.
+    pub(super) scoped: bool,
+    /// Whether somebody has to agree before anything is sent.
+    pub(super) proposed: bool,
+}
+
 /// Records the arrivals in their order; gives what became of each recording among them.
 pub(super) fn take_in(
     connection: &Connection,
     arrivals: &[Arrival],
-    force: bool,
-    scoped: bool,
+    how: TakenIn,
     now: Timestamp,
 ) -> Result<Vec<Option<Enqueued>>, QueueError> {
     arrivals
         .iter()
-        .map(|arrival| take_in_one(connection, arrival, force, scoped, now))
+        .map(|arrival| take_in_one(connection, arrival, how, now))
         .collect()
 }
 
 fn take_in_one(
     connection: &Connection,
     arrival: &Arrival,
-    force: bool,
-    scoped: bool,
+    how: TakenIn,
     now: Timestamp,
 ) -> Result<Option<Enqueued>, QueueError> {
     if let Some(known) = &arrival.known {
@@ -146,7 +155,12 @@ fn take_in_one(
         return Ok(None);
     };
     let gone = still_gone(connection, arrival)?;
-    let enqueued = jobs::offer(connection, candidate, gone, force, now)?;
+    let TakenIn {
+        force,
+        scoped,
+        proposed,
+    } = how;
+    let enqueued = jobs::offer(connection, candidate, gone, force, proposed, now)?;
     if scoped {
         let id = match &enqueued {
             Enqueued::Known(job) => job.id,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::adopt::{self, Adoption};
-use super::arrivals::{self, Arrival, Gone, Kin};
+use super::arrivals::{self, Arrival, Gone, Kin, TakenIn};
 use super::folders;
 use super::jobs::{self, Enqueued};
 use super::read::{self, FolderRow};
@@ -103,7 +103,7 @@ impl Queue {
 
     /// Records what was found out about files, and queues those that are recordings, in one transaction;
     /// gives what became of each. `force` queues again what has ended, `scoped` takes the jobs into the
-    /// scope of this process.
+    /// scope of this process, which is a run that proposes them until [`Self::agree`].
     ///
     /// # Errors
     /// Any error of the table; then nothing of it is recorded.
@@ -114,8 +114,13 @@ impl Queue {
         scoped: bool,
         now: Timestamp,
     ) -> Result<Vec<Option<Enqueued>>, QueueError> {
+        let how = TakenIn {
+            force,
+            scoped,
+            proposed: scoped && !self.is_agreed(),
+        };
         self.writer
-            .run(move |connection| arrivals::take_in(connection, &arrivals, force, scoped, now))
+            .run(move |connection| arrivals::take_in(connection, &arrivals, how, now))
             .await
     }
 
@@ -170,7 +175,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Enqueued, QueueError> {
         self.writer
-            .run(move |connection| jobs::offer(connection, &candidate, gone, force, now))
+            .run(move |connection| jobs::offer(connection, &candidate, gone, force, false, now))
             .await
     }
 

@@ -15,6 +15,7 @@ use super::arrivals::Gone;
 use super::ledger;
 use super::outbox;
 use super::pieces;
+use super::proposals;
 use super::row::{self, JOB_COLUMNS, find_job, millis, path_bytes, signed, to_json};
 use super::twins;
 use crate::domain::job::{
@@ -144,12 +145,14 @@ pub(super) fn enqueue(
 }
 
 /// Queues a recording unless it is known; with `force` also what has ended is queued again, and so is
-/// what ended only because its recording was gone or another one.
+/// what ended only because its recording was gone or another one. What is queued by that is `proposed` where
+/// somebody has to agree to it first.
 pub(super) fn offer(
     connection: &Connection,
     candidate: &Candidate,
     gone: Option<Gone>,
     force: bool,
+    proposed: bool,
     now: Timestamp,
 ) -> Result<Enqueued, QueueError> {
     let enqueued = enqueue(connection, candidate, gone, now)?;
@@ -157,6 +160,11 @@ pub(super) fn offer(
         Enqueued::Known(job) => job.id,
         Enqueued::New(id) | Enqueued::Moved(id) => *id,
     };
+    if proposed && matches!(enqueued, Enqueued::New(_)) {
+        proposals::add_new(connection, id)?;
+    } else if proposed && force {
+        proposals::add(connection, &get(connection, id)?)?;
+    }
     supersede(connection, id, candidate, now)?;
     match &enqueued {
         Enqueued::Known(known) if force && may_be_forced(&known.stage) => {

@@ -34,6 +34,7 @@ mod outputs;
 mod pauses;
 mod pieces;
 mod private;
+mod proposals;
 mod read;
 mod recover;
 mod row;
@@ -51,6 +52,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
@@ -104,6 +106,8 @@ pub struct Queue {
     writer: Guarded,
     state_dir: PathBuf,
     hands: Arc<Hands>,
+    /// Whether what is taken in is sent without a question, see [`Self::agree`].
+    agreed: AtomicBool,
     _lock: Lock,
 }
 
@@ -148,6 +152,7 @@ impl Queue {
             writer: Guarded::new(writer, state_dir),
             state_dir: state_dir.to_owned(),
             hands: Arc::default(),
+            agreed: AtomicBool::new(false),
             _lock: lock,
         })
     }

@@ -33,22 +33,6 @@ impl Queue {
             .await
     }
 
-    /// Takes jobs out of the table that were queued and never touched; says how many it was.
-    ///
-    /// # Errors
-    /// Any error of the table.
-    pub async fn forget(&self, ids: Vec<JobId>) -> Result<usize, QueueError> {
-        self.writer
-            .run(move |connection| {
-                let mut forgotten = 0;
-                for id in ids {
-                    forgotten += usize::from(jobs::forget(connection, id)?);
-                }
-                Ok(forgotten)
-            })
-            .await
-    }
-
     /// Stops the jobs that a person names; gives those that had not ended and were not in hand.
     ///
     /// # Errors

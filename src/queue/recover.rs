@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::hands::Last;
-use super::{IN_HAND, QueueError, jobs, ledger, read, suspects};
+use super::{IN_HAND, QueueError, jobs, ledger, proposals, read, suspects};
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::domain::step::{self, DoubtPolicy};
 
@@ -30,6 +30,7 @@ pub(super) fn recover(
     now: Timestamp,
 ) -> Result<Recovered, QueueError> {
     let mut recovered = Recovered::default();
+    proposals::take_back(connection, now)?;
     if policy == DoubtPolicy::Hold {
         hold_doubtful(connection, now)?;
     }

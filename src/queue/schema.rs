@@ -34,6 +34,7 @@ const STEPS: &[&str] = &[
     DAMAGE,
     COUNTS,
     OUTPUT_FOLDERS,
+    PROPOSALS,
 ];
 
 const VERSION_1: &str = "
@@ -474,6 +475,17 @@ CREATE TABLE output_folders (
     path  BLOB PRIMARY KEY,
     mount BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What a run has queued and nobody has agreed to so far, with what it was before; nothing of that for what is new.
+const PROPOSALS: &str = "
+CREATE TABLE proposals (
+    job      INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    stage    TEXT CHECK (json_valid(stage)),
+    forced   INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
+    asked_ms INTEGER,
+    pieces   TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(pieces))
+) STRICT;
 ";
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::domain::job::{
 };
 use crate::domain::money::Amount;
 use crate::domain::price::Catalogue;
+use crate::domain::settle::Fingerprint;
 use crate::speech::services;
 
 mod budget;
@@ -484,19 +485,61 @@ async fn a_planned_repeat_is_held_where_the_policy_is_to_hold_by_now() {
 }
 
 #[tokio::test]
-async fn what_was_queued_and_never_touched_can_be_taken_back_and_nothing_else() {
+async fn what_nobody_agreed_to_is_put_back_as_it_was_by_the_next_start_and_nothing_else_is() {
     let table = table();
-    let touched = table.add("/in/a.mp3", 1).await;
+    let before = table.add("/in/before.mp3", 1).await;
+    let done = table.add("/in/done.mp3", 2).await;
     table.claim_job().await;
+    let touched = table.claim_job().await.id;
+    table.finish(touched).await;
+    assert_eq!(touched, done);
+    let requeued = table.queue.requeue(before, None, None, at(3));
+    requeued.await.unwrap();
+    let take_in = async |path: &str, content| {
+        let candidate = recording(path, content);
+        let arrival = Arrival {
+            path: candidate.source.clone(),
+            root: candidate.root.clone(),
+            fingerprint: Fingerprint {
+                device: 1,
+                inode: u64::from(content),
+                size: 1000,
+                modified_ns: 0,
+                changed_ns: 0,
+            },
+            known: None,
+            candidate: Some(candidate),
+            gone: None,
+            gone_from: None,
+        };
+        let taken = table.queue.take_in(vec![arrival], true, true, at(9));
+        taken.await.unwrap()
+    };
+    for _ in 0..2 {
+        take_in("/in/before.mp3", 1).await;
+        take_in("/in/done.mp3", 2).await;
+        take_in("/in/new.mp3", 3).await;
+        let whole = table.queue.job(done).await.unwrap();
+        assert_eq!((whole.forced, whole.stage.state()), (true, State::Queued));
+        table
+            .queue
+            .recover(DoubtPolicy::RetryOnce, at(10))
+            .await
+            .unwrap();
+        let whole = table.queue.job(done).await.unwrap();
+        assert_eq!((whole.forced, whole.stage.state()), (false, State::Done));
+        assert_eq!(table.state(before).await, State::Queued);
+        let count = table.queue.read(|reader| reader.jobs(None, 9)).await;
+        assert_eq!(count.unwrap().len(), 2);
+    }
+    take_in("/in/done.mp3", 2).await;
+    table.queue.agree().await.unwrap();
     table
         .queue
-        .requeue(touched, None, None, at(3))
+        .recover(DoubtPolicy::RetryOnce, at(11))
         .await
         .unwrap();
-    let fresh = table.add("/in/b.mp3", 2).await;
-    assert_eq!(table.queue.forget(vec![touched, fresh]).await.unwrap(), 1);
-    assert!(table.queue.job(fresh).await.is_err());
-    assert_eq!(table.state(touched).await, State::Queued);
+    assert_eq!(table.state(done).await, State::Queued);
 }
 
 /// The sources of the next claims, in order.

@@ -1,9 +1,11 @@
 //! Money is spent only by somebody who agreed to it.
 
+use rustix::process::Signal;
 use stenod_support::audio::wav;
+use stenod_support::service::Endpoint;
 use stenod_support::stage::Stage;
 
-use super::stage;
+use super::{before_the_price, stage};
 
 fn charges(stage: &Stage) -> usize {
     stage.service.look(|log| log.ledger().charges.len())
@@ -32,6 +34,79 @@ fn a_run_that_costs_money_is_not_begun_where_nobody_can_be_asked() {
     stage.stenod(["run", "--yes"]).success();
     assert_eq!(charges(&stage), 1);
     stage.stenod(["run"]).success().says("nothing to do");
+}
+
+#[test]
+fn a_no_to_paying_anew_leaves_what_is_done_as_it_is() {
+    let stage = stage();
+    stage.disagree();
+    stage.put("a.wav", &wav(1, 6.0));
+    stage.stenod(["run", "--yes"]).success();
+    stage.stenod(["run", "--force"]).code(2).says("anew");
+    assert_eq!(stage.json(&["list"])[0]["state"], "done");
+    stage.stenod(["run", "--yes"]).says("nothing to do");
+    assert_eq!(charges(&stage), 1);
+}
+
+#[test]
+fn what_nobody_has_agreed_to_is_not_sent_by_a_later_start_however_the_run_ended() {
+    for signal in [Signal::KILL, Signal::HUP, Signal::QUIT] {
+        let (stage, gate) = before_the_price();
+        let running = stage.call(["run"]).start();
+        stage.service.wait("the price being asked for", |log| {
+            log.at(Endpoint::Models).any(|exchange| exchange.held)
+        });
+        running.signal(signal);
+        running.outcome().no_panic();
+        gate.open();
+        let other = stage.root().join("other");
+        std::fs::create_dir(&other).unwrap();
+        let other = other.to_str().unwrap();
+        stage.stenod(["run", "--yes", other]).success();
+        assert_eq!(stage.json(&["list"]), serde_json::json!([]), "{signal:?}");
+        assert_eq!(charges(&stage), 0);
+    }
+}
+
+#[test]
+fn a_question_is_not_asked_without_its_price() {
+    let stage = stage();
+    stage.disagree();
+    stage.put("a.wav", &wav(1, 6.0));
+    let mut terminal = stage.on_terminal(["-q", "run"]);
+    let screen = terminal.until("the question", |screen| screen.contains("[y/N]"));
+    assert!(screen.contains("about $0.00005"), "{screen}");
+    terminal.press("n\r");
+    assert_eq!(terminal.end().code, Some(0));
+}
+
+#[test]
+fn work_goes_on_where_nobody_reads_what_is_said_of_it() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 6.0));
+    stage.put("text.mp3", b"I am a text and was called a recording.\n");
+    for json in [&[][..], &["--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut call = stage.call(["run", "--yes"].iter().chain(json)).command();
+        let mut child = call
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(stage.at("a.txt").exists());
+    }
+    assert_eq!(charges(&stage), 1);
+}
+
+#[test]
+fn what_a_person_holds_is_not_told_as_done() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 6.0));
+    stage.stenod(["pause"]).success();
+    stage.stenod(["run"]).code(3).says("held by hand");
+    assert_eq!(charges(&stage), 0);
 }
 
 #[test]
