@@ -329,6 +329,78 @@ fn the_price_of_what_is_left_of_a_recording_is_told_before_the_rest_of_it_is_sen
 }
 
 #[test]
+fn the_price_of_a_plan_is_enough_for_all_its_pieces() {
+    let stage = stage_of_pieces();
+    let plan = stage.json(&["plan"]);
+    let cost = plan["to_send"]["cost"].as_str().unwrap();
+    stage.stenod(["run", "--max-cost", cost]).success();
+    assert_whole(&stage, "long.json", charges(&stage));
+}
+
+/// A recording in pieces of which some are paid, and how many.
+fn half_paid() -> (Stage, usize) {
+    let stage = stage_of_pieces();
+    stage.set("service.jobs", 1);
+    stage.stenod(["run", "--max-cost", "0.0003"]).code(8);
+    let paid = charges(&stage);
+    assert!(paid > 0, "nothing was paid");
+    (stage, paid)
+}
+
+#[test]
+fn what_is_left_of_a_recording_is_not_sent_once_other_settings_are_asked_for() {
+    let (stage, paid) = half_paid();
+    let asked = ["-m", "Elevenlabs-STT"];
+    let plan = stage.json(&["plan", "-m", "Elevenlabs-STT"]);
+    let whole = plan["to_send"]["minutes"].as_str().unwrap().parse::<f64>();
+    assert!((whole.unwrap() * 60.0 - LONG).abs() < 0.1, "{plan}");
+    assert!(plan["prices"].get("Elevenlabs-STT").is_some(), "{plan}");
+    stage.stenod(["run"].iter().chain(&asked)).success();
+    let anew = charges(&stage);
+    assert!(anew > paid);
+    let path = stage.at("long.wav");
+    assert_eq!(job(&stage, "long.wav")["model"], "Elevenlabs-STT");
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("all was looked at", || {
+        stage.json(&["status"])["folders"][0]["scanned_at"].is_string()
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(charges(&stage), anew, "{}", path.display());
+    stage.check();
+}
+
+#[test]
+fn the_rest_of_a_recording_that_has_changed_meanwhile_is_not_sent() {
+    let (stage, paid) = half_paid();
+    stage.put("long.wav", &wav(9, 1.0));
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("both have ended", || {
+        let jobs = stage.json(&["list"]);
+        let ended = |job: &Value| job["state"] == "done" || job["state"] == "failed";
+        let jobs = jobs.as_array().unwrap();
+        jobs.len() == 2 && jobs.iter().all(ended)
+    });
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert_eq!(charges(&stage), paid + 1);
+    stage.check();
+}
+
+#[test]
+fn a_limit_for_each_recording_holds_the_rest_of_one_that_was_begun_and_is_told() {
+    let (stage, paid) = half_paid();
+    stage.set("budget.per_file", "0.0001");
+    assert_eq!(stage.json(&["plan"])["items"][0]["action"], "wait");
+    stage.stenod(["run"]).code(8).says("1 waiting");
+    assert_eq!(charges(&stage), paid);
+    stage.set("budget.per_file", "1");
+    assert_eq!(stage.json(&["plan"])["items"][0]["action"], "send");
+    stage.stenod(["run"]).success();
+    assert_whole(&stage, "long.json", charges(&stage));
+}
+
+#[test]
 fn a_hole_is_marked_in_every_output() {
     let stage = stage_of_pieces();
     let formats = [

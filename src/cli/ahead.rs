@@ -80,6 +80,8 @@ struct Ahead {
     jobs: Vec<Job>,
     copies: usize,
     with_service: WithService,
+    /// Recordings that were cut, pieces of which wait for a limit.
+    held: usize,
 }
 
 impl Ahead {
@@ -107,13 +109,15 @@ impl Ahead {
 
     fn add_pieces(&mut self, reader: &Reader<'_>, whole: Job) -> Result<(), QueueError> {
         let mut taken = WithService::default();
-        let mut left = 0;
+        let (mut left, mut is_held) = (0, false);
         for piece in reader.pieces(whole.id)? {
             add_taken(&mut taken, reader, &piece)?;
+            is_held |= matches!(piece.stage, Stage::Waiting { .. });
             if piece.stage.is_to_be_sent() {
                 left += piece.duration.unwrap_or_default().micros();
             }
         }
+        self.held += usize::from(is_held);
         let with_service = &mut self.with_service;
         if taken.recordings > 0 {
             let charged = taken.cost - taken.set_aside;
@@ -151,6 +155,8 @@ pub(super) struct UnderWay {
     pub(super) with_service: WithService,
     /// Recordings that were cut, not all of whose pieces are sent.
     pub(super) cut: usize,
+    /// Recordings that were cut, pieces of which wait for a limit.
+    pub(super) held: usize,
 }
 
 /// What is under way by now.
@@ -161,6 +167,7 @@ pub(super) async fn under_way(pipeline: &Pipeline) -> Result<UnderWay, Failure> 
     Ok(UnderWay {
         with_service: ahead.with_service,
         cut: ahead.jobs.iter().filter(is_cut).count(),
+        held: ahead.held,
     })
 }
 
@@ -171,6 +178,7 @@ pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<Prospect, Failure>
         jobs,
         copies,
         with_service,
+        held: _,
     } = ahead.map_err(PipelineError::from)?;
     if jobs.iter().any(|job| job.settings.provider.is_paid()) {
         pipeline.ask_prices().await;

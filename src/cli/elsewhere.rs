@@ -339,6 +339,7 @@ impl Elsewhere<'_> {
                 let under_way = UnderWay {
                     with_service: taken,
                     cut: 0,
+                    held: 0,
                 };
                 (charged_since(&reader, began, ids)?, under_way)
             }

@@ -244,7 +244,7 @@ async fn run(
     say_if_held(session, pipeline)?;
     match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
         Ok(true) => {
-            let agreed = pipeline.queue.agree().await;
+            let agreed = pipeline.queue.agree(pipeline.now()).await;
             agreed.map_err(PipelineError::from)?;
             begin(session, pipeline, teller, price).await?;
         }

@@ -123,7 +123,7 @@ impl Status {
             status.failures = reader.failures()?;
             status.waits = reader.waits()?;
             let bucket = config.bucket.as_ref().map(config::Bucket::place);
-            status.leftovers = reader.leftovers(bucket.as_deref())?;
+            status.leftovers = reader.leftovers(bucket.as_deref(), status.instance.is_none())?;
             status.outgoing = reader.outgoing()?;
             status.read_folders(&reader)?;
             status.count_skipped(reader.skipped()?);

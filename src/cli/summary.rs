@@ -79,6 +79,8 @@ pub(super) struct Summary {
     failed: usize,
     in_doubt: usize,
     waiting: usize,
+    /// Recordings among them that were cut, pieces of which wait for a limit.
+    held: usize,
     /// To be sent, and not sent so far.
     queued: usize,
     /// Handed over when a second signal came: nobody knows whether they were billed.
@@ -114,7 +116,8 @@ impl Summary {
             done_before: count(State::Done).saturating_sub(done),
             failed: count(State::Failed),
             in_doubt: count(State::InDoubt),
-            waiting: count(State::Waiting),
+            waiting: count(State::Waiting) + under_way.held,
+            held: under_way.held,
             // What was begun and let go is queued again by the next start.
             queued: count(State::Queued) + at(StageName::Submitting) + under_way.cut,
             handed_over: at(StageName::Committing),
@@ -158,7 +161,7 @@ impl Summary {
             Some(PauseReason::Offline | PauseReason::RateLimit) => exit::OUT_OF_REACH,
             Some(PauseReason::Disk) => exit::UNEXPECTED,
             Some(PauseReason::Operator) | None if failed > 0 => exit::SOME_FAILED,
-            None if jobs.iter().any(is_over_file_budget) => exit::MONEY,
+            None if self.held > 0 || jobs.iter().any(is_over_file_budget) => exit::MONEY,
             // A person holds what is left.
             Some(PauseReason::Operator) if self.queued > 0 => exit::SOME_FAILED,
             Some(PauseReason::Operator) | None => exit::DONE,
@@ -442,7 +445,7 @@ fn say_command(session: &Session) -> io::Result<()> {
 pub(super) fn is_unreadable(reason: &Reason) -> bool {
     matches!(
         reason.code.as_str(),
-        "permission_denied" | "unreadable" | "damaged" | "decoder_failed"
+        "permission_denied" | "unreadable" | "damaged" | "decoder_failed" | "protected"
     )
 }
 

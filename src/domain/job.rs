@@ -469,6 +469,22 @@ impl Stage {
         }
     }
 
+    /// Whether it waits for a route.
+    pub fn has_no_way(&self) -> bool {
+        let ways = [
+            Obstacle::TooLarge,
+            Obstacle::ForeignFormat,
+            Obstacle::NoDecoder,
+        ];
+        matches!(self, Self::Waiting { obstacle, .. } if ways.contains(obstacle))
+    }
+
+    /// Whether it waits because there is no decoder for it here.
+    pub fn lacks_decoder(&self) -> bool {
+        let obstacle = Obstacle::NoDecoder;
+        matches!(self, Self::Waiting { obstacle: found, .. } if *found == obstacle)
+    }
+
     /// Whether a run would send it: now, or after a wait.
     pub fn is_to_be_sent(&self) -> bool {
         match self {

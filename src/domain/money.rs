@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::audio::AudioDuration;
@@ -77,7 +77,7 @@ pub fn to_nanos(value: Decimal) -> i64 {
     use rust_decimal::prelude::ToPrimitive as _;
     let scaled = value
         .checked_mul(Decimal::from(1_000_000_000_i64))
-        .map(|nanos| nanos.round_dp_with_strategy(0, rust_decimal::RoundingStrategy::AwayFromZero));
+        .map(|nanos| nanos.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
     scaled.and_then(|nanos| nanos.to_i64()).unwrap_or(i64::MAX)
 }
 
@@ -95,11 +95,22 @@ pub fn over_file_budget(estimate: Decimal, limit: Decimal) -> String {
 
 /// What `duration` costs at `price` dollars a minute, rounded up to a millionth of a dollar.
 pub fn estimate(duration: AudioDuration, price: Decimal) -> Decimal {
-    let micros = Decimal::from(duration.micros());
-    let minutes = micros / Decimal::from(60_000_000_i64);
-    (minutes * price)
-        .round_dp_with_strategy(6, rust_decimal::RoundingStrategy::AwayFromZero)
+    cost(duration, price)
+        .round_dp_with_strategy(6, RoundingStrategy::AwayFromZero)
         .normalize()
+}
+
+/// What a part of a recording costs, rounded down to a billionth of a dollar: all parts together are never more than
+/// the estimate of the whole.
+pub fn estimate_of_part(duration: AudioDuration, price: Decimal) -> Decimal {
+    cost(duration, price)
+        .round_dp_with_strategy(9, RoundingStrategy::ToZero)
+        .normalize()
+}
+
+fn cost(duration: AudioDuration, price: Decimal) -> Decimal {
+    let micros = Decimal::from(duration.micros());
+    micros / Decimal::from(60_000_000_i64) * price
 }
 
 #[cfg(test)]

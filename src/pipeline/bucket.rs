@@ -69,12 +69,11 @@ impl Journal for Rows<'_> {
 }
 
 impl Pipeline {
-    /// Puts `content` into the bucket unless it is there, and submits its link.
+    /// Puts a file into the bucket unless it is there, and submits its link.
     pub(super) async fn submit_by_link(
         &self,
         job: &Job,
-        content: &Content,
-        extension: &'static str,
+        load: Load,
         service: &dyn Service,
         errand: &Errand,
     ) -> Result<(), PipelineError> {
@@ -82,17 +81,23 @@ impl Pipeline {
             // The terms of the routes allow this one only where there is a bucket.
             return self.requeue(job.id).await;
         };
+        let content = Content {
+            path: load.path.clone(),
+            size: load.size,
+            hash: load.hash,
+        };
+        let extension = load.format.extension();
         let there = match self
-            .object(&bucket, job, content, extension, errand)
+            .object(&bucket, job, &content, extension, errand)
             .await?
         {
             Ok(there) => there,
-            Err(none) => return self.no_object(job, none, errand).await,
+            Err(none) => return self.no_object(job, &load, none, errand).await,
         };
         // Now and not at the upload, which may be long ago.
         let link = match bucket.link(&there.name).await {
             Ok(link) => link,
-            Err(error) => return self.no_object(job, NoObject::Bucket(error), errand).await,
+            Err(error) => return self.bucket_failed(job, error).await,
         };
         let committed = Arc::new(AtomicBool::new(false));
         let submission = Submission {
@@ -100,15 +105,17 @@ impl Pipeline {
             recording: job.hash,
             duration: job.duration,
             payload: Payload::Link(link),
-            gate: self.gate(job, there.unchanged, committed.clone(), errand.clone()),
+            gate: self.gate(
+                job,
+                there.unchanged,
+                load.origin.clone(),
+                committed.clone(),
+                errand.clone(),
+            ),
         };
         self.limiter.turn().await;
         let sent = self.unless_stopped(service, submission, &committed, errand);
         let answer = sent.await;
-        let load = Load {
-            is_made: content.path != job.source,
-            ..Load::whole(job)
-        };
         self.record(job, &load, answer, errand).await
     }
 
@@ -221,6 +228,7 @@ impl Pipeline {
     async fn no_object(
         &self,
         job: &Job,
+        load: &Load,
         none: NoObject,
         errand: &Errand,
     ) -> Result<(), PipelineError> {
@@ -240,8 +248,7 @@ impl Pipeline {
                 NoAnswer::Withheld(Withheld::NotRecorded(error.to_string()))
             }
         };
-        self.record(job, &Load::whole(job), Err(answer), errand)
-            .await
+        self.record(job, load, Err(answer), errand).await
     }
 
     async fn bucket_failed(&self, job: &Job, error: BucketError) -> Result<(), PipelineError> {
@@ -319,7 +326,7 @@ impl Pipeline {
         let place = bucket.place().to_owned();
         // What failed before is tried anew: the configuration may have changed.
         self.queue.removals_due_now(place.clone()).await?;
-        if !thorough && self.queue.object_names(place.clone()).await?.is_empty() {
+        if !thorough && !self.queue.has_used(place).await? {
             return Ok(());
         }
         self.sweep_objects(bucket).await?;

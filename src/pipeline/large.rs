@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::make::{Maker, Unmade};
+use super::make::{Maker, Unmade, is_queued};
 use super::operator::Errand;
 use super::room::Disk;
 use super::spool::Made;
-use super::submit::{Load, RECORD_WAIT};
+use super::submit::{Load, Origin, RECORD_WAIT};
 use super::{Pipeline, PipelineError};
-use crate::delivery::bucket::Content;
+use crate::discover::sample;
 use crate::domain::audio::{AudioFormat, Bitrate};
 use crate::domain::job::{Job, JobId, Reason, Stage};
 use crate::domain::pieces::PieceOf;
@@ -22,7 +22,8 @@ use crate::domain::timing::after;
 use crate::media::decode::DecodeError;
 use crate::media::shrink::ShrinkError;
 use crate::media::split::Resume;
-use crate::queue::NewPiece;
+use crate::queue::{Known, NewPiece};
+use crate::source;
 use crate::speech::Service;
 use crate::supervise;
 
@@ -49,7 +50,12 @@ impl Pipeline {
                 Err(unmade) => return self.not_made(&job, unmade, errand).await,
             };
             if made.size <= limit {
-                return self.send(&job, Load::made(made), service, errand).await;
+                let origin = match self.origin(&job).await? {
+                    Ok(origin) => origin,
+                    Err(unmade) => return self.not_made(&job, unmade, errand).await,
+                };
+                let load = Load::made(made, origin);
+                return self.send(&job, load, service, errand).await;
             }
             measured = made.duration.or(measured);
             self.forget_made(&job).await?;
@@ -75,14 +81,45 @@ impl Pipeline {
             Ok(made) => made,
             Err(unmade) => return self.not_made(&job, unmade, errand).await,
         };
-        let content = Content {
-            path: made.path,
-            size: made.size,
-            hash: made.hash,
+        let origin = match self.origin(&job).await? {
+            Ok(origin) => origin,
+            Err(unmade) => return self.not_made(&job, unmade, errand).await,
         };
-        let extension = AudioFormat::Ogg.extension();
-        self.submit_by_link(&job, &content, extension, service, errand)
-            .await
+        let load = Load::made(made, origin);
+        self.submit_by_link(&job, load, service, errand).await
+    }
+
+    /// The recording that something was made of, while that is worth sending: it is still the one that was queued.
+    async fn origin(&self, whole: &Job) -> Result<Result<Origin, Unmade>, PipelineError> {
+        let path = whole.source.clone();
+        let look = supervise::blocking(move || {
+            // In this order: what changes in between is seen by the second look or at the gate.
+            let origin = Origin::at(path)?;
+            let fingerprint = sample(&origin.path)?;
+            Ok((origin, fingerprint))
+        });
+        let (origin, fingerprint) = match look.await? {
+            Ok((origin, Some(fingerprint))) => (origin, fingerprint),
+            Ok((_, None)) => return Ok(Err(Unmade::Changed)),
+            Err(error) => return Ok(Err(Unmade::Source(error))),
+        };
+        let file = vec![(whole.source.clone(), fingerprint)];
+        let known = self.queue.known_many(file).await?;
+        if let Some(Some(Known::Recording { hash, .. })) = known.first()
+            && *hash == whole.hash
+        {
+            return Ok(Ok(origin));
+        }
+        let job = whole.clone();
+        let proven = supervise::blocking(move || {
+            let file = source::open(&job.source).map_err(std::io::Error::from)?;
+            is_queued(&file, &job)
+        });
+        Ok(match proven.await? {
+            Ok(true) => Ok(origin),
+            Ok(false) => Err(Unmade::Changed),
+            Err(error) => Err(Unmade::Source(error)),
+        })
     }
 
     async fn shrunk(
@@ -204,13 +241,18 @@ impl Pipeline {
         {
             return self.not_made(&job, unmade, errand).await;
         }
+        let whole = self.queue.job(piece.parent).await?;
+        let origin = match self.origin(&whole).await? {
+            Ok(origin) => origin,
+            Err(unmade) => return self.not_made(&job, unmade, errand).await,
+        };
         let load = Load {
             path,
             size: job.size,
             hash: job.hash,
             format: AudioFormat::Ogg,
             duration: job.duration,
-            is_made: true,
+            origin: Some(origin),
         };
         self.send(&job, load, service, errand).await
     }
@@ -339,11 +381,12 @@ impl Pipeline {
     /// What was sent is not what was to be sent: a recording has changed, a file that was made is made
     /// again.
     pub(super) async fn load_changed(&self, job: &Job, load: &Load) -> Result<(), PipelineError> {
-        if !load.is_made {
+        if load.origin.is_none() {
             return self.source_changed(job).await;
         }
         self.forget_made(job).await?;
-        let reason = Reason::new("spool_changed", "the file that was made of it was changed");
+        let text = "it, or the file that was made of it, changed before it was sent";
+        let reason = Reason::new("spool_changed", text);
         self.retry_later(job, reason).await
     }
 
@@ -353,7 +396,7 @@ impl Pipeline {
         load: &Load,
         error: &std::io::Error,
     ) -> Result<(), PipelineError> {
-        if !load.is_made {
+        if load.origin.is_none() {
             return self.source_failed(job, error).await;
         }
         self.forget_made(job).await?;
@@ -409,14 +452,14 @@ impl Pipeline {
 }
 
 impl Load {
-    fn made(made: Made) -> Self {
+    fn made(made: Made, origin: Origin) -> Self {
         Self {
             path: made.path,
             size: made.size,
             hash: made.hash,
             format: AudioFormat::Ogg,
             duration: made.duration,
-            is_made: true,
+            origin: Some(origin),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::existing::FirstSight;
 use crate::domain::job::{ContentHash, Job, Obstacle, Provider, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
-use crate::domain::route::{Chosen, RouteTerms, Shape, choose};
+use crate::domain::route::{Chosen, NoRoute, RouteTerms, Shape, choose, still_leads};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Unsettled};
 use crate::media::probe::is_decodable;
 use crate::queue::{Known, QueueError, Reader};
@@ -314,7 +314,10 @@ impl Planner<'_> {
                 return Ok(());
             }
         };
-        let (fate, duration) = match (self.half_sent(&path, hash)?, place.too_short(duration)) {
+        let (fate, duration) = match (
+            self.half_sent(place, &path, hash)?,
+            place.too_short(duration),
+        ) {
             (Some((fate, left)), _) => (fate, Some(left)),
             (None, Some(reason)) => (Fate::Skip(reason), duration),
             (None, None) => {
@@ -332,18 +335,24 @@ impl Planner<'_> {
     /// What becomes of a recording that was cut, of which some pieces are to be sent: how much is left of it.
     fn half_sent(
         &mut self,
+        place: &Place,
         path: &Path,
         hash: ContentHash,
     ) -> Result<Option<(Fate, AudioDuration)>, QueueError> {
         let Some(reader) = self.reader else {
             return Ok(None);
         };
-        let is_cut = |job: &Job| job.hash == hash && matches!(job.stage, Stage::Split { .. });
-        let Some(job) = reader.job_at(path)?.filter(is_cut) else {
+        let twins = reader.twins(hash, &place.settings_of(path))?;
+        let is_cut = |job: &&Job| job.source == path && matches!(job.stage, Stage::Split { .. });
+        let Some(job) = twins.iter().rfind(is_cut).cloned() else {
             return Ok(None);
         };
         let pieces = reader.pieces(job.id)?;
-        let left = pieces.iter().filter(|piece| piece.stage.is_to_be_sent());
+        // What waits for a limit is looked at again by every start.
+        let is_left = |piece: &&Job| {
+            piece.stage.is_to_be_sent() || matches!(piece.stage, Stage::Waiting { .. })
+        };
+        let left = pieces.iter().filter(is_left);
         let left = left.fold(0_u64, |sum, piece| {
             sum.saturating_add(piece.duration.map_or(0, AudioDuration::micros))
         });
@@ -351,6 +360,10 @@ impl Planner<'_> {
             return Ok(None);
         };
         let left = AudioDuration::from_micros(left);
+        let whole = self.cost(&job.settings, job.duration)?;
+        if let Some(reason) = self.over_file_budget(whole) {
+            return Ok(Some((Fate::Wait(reason), left)));
+        }
         let fate = Fate::Send {
             route,
             cost: self.cost(&job.settings, Some(left))?,
@@ -415,12 +428,7 @@ impl Planner<'_> {
             duration,
             is_decodable: true,
         };
-        let is_decodable = !may_be_undecodable(&shape, &self.terms.routes) || is_decodable(path);
-        let shape = Shape {
-            is_decodable,
-            ..shape
-        };
-        let route = match choose(&shape, &self.terms.routes) {
+        let route = match self.route(path, &shape, &twins) {
             Ok(route) => route,
             Err(no_route) => return Ok(Fate::Wait(no_route.reason())),
         };
@@ -436,14 +444,8 @@ impl Planner<'_> {
         } else {
             Some(Decimal::ZERO)
         };
-        if let (Some(cost), Some(limit)) = (cost, self.terms.per_file)
-            && cost > limit
-        {
-            let text = money::over_file_budget(cost, limit);
-            return Ok(Fate::Wait(Reason::new(
-                Obstacle::OverFileBudget.code(),
-                text,
-            )));
+        if let Some(reason) = self.over_file_budget(cost) {
+            return Ok(Fate::Wait(reason));
         }
         let own = twins.iter().find(|twin| twin.source == path);
         let anew = match self.reader {
@@ -456,6 +458,32 @@ impl Planner<'_> {
             anew,
             repeats: own.is_some_and(|job| is_repeated(&job.stage)),
         })
+    }
+
+    /// Why a recording of this cost waits, if it costs more than any may.
+    fn over_file_budget(&self, cost: Option<Decimal>) -> Option<Reason> {
+        let (cost, limit) = cost.zip(self.terms.per_file)?;
+        let text = money::over_file_budget(cost, limit);
+        (cost > limit).then(|| Reason::new(Obstacle::OverFileBudget.code(), text))
+    }
+
+    /// The route of a recording: that of its job, as long as that leads to the service, else by today's terms.
+    fn route(&self, path: &Path, shape: &Shape, twins: &[Job]) -> Result<Chosen, NoRoute> {
+        let routes = &self.terms.routes;
+        let own = twins.iter().find(|twin| twin.source == path);
+        let frozen = own.filter(|job| !matches!(job.stage, Stage::Waiting { .. }));
+        let frozen = frozen.and_then(|job| job.route.clone());
+        if let Some(chosen) = frozen.filter(|chosen| still_leads(chosen.route, shape, routes)) {
+            return Ok(chosen);
+        }
+        let lacks_decoder = own.is_some_and(|job| job.stage.lacks_decoder());
+        let is_decodable =
+            !lacks_decoder && (!may_be_undecodable(shape, routes) || is_decodable(path));
+        let shape = Shape {
+            is_decodable,
+            ..*shape
+        };
+        choose(&shape, routes)
     }
 
     /// What becomes of a recording that is known, here or elsewhere, or whose transcript lies there.

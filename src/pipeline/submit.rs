@@ -11,7 +11,7 @@ use super::operator::Errand;
 use super::report::told_as_sent;
 use super::room::Disk;
 use super::{Pipeline, PipelineError};
-use crate::delivery::{self, Unchanged};
+use crate::delivery::{self, Stamp, Unchanged};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::job::{ContentHash, Job, JobId, Reason, SOURCE_UNREADABLE, Stage};
 use crate::domain::route::{NoRoute, Route, choose, still_leads};
@@ -21,6 +21,7 @@ use crate::queue::{PauseReason, RawReply};
 use crate::speech::{
     Answer, Content, Gate, NoAnswer, Payload, Service, Submission, Withheld, replies_of,
 };
+use crate::supervise;
 
 /// How long a submit that could not be recorded waits for the next try.
 pub(super) const RECORD_WAIT: Duration = Duration::from_secs(30);
@@ -34,8 +35,34 @@ pub(super) struct Load {
     pub(super) hash: ContentHash,
     pub(super) format: AudioFormat,
     pub(super) duration: Option<AudioDuration>,
-    /// Whether it was made, and can be made again.
-    pub(super) is_made: bool,
+    /// The recording that it was made of, where it was made and can be made again.
+    pub(super) origin: Option<Origin>,
+}
+
+/// A recording of which something was made, as it was when it was found to be the one that was queued.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) path: PathBuf,
+    stamp: Stamp,
+}
+
+impl Origin {
+    /// The recording at `path` as it is; blocks for a look at it.
+    ///
+    /// # Errors
+    /// Any error of looking at the file, also that it is gone.
+    pub(super) fn at(path: PathBuf) -> std::io::Result<Self> {
+        let stamp = Stamp::of(&std::fs::metadata(&path)?);
+        Ok(Self { path, stamp })
+    }
+
+    /// Whether it is still as it was, as far as its stamp tells.
+    async fn holds(&self) -> std::io::Result<bool> {
+        let path = self.path.clone();
+        let now = supervise::blocking(move || Self::at(path));
+        let now = now.await.map_err(std::io::Error::other)??;
+        Ok(now.stamp == self.stamp)
+    }
 }
 
 impl Load {
@@ -46,7 +73,7 @@ impl Load {
             hash: job.hash,
             format: job.format,
             duration: job.duration,
-            is_made: false,
+            origin: None,
         }
     }
 }
@@ -81,13 +108,8 @@ impl Pipeline {
         self.tell(job.id).await?;
         match route {
             Route::Bucket { shrink: None } => {
-                let content = delivery::bucket::Content {
-                    path: job.source.clone(),
-                    size: job.size,
-                    hash: job.hash,
-                };
-                let extension = job.format.extension();
-                self.submit_by_link(&job, &content, extension, service.as_ref(), errand)
+                let load = Load::whole(&job);
+                self.submit_by_link(&job, load, service.as_ref(), errand)
                     .await
             }
             Route::Bucket {
@@ -158,7 +180,13 @@ impl Pipeline {
                         length: load.size,
                         chunks: told_as_sent(self.reporter.clone(), job.id, chunks),
                     }),
-                    gate: self.gate(job, unchanged, committed.clone(), errand.clone()),
+                    gate: self.gate(
+                        job,
+                        unchanged,
+                        load.origin.clone(),
+                        committed.clone(),
+                        errand.clone(),
+                    ),
                 };
                 self.limiter.turn().await;
                 let sent = self.unless_stopped(service, submission, &committed, errand);
@@ -169,11 +197,13 @@ impl Pipeline {
         }
     }
 
-    /// What happens before the last chunk leaves: the bytes are proven, the intent is on disk.
+    /// What happens before the last chunk leaves: the bytes are proven, and that they are those of the recording
+    /// that is there; the intent is on disk.
     pub(super) fn gate(
         &self,
         job: &Job,
         unchanged: Unchanged,
+        origin: Option<Origin>,
         committed: Arc<AtomicBool>,
         errand: Errand,
     ) -> Gate {
@@ -185,7 +215,10 @@ impl Pipeline {
         );
         Box::new(move || {
             Box::pin(async move {
-                let held = unchanged.holds().await;
+                let held = match (unchanged.holds().await, &origin) {
+                    (Ok(true), Some(origin)) => origin.holds().await,
+                    (held, _) => held,
+                };
                 #[cfg(test)]
                 let held = held.map(|held| {
                     held || crate::faults::planted(crate::faults::Bug::GateWithoutProof)
@@ -496,7 +529,7 @@ impl Pipeline {
         self.tell(job.id).await?;
         let (pipeline, claimed) = (self.clone(), job.clone());
         let called_off = errand.called_off.clone();
-        let heard = crate::supervise::blocking(move || {
+        let heard = supervise::blocking(move || {
             let in_hand = pipeline.queue.look_into(claimed.source.clone());
             let progress = |seconds: f64| {
                 in_hand.reached(

@@ -150,7 +150,7 @@ fn decide(
     {
         return over_file_budget(connection, job, of_file, limit, now);
     }
-    if job.route.as_ref().is_some_and(Chosen::cuts) {
+    if job.piece.is_none() && job.route.as_ref().is_some_and(Chosen::cuts) {
         // Each of its pieces is reserved for when it is claimed.
         return submitting(connection, job.id, now);
     }
@@ -311,9 +311,13 @@ fn estimate(
     job: &Job,
 ) -> Result<Option<Decimal>, QueueError> {
     let price = ledger::price(connection, &job.settings, &terms.prices)?;
+    let estimate = match job.piece {
+        None => money::estimate,
+        Some(_) => money::estimate_of_part,
+    };
     Ok(price
         .zip(job.duration)
-        .map(|(price, duration)| money::estimate(duration, price.per_minute)))
+        .map(|(price, duration)| estimate(duration, price.per_minute)))
 }
 
 fn over_file_budget(
@@ -345,15 +349,20 @@ pub(super) fn reconsider(
     )?;
     let mut queued = 0;
     for job in &waiting {
-        let has_no_decoder = matches!(
-            job.stage,
-            Stage::Waiting {
-                obstacle: Obstacle::NoDecoder,
-                ..
-            }
-        );
+        if job.piece.is_some() {
+            // Its way is that of its recording.
+            jobs::advance(
+                connection,
+                job.id,
+                &[StageName::Waiting],
+                &Stage::queued(),
+                now,
+            )?;
+            queued += 1;
+            continue;
+        }
         let shape = Shape {
-            is_decodable: !has_no_decoder,
+            is_decodable: !job.stage.lacks_decoder(),
             ..job.shape()
         };
         let (stage, route) = first_stage(&shape, terms);

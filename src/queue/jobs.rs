@@ -70,26 +70,31 @@ pub(super) fn by_other_settings(
     )
 }
 
-/// What waits to be sent of the same recording by other settings than those of job `id` is not asked for any more.
-fn supersede(
+/// What is still to be sent of the same recording by other settings than those that are asked for by job `id`.
+pub(super) fn outdated(
     connection: &Connection,
     id: JobId,
-    candidate: &Candidate,
-    now: Timestamp,
-) -> Result<(), QueueError> {
+    source: &Path,
+    hash: ContentHash,
+    settings: &Settings,
+) -> Result<Vec<JobId>, QueueError> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM jobs WHERE source = ?1 AND hash = ?2 AND parent IS NULL AND id <> ?3 AND settings <> ?4
-         AND stage IN ('queued', 'waiting')",
+         AND stage IN ('queued', 'waiting', 'split')",
     )?;
-    let settings = to_json(&candidate.settings)?;
-    let parameters = params![
-        path_bytes(&candidate.source),
-        candidate.hash.0,
-        id.0,
-        settings
-    ];
+    let parameters = params![path_bytes(source), hash.0, id.0, to_json(settings)?];
     let rows = statement.query_map(parameters, |row| row.get(0).map(JobId))?;
-    for other in rows.collect::<Result<Vec<_>, _>>()? {
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What is to be sent by other settings than those of job `id` is not asked for any more; what of it is paid is kept.
+pub(super) fn supersede(
+    connection: &Connection,
+    id: JobId,
+    outdated: &[JobId],
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    for other in outdated.iter().copied() {
         if forget(connection, other)? {
             continue;
         }
@@ -102,6 +107,11 @@ fn supersede(
             None,
             now,
         )?;
+        let job = get(connection, other)?;
+        if job.stage.name() == StageName::Split {
+            pieces::cancel(connection, &job, now)?;
+            continue;
+        }
         let from = [StageName::Queued, StageName::Waiting];
         advance(connection, other, &from, &Stage::Cancelled, now)?;
     }
@@ -160,12 +170,20 @@ pub(super) fn offer(
         Enqueued::Known(job) => job.id,
         Enqueued::New(id) | Enqueued::Moved(id) => *id,
     };
-    if proposed && matches!(enqueued, Enqueued::New(_)) {
+    let outdated = outdated(
+        connection,
+        id,
+        &candidate.source,
+        candidate.hash,
+        &candidate.settings,
+    )?;
+    if !proposed {
+        supersede(connection, id, &outdated, now)?;
+    } else if matches!(enqueued, Enqueued::New(_)) {
         proposals::add_new(connection, id)?;
-    } else if proposed && force {
+    } else if force || !outdated.is_empty() {
         proposals::add(connection, &get(connection, id)?)?;
     }
-    supersede(connection, id, candidate, now)?;
     match &enqueued {
         Enqueued::Known(known) if force && may_be_forced(&known.stage) => {
             self::force(connection, known.id, now)?;
@@ -597,7 +615,8 @@ pub(super) fn cancel(connection: &Connection, id: JobId, now: Timestamp) -> Resu
     }
     if is_split {
         let reason = Reason::new("cancelled", "stopped by hand; what is accepted is kept");
-        return note(connection, id, &reason, None, now);
+        note(connection, id, &reason, None, now)?;
+        return twins::stop_copies(connection, &job, now);
     }
     ledger::release(connection, id, "cancelled", now)?;
     note(

@@ -22,6 +22,9 @@ const TO_REMOVE: &str = "FROM objects JOIN jobs ON jobs.id = objects.job
 const ELSEWHERE: &str = "the configuration names another bucket by now, or none: `stenod run` with that one in it \
      takes it out, or delete it there by hand";
 
+/// And of one that nothing but a start is needed for.
+const AT_REST: &str = "it is taken out by the next start of stenod";
+
 /// The number of an object in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectId(i64);
@@ -104,6 +107,10 @@ impl Queue {
     ) -> Result<ObjectId, QueueError> {
         self.writer
             .run(move |connection| {
+                connection.execute(
+                    "INSERT OR IGNORE INTO buckets (place) VALUES (?1)",
+                    [&object.bucket],
+                )?;
                 connection.execute(
                     "INSERT INTO objects (job, bucket, name, state, size, hash, created_ms)
                      VALUES (?1, ?2, ?3, 'uploading', ?4, ?5, ?6)",
@@ -205,6 +212,20 @@ impl Queue {
     ) -> Result<Vec<(ObjectId, u32, Remains)>, QueueError> {
         self.writer
             .read(move |connection| to_remove(connection, &bucket, now))
+            .await
+    }
+
+    /// Whether anything was ever put into `bucket`.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub async fn has_used(&self, bucket: String) -> Result<bool, QueueError> {
+        self.writer
+            .look(move |connection| {
+                let mut statement =
+                    connection.prepare_cached("SELECT 1 FROM buckets WHERE place = ?1")?;
+                Ok(statement.exists([bucket])?)
+            })
             .await
     }
 
@@ -386,17 +407,21 @@ fn to_remove(
     Ok(found)
 }
 
-/// The objects that could not be taken away so far, the longest first, and those in other buckets than `place`, which
-/// nobody takes away.
+/// The objects that could not be taken away so far, the longest first, those in other buckets than `place`, which
+/// nobody takes away, and while stenod is `at_rest` those of jobs that have ended.
 pub(super) fn leftovers(
     connection: &Connection,
     place: Option<&str>,
+    at_rest: bool,
 ) -> Result<Vec<Leftover>, QueueError> {
     let mut statement = connection.prepare_cached(
-        "SELECT bucket, name, trouble, tries, due_ms FROM objects
-         WHERE trouble IS NOT NULL OR bucket IS NOT ?1 ORDER BY id",
+        "SELECT bucket, name, coalesce(trouble, ?3), tries, objects.due_ms FROM objects
+         JOIN jobs ON jobs.id = objects.job
+         WHERE trouble IS NOT NULL OR bucket IS NOT ?1
+             OR ?2 AND (objects.state = 'leaving' OR stage IN ('done', 'failed', 'cancelled'))
+         ORDER BY objects.id",
     )?;
-    let rows = statement.query_map([place], |row| {
+    let rows = statement.query_map(params![place, at_rest, AT_REST], |row| {
         let (bucket, due): (String, Option<i64>) = (row.get(0)?, row.get(4)?);
         let is_elsewhere = Some(bucket.as_str()) != place;
         Ok(Leftover {

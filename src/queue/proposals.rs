@@ -33,12 +33,9 @@ impl Queue {
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn agree(&self) -> Result<(), QueueError> {
+    pub async fn agree(&self, now: Timestamp) -> Result<(), QueueError> {
         self.writer
-            .run(|connection| {
-                connection.execute("DELETE FROM proposals", [])?;
-                Ok(())
-            })
+            .run(move |connection| agree(connection, now))
             .await?;
         self.agreed.store(true, Ordering::SeqCst);
         Ok(())
@@ -53,6 +50,19 @@ impl Queue {
             .run(move |connection| take_back(connection, now))
             .await
     }
+}
+
+/// What is asked for takes the place of what was, by other settings.
+fn agree(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+    let mut statement = connection.prepare_cached("SELECT job FROM proposals ORDER BY job")?;
+    let rows = statement.query_map([], |row| row.get(0).map(JobId))?;
+    for id in rows.collect::<Result<Vec<_>, _>>()? {
+        let job = jobs::get(connection, id)?;
+        let outdated = jobs::outdated(connection, id, &job.source, job.hash, &job.settings)?;
+        jobs::supersede(connection, id, &outdated, now)?;
+    }
+    connection.execute("DELETE FROM proposals", [])?;
+    Ok(())
 }
 
 /// Notes that a job is new.

@@ -540,8 +540,12 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Any error of the table.
-    pub fn leftovers(&self, place: Option<&str>) -> Result<Vec<Leftover>, QueueError> {
-        objects::leftovers(self.connection(), place)
+    pub fn leftovers(
+        &self,
+        place: Option<&str>,
+        at_rest: bool,
+    ) -> Result<Vec<Leftover>, QueueError> {
+        objects::leftovers(self.connection(), place, at_rest)
     }
 
     /// Failures and waits by their code, the most frequent first.

@@ -35,6 +35,7 @@ const STEPS: &[&str] = &[
     COUNTS,
     OUTPUT_FOLDERS,
     PROPOSALS,
+    BUCKETS,
 ];
 
 const VERSION_1: &str = "
@@ -486,6 +487,12 @@ CREATE TABLE proposals (
     asked_ms INTEGER,
     pieces   TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(pieces))
 ) STRICT;
+";
+
+/// The buckets that something was ever put into.
+const BUCKETS: &str = "
+CREATE TABLE buckets (place TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO buckets SELECT DISTINCT bucket FROM objects;
 ";
 
 #[cfg(test)]

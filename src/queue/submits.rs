@@ -130,6 +130,9 @@ impl Queue {
         self.writer
             .run(move |connection| {
                 ledger::release(connection, id, "not sent", now)?;
+                if stage.has_no_way() {
+                    jobs::set_route(connection, id, None)?;
+                }
                 jobs::advance(connection, id, &[StageName::Submitting], &stage, now)
             })
             .await

@@ -533,7 +533,7 @@ async fn what_nobody_agreed_to_is_put_back_as_it_was_by_the_next_start_and_nothi
         assert_eq!(count.unwrap().len(), 2);
     }
     take_in("/in/done.mp3", 2).await;
-    table.queue.agree().await.unwrap();
+    table.queue.agree(at(10)).await.unwrap();
     table
         .queue
         .recover(DoubtPolicy::RetryOnce, at(11))

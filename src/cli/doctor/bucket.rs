@@ -92,7 +92,7 @@ pub(super) fn leftovers(config: &Config) -> Option<Check> {
     let bucket = config.bucket.as_ref().map(config::Bucket::place);
     // A table that cannot be read is told by its own check.
     let reader = Reader::open(&config.state_dir).ok()??;
-    let leftovers = reader.leftovers(bucket.as_deref()).ok()?;
+    let leftovers = reader.leftovers(bucket.as_deref(), false).ok()?;
     let first = leftovers.first()?;
     let text = format!(
         "{} not taken out of {} so far: {}",

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::cut::Stretch;
 use crate::domain::job::Obstacle;
 use crate::domain::price::Catalogue;
+use crate::domain::route::Preference;
 
 fn dollars(text: &str) -> Decimal {
     text.parse().unwrap()
@@ -212,8 +213,23 @@ async fn the_limit_of_a_file_is_held_against_the_whole_of_which_a_piece_is_claim
         panic!("the second piece went over the limit");
     };
     assert_eq!(table.state(second).await, State::Waiting);
-    let reason = table.queue.job(second).await.unwrap().stage.reason();
-    assert_eq!(reason.unwrap().code, "over_file_budget");
+    let waiting = table.queue.job(second).await.unwrap();
+    assert_eq!(waiting.stage.reason().unwrap().code, "over_file_budget");
+    // It goes on by its own way, whatever recordings of its length would go by.
+    let routes = RouteTerms {
+        direct_limit: 1,
+        link_limit: 1,
+        shrink: true,
+        preference: Preference::Pieces,
+        has_bucket: false,
+        takes_links: false,
+        formats: &[],
+        piece: AudioDuration::from_micros(1_000_000),
+    };
+    table.queue.reconsider(routes, at(9)).await.unwrap();
+    let queued = table.queue.job(second).await.unwrap();
+    assert_eq!(queued.stage, Stage::queued());
+    assert_eq!(queued.route, waiting.route);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Copies of a recording: which waits for which, and what the end of one means for the others.
 
 use super::*;
+use crate::domain::cut::Stretch;
 
 #[tokio::test]
 async fn a_copy_waits_for_the_one_that_is_paid_for_and_takes_its_transcript() {
@@ -108,6 +109,26 @@ async fn a_copy_that_a_person_has_tried_again_is_sent_although_its_twin_was_refu
     assert_eq!(table.claim(terms()).await, Claimed::Moved(copy));
     table.queue.retry(vec![copy], at(4)).await.unwrap();
     assert_eq!(table.claim_job().await.id, copy);
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_stopped_between_its_pieces_is_stopped_as_well() {
+    let table = table();
+    let whole = table.add("/in/a.mp3", 1).await;
+    let copy = table.add("/in/b.mp3", 1).await;
+    assert_eq!(table.claim_job().await.id, whole);
+    let piece = NewPiece {
+        stretch: Stretch {
+            start: 0,
+            end: 960_000,
+        },
+        size: 10,
+        hash: ContentHash([9; 32]),
+    };
+    table.queue.split(whole, vec![piece], at(3)).await.unwrap();
+    table.queue.cancel(vec![whole], at(4)).await.unwrap();
+    assert_eq!(table.state(copy).await, State::Cancelled);
+    assert_eq!(table.claim(terms()).await, Claimed::Nothing);
 }
 
 #[tokio::test]
