@@ -195,7 +195,8 @@ impl Intake {
         let before = self.unreadable.trouble(root);
         let news = self.unreadable.news(root, scope);
         for (path, why) in news.new.iter().take(MOST_LOGGED) {
-            tracing::warn!(path = %path.display(), "{why}; it is tried again");
+            let (what, why) = why.split_once(": ").unwrap_or((why, ""));
+            tracing::warn!(path = %path.display(), "it {what}, and is tried again: {why}");
         }
         if let Some(more) = news.new.len().checked_sub(MOST_LOGGED + 1) {
             tracing::warn!(folder = %root.display(), "and {} more cannot be read", more + 1);
