@@ -211,7 +211,11 @@ pub(super) fn watched(root: &RootMode) -> Option<Check> {
             | ModeReason::OwnLimit { .. }
     );
     Some(if by_itself || !root.polled_inside.is_empty() {
-        let mend = "nothing has to be done; a longer folders.poll_every spares disk and network";
+        let mend = match root.reason.mend() {
+            Some(mend) => format!("{mend}   # and the same in /etc/sysctl.d/stenod.conf"),
+            None => "nothing has to be done; a longer folders.poll_every spares disk and network"
+                .to_owned(),
+        };
         Check::note("watch", text, mend)
     } else {
         Check::ok("watch", text)

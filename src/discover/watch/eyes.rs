@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::limit::no_events;
 use super::mailbox::Mailbox;
+use super::mode::ModeReason;
 use crate::discover::root::Roots;
 
 /// The watches, until they are closed.
@@ -18,7 +20,7 @@ pub(super) struct Eyes {
     watcher: Mutex<Option<RecommendedWatcher>>,
     /// Whether folders are only counted.
     counts: bool,
-    failure: Option<String>,
+    failure: Option<ModeReason>,
     /// Whether a watch was ended since that was asked for.
     ended: AtomicBool,
 }
@@ -42,7 +44,7 @@ impl Eyes {
         let handler = move |event| mailbox.receive(event, &roots);
         let (watcher, failure) = match RecommendedWatcher::new(handler, Config::default()) {
             Ok(watcher) => (Some(watcher), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(no_events(&error))),
         };
         Self {
             watcher: Mutex::new(watcher),
@@ -52,19 +54,25 @@ impl Eyes {
         }
     }
 
-    /// Eyes that see nothing: whatever they are to watch is as if it were watched.
+    /// Eyes that see nothing: whatever they are to watch is as if it were watched, where the kernel gives events.
     pub(super) fn that_count() -> Self {
+        let tried = RecommendedWatcher::new(|_: notify::Result<Event>| {}, Config::default());
         Self {
             watcher: Mutex::new(None),
             counts: true,
-            failure: None,
+            failure: tried.err().map(|error| no_events(&error)),
             ended: AtomicBool::new(false),
         }
     }
 
     /// Why there are no events, if there are none.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    pub(super) fn failure(&self) -> Option<&ModeReason> {
+        self.failure.as_ref()
+    }
+
+    /// Whether they only count what would be watched.
+    pub(super) fn only_count(&self) -> bool {
+        self.counts
     }
 
     /// Ends all watches and the thread that serves them.

@@ -38,6 +38,8 @@ pub enum ModeReason {
     NoEvents {
         /// What it says.
         error: String,
+        /// The command that mends it, where that is known.
+        mend: Option<String>,
     },
     /// It is a single file.
     SingleFile,
@@ -45,6 +47,22 @@ pub enum ModeReason {
     SameAs(PathBuf),
     /// It is not there; whether it came is looked up at intervals.
     Absent,
+}
+
+impl ModeReason {
+    /// The command by which it would be watched by events, where there is one.
+    pub fn mend(&self) -> Option<&str> {
+        match self {
+            Self::WatchLimit { mend } | Self::NoEvents { mend, .. } => mend.as_deref(),
+            Self::Configured
+            | Self::LocalDisk
+            | Self::RemoteDisk { .. }
+            | Self::OwnLimit { .. }
+            | Self::SingleFile
+            | Self::SameAs(_)
+            | Self::Absent => None,
+        }
+    }
 }
 
 impl fmt::Display for ModeReason {
@@ -58,7 +76,16 @@ impl fmt::Display for ModeReason {
             }
             Self::WatchLimit { mend: None } => f.write_str("the limit of watches is reached"),
             Self::OwnLimit { most } => write!(f, "more than {most} folders are not watched"),
-            Self::NoEvents { error } => write!(f, "the kernel gives no events: {error}"),
+            Self::NoEvents {
+                error,
+                mend: Some(mend),
+            } => write!(
+                f,
+                "the kernel gives no events: {error}: raise that with `{mend}`"
+            ),
+            Self::NoEvents { error, mend: None } => {
+                write!(f, "the kernel gives no events: {error}")
+            }
             Self::SingleFile => f.write_str("a single file"),
             Self::SameAs(path) => write!(f, "the same folder as {}", path.display()),
             Self::Absent => f.write_str("looked for twice a minute"),

@@ -156,13 +156,8 @@ impl Post {
         if seen.single_file {
             return (Mode::Poll, ModeReason::SingleFile);
         }
-        if let Some(error) = eyes.failure() {
-            return (
-                Mode::Poll,
-                ModeReason::NoEvents {
-                    error: error.to_owned(),
-                },
-            );
+        if let Some(reason) = eyes.failure() {
+            return (Mode::Poll, reason.clone());
         }
         match self.root.rules().watch {
             WatchMode::Poll => (Mode::Poll, ModeReason::Configured),
@@ -195,7 +190,9 @@ impl Post {
             self.release(means.eyes);
             self.polled_inside.clear();
             (self.mode, self.reason) = (Mode::Poll, reason);
-            tracing::warn!(folder = %root.path().display(), reason = %self.reason, "polling");
+            if !means.eyes.only_count() {
+                tracing::warn!(folder = %root.path().display(), reason = %self.reason, "polling");
+            }
         }
     }
 
