@@ -640,7 +640,7 @@ impl Explanation {
             "route": self.route().map(|chosen| chosen.route.as_str()),
             "why": self.route().map(|chosen| &chosen.why),
             "running": self.instance.is_some(),
-            "fix": told.fix.as_ref().map(|fix| placed(&fix.command)),
+            "fix": told.fix.as_ref().filter(|fix| !tells_nothing_new(fix)).map(|fix| placed(&fix.command)),
             "fix_note": told.fix.as_ref().map(|fix| fix.note.as_str()).filter(|note| !note.is_empty()),
         })
     }
@@ -666,8 +666,7 @@ impl Explanation {
             None => sheet.whole("folder", "none of the configured ones"),
         }
         if let Some(fix) = &told.fix {
-            // This very command tells nothing new.
-            if fix.command.starts_with("stenod explain ") {
+            if tells_nothing_new(fix) {
                 sheet.sentence("fix", &fix.note);
             } else {
                 sheet.command("fix", fix);
@@ -675,6 +674,11 @@ impl Explanation {
         }
         sheet.text()
     }
+}
+
+/// Whether a way out is this very command.
+fn tells_nothing_new(fix: &Mend) -> bool {
+    fix.command.starts_with("stenod explain ")
 }
 
 fn price(cost: Option<Decimal>) -> String {

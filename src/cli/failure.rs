@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ContextKind;
 use serde_json::{Value, json};
 
-use super::output::{page, placed, placed_in};
+use super::output::{page, placed, placed_in, quoted};
 use super::{exit, view};
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::domain::job::Reason;
@@ -135,6 +135,22 @@ fn tell(line: &Value) {
     }
 }
 
+/// The way out of a state directory, or a file in it at `path`, that is of no use.
+fn state_dir_hint(path: &Path, error: &io::Error) -> String {
+    let kind = error.kind();
+    if [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&kind) {
+        return format!(
+            "its disk is full: make room (`df -h {}` shows it), or name another with --state-dir",
+            quoted(path)
+        );
+    }
+    let way = match kind == io::ErrorKind::PermissionDenied {
+        true => "says whose it is; run as that user",
+        false => "says what is wrong with it; mend that",
+    };
+    format!("`stenod doctor` {way}, or name another with --state-dir")
+}
+
 /// The commands in a sentence, as they stand between backticks, to be run as they are.
 fn commands(hint: &str) -> Vec<String> {
     let quoted = hint.split('`').skip(1).step_by(2);
@@ -237,9 +253,9 @@ impl From<QueueError> for Failure {
                 "the table itself is as it was; make room, or name a file that is not there yet",
             );
         }
-        if let QueueError::StateDir { .. } = &error {
-            return Self::new(exit::UNEXPECTED, error)
-                .hint("`stenod doctor` says whose it is; run as that user, or name another with --state-dir");
+        if let QueueError::StateDir { path, error: cause } = &error {
+            let hint = state_dir_hint(path, cause);
+            return Self::new(exit::UNEXPECTED, error).hint(hint);
         }
         let is_held = matches!(error, QueueError::AlreadyHeld { .. });
         if is_held {
@@ -308,6 +324,17 @@ impl From<crate::supervise::TaskPanicked> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_state_decides_how_it_is_mended() {
+        let hint = |kind| state_dir_hint(Path::new("/s t"), &io::Error::from(kind));
+        let full = hint(io::ErrorKind::StorageFull);
+        assert!(full.contains("`df -h '/s t'`"), "{full}");
+        let denied = hint(io::ErrorKind::PermissionDenied);
+        assert!(denied.contains("whose it is"), "{denied}");
+        let other = hint(io::ErrorKind::NotADirectory);
+        assert!(other.contains("what is wrong"), "{other}");
+    }
 
     #[test]
     fn a_script_is_told_the_commands_of_a_hint() {

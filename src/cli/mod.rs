@@ -267,7 +267,7 @@ struct RunArguments {
     /// Stop before this run has cost more than this
     ///
     /// In US dollars. Counts as consent up to that sum: nothing is asked.
-    #[arg(long, value_name = "USD", value_parser = parse_money)]
+    #[arg(long, value_name = "USD", value_parser = parse_money, allow_negative_numbers = true)]
     max_cost: Option<Decimal>,
     /// Send at most this many recordings
     #[arg(long, value_name = "N", value_parser = parse_limit)]
@@ -398,7 +398,7 @@ struct SpeakersArguments {
 #[derive(Debug, Args)]
 struct PauseArguments {
     /// Go on by itself after this long: 30m, 2h, 1day
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "until")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_length, conflicts_with = "until")]
     length: Option<Duration>,
     /// Go on by itself at this time: 18:30, 2026-03-01, 2026-03-01T18:30
     #[arg(long, value_name = "TIME")]
@@ -435,6 +435,14 @@ fn parse_money(text: &str) -> Result<Decimal, String> {
     match text.trim_start_matches('$').parse::<Decimal>() {
         Ok(amount) if !amount.is_sign_negative() => Ok(amount),
         Ok(_) | Err(_) => Err("an amount in US dollars such as 2.50 is wanted".to_owned()),
+    }
+}
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(length) if length.is_zero() => Err("a time longer than none is wanted".to_owned()),
+        Ok(length) => Ok(length),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -10,7 +10,7 @@ use super::consent::{anew, beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
 use super::summary::is_unreadable;
-use super::text::Page;
+use super::text::{LEAST, Page};
 use super::unsettled::is_incomplete;
 use super::{Failure, RunArguments, Session, exit, view};
 use crate::clock::Calendar;
@@ -596,7 +596,15 @@ fn line(page: Page, item: &Planned) -> String {
         Fate::Send { route, cost, .. } => {
             let cost = cost.filter(|cost| !cost.is_zero());
             let cost = cost.map_or(String::new(), |cost| format!("  {}", Amount::usd(cost)));
-            format!("{start}{}{cost}{}", path(cost.len()), way(page, route))
+            let way = way(page, route);
+            let beside = start.len() + LEAST + cost.len();
+            match page.width() {
+                Some(columns) if !cost.is_empty() && beside > columns => {
+                    let cost = page.text(BELOW, cost.trim_start());
+                    format!("{start}{}\n{cost}{way}", path(0))
+                }
+                Some(_) | None => format!("{start}{}{cost}{way}", path(cost.len())),
+            }
         }
         Fate::Done | Fate::UnderWay => format!("{start}{}", path(0)),
         Fate::Duplicate { of } => {

@@ -336,19 +336,17 @@ impl Status {
         }
         for (code, count) in &self.failures {
             let way = by_reason(code);
-            sheet.whole("failed", &format!("{count} {code}   fix: {way}"));
+            sheet.beside("failed", &format!("{count} {code}"), &format!("fix: {way}"));
         }
-        let why = placed("stenod list --state waiting");
+        let why = format!("why: {}", placed("stenod list --state waiting"));
         for (code, count) in &self.waits {
-            sheet.whole("waiting", &format!("{count} {code}   why: {why}"));
+            sheet.beside("waiting", &format!("{count} {code}"), &why);
         }
         let in_doubt = self.count(State::InDoubt);
         if in_doubt > 0 {
-            let text = format!(
-                "{in_doubt} may have been paid for   fix: {}",
-                placed("stenod list --state in_doubt")
-            );
-            sheet.whole("in doubt", &text);
+            let text = format!("{in_doubt} may have been paid for");
+            let fix = format!("fix: {}", placed("stenod list --state in_doubt"));
+            sheet.beside("in doubt", &text, &fix);
         }
         unsettled::lines(&self.unsettled, &mut sheet);
         if self.skipped > 0 {

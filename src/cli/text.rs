@@ -224,6 +224,19 @@ impl Sheet {
         self.lines.push(start + text);
     }
 
+    /// What there is, and what is told of it, a command to copy in it: beside it where there is room, else below.
+    pub(super) fn beside(&mut self, name: &str, text: &str, more: &str) {
+        let start = self.start(name);
+        let margin = start.width();
+        let line = format!("{start}{text}   {more}");
+        self.lines.push(match self.page.columns {
+            Some(columns) if line.width() > columns => {
+                format!("{start}{text}\n{:margin$}{more}", "")
+            }
+            Some(_) | None => line,
+        });
+    }
+
     /// A path, made shorter where it must be, and what there is to say of it: beside it or below.
     pub(super) fn about(&mut self, name: &str, path: &Path, text: &str) {
         let start = self.start(name);

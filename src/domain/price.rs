@@ -165,7 +165,7 @@ pub fn sentence<'a>(
         PriceSource::Catalogue => "by the service's catalogue".to_owned(),
         PriceSource::Configured => "by service.price_per_minute".to_owned(),
         PriceSource::BuiltIn(table) => format!(
-            "by the built-in table of {} (the service's catalogue does not say)",
+            "by the built-in table of {} (the service has not named one)",
             table.as_of_in_words
         ),
         PriceSource::Learnt => "as charged last (no list names it)".to_owned(),

@@ -146,6 +146,16 @@ fn a_named_file_that_is_passed_over_is_told_by_all_in_the_same_way() {
 }
 
 #[test]
+fn a_command_is_no_fix_of_what_itself_tells() {
+    let stage = stage();
+    let cut = stage.put("cut.wav", &cut_wav(1, 3.0));
+    let explained = stage.json(&["explain", cut.to_str().unwrap()]);
+    assert_eq!(explained["fix"], Value::Null, "{explained:#}");
+    let note = explained["fix_note"].as_str().unwrap();
+    assert!(note.contains("copy it again whole"), "{explained:#}");
+}
+
+#[test]
 fn the_fix_of_a_temporary_name_renames_it() {
     let stage = stage();
     for (name, complete) in [(".long.wav", "long.wav"), ("b.wav.part", "b.wav")] {

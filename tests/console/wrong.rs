@@ -102,6 +102,10 @@ fn a_state_without_jobs_says_so_where_there_are_others() {
     for command in [&["list", "--limit", "0"][..], &["run", "--limit", "0"]] {
         stage.stenod(command).code(2).says("a number from 1 up");
     }
+    let told = stage.stenod(["run", "--max-cost", "-1"]).code(2);
+    told.says("an amount in US dollars such as 2.50 is wanted");
+    let told = stage.stenod(["pause", "--for", "0s"]).code(2);
+    told.says("a time longer than none is wanted");
 }
 
 #[test]
