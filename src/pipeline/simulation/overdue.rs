@@ -27,7 +27,7 @@ fn play(polls: u32, unknown: u32) -> Outcome {
 #[test]
 fn a_run_past_its_deadline_is_asked_about_every_hour_until_it_has_ended() {
     // About a minute apart, until two hours are over, and then an hour.
-    let outcome = play(120, 0);
+    let outcome = play(160, 0);
     assert!(
         outcome.overdue.contains(&Overdue::PollDeadline),
         "{:#?}",
