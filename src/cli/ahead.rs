@@ -91,8 +91,9 @@ impl Ahead {
         let mut seen = HashSet::new();
         let mut ahead = Self::default();
         for job in reader.scoped_jobs(None)? {
-            let is_first = seen.insert((job.hash, job.settings.clone()));
             if job.stage.is_to_be_sent() {
+                // What failed or was stopped pays for no copy.
+                let is_first = seen.insert((job.hash, job.settings.clone()));
                 if is_first && !is_reused(reader, &job)? {
                     ahead.jobs.push(job);
                 } else {

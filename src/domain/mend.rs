@@ -92,7 +92,7 @@ const SERVICE: &[Row] = &[
     (
         "too_large_for_service",
         "stenod retry {id}",
-        "set large.direct_limit lower, or set up a [bucket], first; where pieces of it are paid, `stenod run --force` cuts anew, \
+        "set large.direct_limit below its size first; where pieces of it are paid, `stenod run --force` cuts anew, \
          which pays for all of it",
     ),
     (

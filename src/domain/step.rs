@@ -39,10 +39,11 @@ pub enum Action {
     Rest,
 }
 
-/// What is next for a job in `stage` at `now`.
+/// What is next for a job in `stage` at `now`. Due is what is due in this millisecond, as it is to the table: what
+/// that lists and is not acted on would be looked at again only after the slow tick.
 pub fn next_action(stage: &Stage, now: Timestamp) -> Action {
     if let Some(Some(until)) = stage.due()
-        && until > now
+        && until.as_millisecond() > now.as_millisecond()
     {
         return Action::Wait { until };
     }

@@ -177,12 +177,10 @@ pub(super) fn offer(
         candidate.hash,
         &candidate.settings,
     )?;
-    if !proposed {
+    if proposed {
+        propose(connection, &enqueued, force || !outdated.is_empty())?;
+    } else {
         supersede(connection, id, &outdated, now)?;
-    } else if matches!(enqueued, Enqueued::New(_)) {
-        proposals::add_new(connection, id)?;
-    } else if force || !outdated.is_empty() {
-        proposals::add(connection, &get(connection, id)?)?;
     }
     match &enqueued {
         Enqueued::Known(known) if force && may_be_forced(&known.stage) => {
@@ -212,6 +210,23 @@ pub(super) fn offer(
         }
         Enqueued::Known(_) => Ok(enqueued),
     }
+}
+
+/// Notes what a run would queue, in case nobody agrees to it; `asked` for what that changes in any case.
+fn propose(connection: &Connection, enqueued: &Enqueued, asked: bool) -> Result<(), QueueError> {
+    let moved;
+    let job = match enqueued {
+        Enqueued::New(id) => return proposals::add_new(connection, *id),
+        Enqueued::Known(job) => job.as_ref(),
+        Enqueued::Moved(id) => {
+            moved = get(connection, *id)?;
+            &moved
+        }
+    };
+    if asked || came_back(&job.stage) {
+        proposals::add(connection, job)?;
+    }
+    Ok(())
 }
 
 /// Whether a job ended only because its recording was gone or another one when it was to be sent, or waits for

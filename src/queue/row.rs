@@ -82,14 +82,9 @@ pub(super) fn hash(bytes: &[u8]) -> Option<ContentHash> {
     bytes.try_into().ok().map(ContentHash)
 }
 
-/// When a stage is due, as a column: `NULL` for never by itself, 0 for at once. Never sooner than it is: what is
-/// listed as due and is not yet would be looked at again only after the slow tick.
+/// When a stage is due, as a column: `NULL` for never by itself, 0 for at once.
 pub(super) fn due_millis(stage: &Stage) -> Option<i64> {
-    let first_after = |at: Timestamp| {
-        let millis = millis(at);
-        millis + i64::from(time(millis) < at)
-    };
-    stage.due().map(|at| at.map_or(0, first_after))
+    stage.due().map(|at| at.map_or(0, millis))
 }
 
 /// The row with `JOB_COLUMNS` that `sql` finds, if it finds one.

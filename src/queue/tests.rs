@@ -15,6 +15,7 @@ use crate::domain::job::{
 use crate::domain::money::Amount;
 use crate::domain::price::Catalogue;
 use crate::domain::settle::Fingerprint;
+use crate::domain::step::{Action, next_action};
 use crate::speech::services;
 
 mod budget;
@@ -250,19 +251,20 @@ async fn the_next_due_time_is_the_earliest_that_is_still_to_come() {
 }
 
 #[tokio::test]
-async fn what_is_listed_as_due_is_due_to_the_nanosecond() {
+async fn what_is_listed_as_due_is_acted_on_at_that_moment() {
     let table = table();
     let id = table.add("/in/1.mp3", 1).await;
     table.claim_job().await;
     let due = at(50) + Duration::from_micros(500);
     let waits = table.queue.requeue(id, Some(due), None, at(2));
     waits.await.unwrap();
-    // The table counts in milliseconds: one that has begun is not over.
-    let due_at = |now| table.queue.due(StageName::Queued, 9, now);
-    assert_eq!(due_at(at(50)).await.unwrap(), []);
-    let listed = at(50) + Duration::from_millis(1);
-    assert_eq!(table.queue.next_due(at(50)).await.unwrap(), Some(listed));
-    assert_eq!(due_at(listed).await.unwrap().len(), 1);
+    // The table counts in milliseconds.
+    for (now, is_due) in [(at(49), false), (at(50), true), (due, true)] {
+        let listed = table.queue.due(StageName::Queued, 9, now).await.unwrap();
+        assert_eq!(listed.len(), usize::from(is_due), "{now}");
+        let action = next_action(&table.queue.job(id).await.unwrap().stage, now);
+        assert_eq!(action == Action::Submit, is_due, "{now}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use stenod_support::audio::wav;
-use stenod_support::service::Endpoint;
+use stenod_support::service::{Endpoint, Reply, Rule};
 use stenod_support::stage::Stage;
 
 use super::{before_the_price, stage};
@@ -45,6 +45,38 @@ fn a_no_to_paying_anew_leaves_what_is_done_as_it_is() {
     stage.stenod(["run", "--force"]).code(2).says("anew");
     assert_eq!(stage.json(&["list"])[0]["state"], "done");
     stage.stenod(["run", "--yes"]).says("nothing to do");
+    assert_eq!(charges(&stage), 1);
+}
+
+#[test]
+fn a_copy_of_what_came_to_nothing_is_not_told_as_free() {
+    let stage = stage();
+    stage.disagree();
+    stage.put("a.wav", &wav(1, 6.0));
+    let unknown = Reply::json(404, &serde_json::json!({"error": "no such model"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).answer(unknown));
+    stage.stenod(["run", "--yes"]).code(3);
+    stage.put("copy.wav", &wav(1, 6.0));
+    stage.stenod(["run"]).code(2).says("$0.00005");
+    assert_eq!(charges(&stage), 0);
+}
+
+#[test]
+fn what_came_back_is_sent_by_nobody_who_was_not_asked() {
+    let stage = stage();
+    stage.disagree();
+    stage.put("a.wav", &wav(1, 6.0));
+    stage.stenod(["run", "--max-cost", "0.00001"]).code(8);
+    let (here, away) = (stage.at("a.wav"), stage.root().join("a.wav"));
+    std::fs::rename(&here, &away).unwrap();
+    stage.stenod(["run"]).code(3);
+    std::fs::rename(&away, &here).unwrap();
+    stage.stenod(["run"]).code(2);
+    let job = stage.json(&["list"])[0].clone();
+    assert_eq!(job["reason"], "source_vanished", "{job:#}");
+    stage.stenod(["run", "--yes"]).success();
     assert_eq!(charges(&stage), 1);
 }
 
