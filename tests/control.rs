@@ -370,6 +370,33 @@ fn a_daemon_takes_a_run_on_and_its_client_sees_it_end() {
 }
 
 #[test]
+fn what_a_run_has_handed_to_a_daemon_is_kept_over_its_restart() {
+    let stage = stage();
+    let watch = watching(&stage);
+    stage.stenod(["pause"]).success();
+    let other = stage.root().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("b.wav"), wav(2, 0.3)).unwrap();
+    let arguments = ["run", "--yes", other.to_str().unwrap()];
+    stage.stenod(arguments).success().says("held by hand");
+    let forced = stage.at("first.wav");
+    let again = ["run", "--yes", "--force", forced.to_str().unwrap()];
+    stage.stenod(again).success();
+    until_count(&stage, "queued", 2);
+    watch.terminate();
+    watch.outcome().code(143);
+    let mut watch = stage.call(["watch"]).start();
+    watch.until("the new daemon", || {
+        stage.json(&["status"])["running"] == true
+    });
+    until_count(&stage, "queued", 2);
+    stage.stenod(["resume"]).success();
+    watch.until("both", || {
+        other.join("b.json").exists() && submits(&stage) == 3
+    });
+}
+
+#[test]
 fn a_run_that_a_daemon_takes_on_ends_with_the_usual_codes() {
     let stage = stage();
     let _watch = watching(&stage);

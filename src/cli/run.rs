@@ -225,6 +225,7 @@ async fn run(
     teller: &Teller,
 ) -> Result<Option<RunEnd>, Failure> {
     let roots = places.places.len();
+    pipeline.queue.propose();
     let intake = batch::take_in(pipeline, places.places, options);
     let intake = looking(pipeline, teller, intake).await?;
     let missing = intake.troubles.len();

@@ -162,8 +162,6 @@ impl Summary {
             Some(PauseReason::Disk) => exit::UNEXPECTED,
             Some(PauseReason::Operator) | None if failed > 0 => exit::SOME_FAILED,
             None if self.held > 0 || jobs.iter().any(is_over_file_budget) => exit::MONEY,
-            // A person holds what is left.
-            Some(PauseReason::Operator) if self.queued > 0 => exit::SOME_FAILED,
             Some(PauseReason::Operator) | None => exit::DONE,
         }
     }

@@ -469,6 +469,12 @@ impl Stage {
         }
     }
 
+    /// Whether it waits for the rules of its folder.
+    pub fn waits_for_rules(&self) -> bool {
+        let rules = [Obstacle::FolderSettings, Obstacle::LeftOut];
+        matches!(self, Self::Waiting { obstacle, .. } if rules.contains(obstacle))
+    }
+
     /// Whether it waits for a route.
     pub fn has_no_way(&self) -> bool {
         let ways = [

@@ -197,7 +197,7 @@ impl Pipeline {
                     "{} recordings can be read again: they go on",
                     readable.len()
                 );
-                self.kept(|| self.queue.readable_again(readable.clone(), self.now()))
+                self.kept(|| self.queue.let_in_again(readable.clone(), self.now()))
                     .await?;
                 self.bell.notify_one();
             }

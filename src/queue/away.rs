@@ -125,22 +125,26 @@ impl Queue {
             .await
     }
 
-    /// Queues again those of these recordings that wait until they may be read.
+    /// Queues again those of these recordings that wait until they may be read, or for rules that let them in by now.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn readable_again(&self, ids: Vec<JobId>, now: Timestamp) -> Result<(), QueueError> {
+    pub async fn let_in_again(&self, ids: Vec<JobId>, now: Timestamp) -> Result<(), QueueError> {
         self.writer
             .run(move |connection| {
                 for id in ids {
                     let stage = jobs::get(connection, id)?.stage;
-                    let Stage::Waiting {
-                        obstacle: Obstacle::SourceUnreadable,
-                        ..
-                    } = stage
-                    else {
+                    let is_over = stage.waits_for_rules()
+                        || matches!(
+                            stage,
+                            Stage::Waiting {
+                                obstacle: Obstacle::SourceUnreadable,
+                                ..
+                            }
+                        );
+                    if !is_over {
                         continue;
-                    };
+                    }
                     let from = [StageName::Waiting];
                     jobs::advance(connection, id, &from, &Stage::queued(), now)?;
                 }

@@ -103,7 +103,7 @@ impl Queue {
 
     /// Records what was found out about files, and queues those that are recordings, in one transaction;
     /// gives what became of each. `force` queues again what has ended, `scoped` takes the jobs into the
-    /// scope of this process, which is a run that proposes them until [`Self::agree`].
+    /// scope of this process.
     ///
     /// # Errors
     /// Any error of the table; then nothing of it is recorded.
@@ -117,7 +117,7 @@ impl Queue {
         let how = TakenIn {
             force,
             scoped,
-            proposed: scoped && !self.is_agreed(),
+            proposed: !self.is_agreed(),
         };
         self.writer
             .run(move |connection| arrivals::take_in(connection, &arrivals, how, now))

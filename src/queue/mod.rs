@@ -106,7 +106,7 @@ pub struct Queue {
     writer: Guarded,
     state_dir: PathBuf,
     hands: Arc<Hands>,
-    /// Whether what is taken in is sent without a question, see [`Self::agree`].
+    /// Whether what is taken in is sent without a question, see [`Self::propose`].
     agreed: AtomicBool,
     _lock: Lock,
 }
@@ -152,7 +152,7 @@ impl Queue {
             writer: Guarded::new(writer, state_dir),
             state_dir: state_dir.to_owned(),
             hands: Arc::default(),
-            agreed: AtomicBool::new(false),
+            agreed: AtomicBool::new(true),
             _lock: lock,
         })
     }

@@ -24,6 +24,11 @@ struct Proposal {
 }
 
 impl Queue {
+    /// What this process takes in from here on waits for a person's consent, until [`Self::agree`].
+    pub fn propose(&self) {
+        self.agreed.store(false, Ordering::SeqCst);
+    }
+
     /// Whether what this process takes in is sent without a question.
     pub(super) fn is_agreed(&self) -> bool {
         self.agreed.load(Ordering::SeqCst)

@@ -518,6 +518,7 @@ async fn what_nobody_agreed_to_is_put_back_as_it_was_by_the_next_start_and_nothi
         taken.await.unwrap()
     };
     for _ in 0..2 {
+        table.queue.propose();
         take_in("/in/before.mp3", 1).await;
         take_in("/in/done.mp3", 2).await;
         take_in("/in/new.mp3", 3).await;

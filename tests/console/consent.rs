@@ -133,15 +133,6 @@ fn work_goes_on_where_nobody_reads_what_is_said_of_it() {
 }
 
 #[test]
-fn what_a_person_holds_is_not_told_as_done() {
-    let stage = stage();
-    stage.put("a.wav", &wav(1, 6.0));
-    stage.stenod(["pause"]).success();
-    stage.stenod(["run"]).code(3).says("held by hand");
-    assert_eq!(charges(&stage), 0);
-}
-
-#[test]
 fn a_limit_counts_as_consent_up_to_that_sum() {
     let stage = stage();
     stage.disagree();

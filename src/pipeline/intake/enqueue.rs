@@ -196,6 +196,13 @@ impl Intake {
         arrival: Arrival,
     ) -> Result<Arrival, PipelineError> {
         self.note(job.id);
+        if job.stage.waits_for_rules() {
+            // They let it in: it goes on as it was queued, by whatever settings they come with.
+            let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
+            queue.let_in_again(vec![job.id], now).await?;
+            self.pipeline.bell.notify_one();
+            return Ok(arrival);
+        }
         let Some(publication) = self.to_publish_again(job, wanted).await? else {
             return Ok(arrival);
         };
