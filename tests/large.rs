@@ -367,7 +367,6 @@ fn what_is_left_of_a_recording_is_not_sent_once_other_settings_are_asked_for() {
     watch.terminate();
     watch.outcome().no_panic();
     assert_eq!(charges(&stage), anew, "{}", path.display());
-    stage.check();
 }
 
 #[test]
