@@ -668,6 +668,20 @@ pub fn route_terms(config: &Config) -> RouteTerms {
     }
 }
 
+/// By which folders, settings and prices a run over `places` would be done: a word that is another one where
+/// any of them is.
+pub fn terms(config: &Config, places: &Places) -> String {
+    let places = places.places.iter().map(|place| {
+        let made = (&place.settings, &place.publication, &place.output_dir);
+        let taken = (place.min_length, place.leave_existing, place.names_ask);
+        (place.root.path(), made, taken)
+    });
+    let service = &config.service;
+    let paid = (&service.base_url, service.price_per_minute, &config.budget);
+    let all = (places.collect::<Vec<_>>(), route_terms(config), paid);
+    blake3::hash(format!("{all:?}").as_bytes()).to_string()
+}
+
 /// The pace of a run that a daemon takes on: what it names is wanted, and its budgets are the daemon's.
 pub fn pace_of_run(config: &Config, own: &Pipeline) -> Pace {
     Pace {

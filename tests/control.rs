@@ -7,13 +7,14 @@
 )]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stenod_support::audio::wav;
 use stenod_support::service::{Endpoint, Gate, Log, Moment, Reply, Rule};
 use stenod_support::stage::{Running, Stage, eventually};
@@ -330,6 +331,9 @@ fn a_run_takes_orders_but_neither_more_recordings_nor_other_settings() {
         .stenod(["cancel", &path])
         .success()
         .says("1 cancelled");
+    let again = stage.stenod(["retry", &path]).success();
+    again.says("the `stenod run` that is at work");
+    stage.stenod(["cancel", &path]).success();
     let second = stage.stenod(["run", "--yes"]).code(11);
     let process = format!("process {}, since ", run.pid());
     second.says("run").says(&process);
@@ -367,6 +371,90 @@ fn a_daemon_takes_a_run_on_and_its_client_sees_it_end() {
         "{summary}"
     );
     assert_eq!(charges(&stage), 3);
+}
+
+#[test]
+fn a_run_beside_a_daemon_is_asked_about_the_money_that_the_daemon_would_spend() {
+    let stage = stage();
+    let _watch = watching(&stage);
+    stage.disagree();
+    let path = stage.root().join("a.wav");
+    fs::write(&path, wav(1, 3.0)).unwrap();
+    let path = path.display().to_string();
+    // This command by itself would do it for nothing, and the daemon has another key and model.
+    let by_itself = |arguments: &[&str]| {
+        let call = stage.call(arguments).without("NANOGPT_API_KEY");
+        call.env("STENOD_SERVICE__PROVIDER", "local").output()
+    };
+    let outcome = by_itself(&["run", &path]);
+    let outcome = outcome.code(2).says("1 to transcribe").says("$");
+    assert!(!outcome.stderr.contains("no key"), "{}", outcome.tell());
+    assert_eq!(submits(&stage), 1);
+    let planned = by_itself(&["plan", &path]);
+    planned.success().says("has other settings");
+    let alike = stage.stenod(["plan", &path]).success();
+    assert!(!alike.stderr.contains("warning"), "{}", alike.tell());
+    by_itself(&["run", "--yes", "--json", &path]).code(0);
+    assert_eq!(charges(&stage), 2);
+}
+
+#[test]
+fn a_run_without_paths_beside_a_watch_of_another_folder_does_the_configured_folders() {
+    let stage = stage();
+    let other = stage.root().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("watched.wav"), wav(3, 0.3)).unwrap();
+    let mut watch = stage.call(["watch", other.to_str().unwrap()]).start();
+    watch.until("the watched one", || other.join("watched.json").exists());
+    stage.put("a.wav", &wav(1, 0.3));
+    let outcome = stage.stenod(["run", "--yes", "--json"]).code(0);
+    assert_eq!(outcome.lines()[0]["to_send"], 1, "{}", outcome.tell());
+    assert!(stage.at("a.json").exists());
+    stage.no_folders();
+    fs::write(other.join("b.wav"), wav(2, 0.3)).unwrap();
+    stage.stenod(["run", "--yes"]).code(0);
+    assert!(other.join("b.json").exists());
+}
+
+#[test]
+fn a_run_by_other_terms_than_were_told_takes_nothing_in() {
+    let stage = stage();
+    let _watch = watching(&stage);
+    let path = stage.root().join("a.wav");
+    fs::write(&path, wav(1, 0.3)).unwrap();
+    let order = json!({"version": 1, "order": {"run": {
+        "paths": [path.display().to_string()], "force": false, "limit": null, "terms": "others", "flags": {
+            "provider": null, "model": null, "language": null, "formats": null, "output_dir": null,
+            "diarize": null, "include": null, "exclude": null, "no_recursive": null,
+        },
+    }}});
+    let mut stream = UnixStream::connect(socket(&stage)).unwrap();
+    writeln!(stream, "{order}").unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    assert!(
+        told.contains("refused") && told.contains("have changed"),
+        "{told}"
+    );
+    assert_eq!(submits(&stage), 1);
+}
+
+#[test]
+fn what_is_queued_is_written_as_the_next_run_asks_for_it() {
+    let stage = stage();
+    stage.put("a.wav", &wav(1, 0.3));
+    stage.stenod(["pause"]).success();
+    stage.stenod(["run", "--yes"]).success();
+    stage.stenod(["resume"]).success();
+    let out = stage.root().join("out");
+    let out = out.to_str().unwrap();
+    let asked = ["run", "--yes", "-f", "srt", "-o", out];
+    stage.stenod(asked).success();
+    assert_eq!(stage.names(), ["a.wav"]);
+    let written = fs::read_dir(out).unwrap();
+    let names: Vec<_> = written.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["a.srt"]);
+    assert_eq!(charges(&stage), 1);
 }
 
 #[test]

@@ -5,73 +5,33 @@ use std::collections::{BTreeMap, HashSet};
 use rust_decimal::Decimal;
 
 use super::Failure;
-use super::consent::{Price, WithService};
 use super::plan::takes;
 use crate::clock::Calendar;
 use crate::domain::audio::AudioDuration;
-use crate::domain::job::{Job, Settings, Stage};
+use crate::domain::job::{Job, Stage};
 use crate::domain::money::estimate;
-use crate::domain::pace::{Outlook, Work, outlook};
-use crate::domain::price::{self, Catalogue};
+use crate::domain::price::Catalogue;
+use crate::pipeline::prospect::{Price, Prices, Prospect, WithService, add_taken, time_of};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::queue::{QueueError, Reader};
 
-/// Dollars a minute by model, as far as anybody knows.
-pub(super) type Prices = BTreeMap<String, Option<price::Price>>;
-
-/// What is said of a run before it begins.
-pub(super) struct Prospect {
-    /// What it would cost.
-    pub(super) price: Price,
-    /// A minute of each model that is paid.
-    pub(super) prices: Prices,
-    /// How many recordings go by each route.
-    pub(super) routes: BTreeMap<&'static str, usize>,
-    /// Copies of recordings that are sent or done: free of charge.
-    pub(super) copies: usize,
-    /// How long it would take.
-    pub(super) time: Outlook,
+/// For people: by which routes, and how long it takes; nothing where nothing is sent.
+pub(super) fn way(prospect: &Prospect) -> Option<String> {
+    let routes = prospect.routes.iter();
+    let routes: Vec<String> = routes
+        .map(|(route, count)| format!("{count} {route}"))
+        .collect();
+    let (by, time) = (routes.join(", "), takes(prospect.time));
+    (prospect.price.recordings > 0).then(|| format!("by: {by}; takes {time}"))
 }
 
-impl Prospect {
-    /// For people: by which routes, and how long it takes; nothing where nothing is sent.
-    pub(super) fn way(&self) -> Option<String> {
-        let routes = self.routes.iter();
-        let routes: Vec<String> = routes
-            .map(|(route, count)| format!("{count} {route}"))
-            .collect();
-        (self.price.recordings > 0)
-            .then(|| format!("by: {}; takes {}", routes.join(", "), takes(self.time)))
+/// For people: what is free beside them; nothing where there is none.
+pub(super) fn besides(prospect: &Prospect) -> Option<String> {
+    match prospect.copies {
+        0 => None,
+        1 => Some("1 more is a copy: free of charge".to_owned()),
+        copies => Some(format!("{copies} more are copies: free of charge")),
     }
-
-    /// For people: what is free beside them; nothing where there is none.
-    pub(super) fn besides(&self) -> Option<String> {
-        match self.copies {
-            0 => None,
-            1 => Some("1 more is a copy: free of charge".to_owned()),
-            copies => Some(format!("{copies} more are copies: free of charge")),
-        }
-    }
-}
-
-/// How long so many recordings take, by what was measured of the model.
-pub(super) fn time_of(
-    reader: Option<&Reader<'_>>,
-    price: Price,
-    settings: Option<&Settings>,
-    jobs: usize,
-) -> Result<Outlook, QueueError> {
-    let measured = match (reader, settings) {
-        (Some(reader), Some(settings)) => reader.pace(&settings.model)?,
-        _ => None,
-    };
-    Ok(outlook(Work {
-        recordings: price.recordings,
-        audio: price.duration,
-        jobs,
-        is_paid: settings.is_some_and(|settings| settings.provider.is_paid()),
-        measured,
-    }))
 }
 
 /// The jobs that a run would send, and what the service has of it already.
@@ -136,19 +96,6 @@ impl Ahead {
     }
 }
 
-/// Adds a job to what the service has, if it has accepted it.
-pub(super) fn add_taken(
-    taken: &mut WithService,
-    reader: &Reader<'_>,
-    job: &Job,
-) -> Result<(), QueueError> {
-    if matches!(job.stage, Stage::Awaiting { .. }) {
-        let paid = job.cost.as_ref().map_or(Decimal::ZERO, |cost| cost.value);
-        taken.add(job.duration, paid, reader.set_aside(job.id)?);
-    }
-    Ok(())
-}
-
 /// What of this run is neither begun nor ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UnderWay {
@@ -196,7 +143,7 @@ pub(super) async fn look_ahead(pipeline: &Pipeline) -> Result<Prospect, Failure>
         };
         let mut routes = BTreeMap::new();
         for chosen in jobs.iter().filter_map(|job| job.route.as_ref()) {
-            *routes.entry(chosen.route.as_str()).or_insert(0) += 1;
+            *routes.entry(chosen.route.as_str().to_owned()).or_insert(0) += 1;
         }
         let settings = jobs.first().map(|job| &job.settings);
         Ok::<_, QueueError>(Prospect {

@@ -4,90 +4,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use rust_decimal::Decimal;
 use rustix::termios::{QueueSelector, tcflush};
-use serde_json::{Value, json};
 
 use super::{Failure, RunArguments, Session, exit};
 use crate::clock::rfc3339;
-use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
+use crate::pipeline::prospect::Price;
 use crate::queue::Allowance;
 use crate::supervise;
-
-/// Recordings that the service has taken from an earlier run: nothing of them is sent or paid again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct WithService {
-    /// How many.
-    pub(super) recordings: usize,
-    /// Their length.
-    pub(super) duration: AudioDuration,
-    /// What they cost, in US dollars.
-    pub(super) cost: Decimal,
-    /// What of that is set aside so far, and charged when their transcripts come.
-    pub(super) set_aside: Decimal,
-}
-
-impl WithService {
-    /// Adds a recording of this length, which cost so much, and for which so much is set aside.
-    pub(super) fn add(
-        &mut self,
-        duration: Option<AudioDuration>,
-        charged: Decimal,
-        set_aside: Decimal,
-    ) {
-        self.recordings += 1;
-        self.duration = sum(self.duration, duration.unwrap_or_default());
-        self.cost += charged + set_aside;
-        self.set_aside += set_aside;
-    }
-
-    /// For people: how many, how long, and that they are paid; nothing where there is none.
-    pub(super) fn text(&self) -> Option<String> {
-        let (are, paid) = match self.recordings {
-            0 => return None,
-            1 => ("1 is with the service".to_owned(), "is paid for"),
-            many => (format!("{many} are with the service"), "are paid for"),
-        };
-        let cost = match self.cost.is_zero() {
-            true => String::new(),
-            false => format!(" ({})", Amount::usd(self.cost)),
-        };
-        Some(format!(
-            "{are}, {} of audio, and {paid}{cost}",
-            self.duration
-        ))
-    }
-
-    /// The same for a script.
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "recordings": self.recordings, "minutes": self.duration.minutes(),
-            "cost": self.cost.normalize().to_string(), "currency": "USD",
-        })
-    }
-}
-
-fn sum(one: AudioDuration, other: AudioDuration) -> AudioDuration {
-    AudioDuration::from_micros(one.micros().saturating_add(other.micros()))
-}
-
-/// What a run would cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Price {
-    /// Recordings to be sent.
-    pub(super) recordings: usize,
-    /// Their length.
-    pub(super) duration: AudioDuration,
-    /// In US dollars; `None` where a price is not known.
-    pub(super) cost: Option<Decimal>,
-    /// Those that may have been paid for already, and are repeated once.
-    pub(super) repeats: usize,
-    /// Those that have a transcript already, and get another one.
-    pub(super) anew: usize,
-    /// The limit that leaves least, if there is one.
-    pub(super) allowance: Option<Allowance>,
-    /// What is waited for beside them.
-    pub(super) with_service: WithService,
-}
 
 /// What was said of money on the command line.
 #[derive(Debug, Clone, Copy)]
@@ -124,68 +47,14 @@ impl Said {
     }
 }
 
-impl Price {
-    /// Adds a recording of this length and cost, which may be a repeat.
-    pub(super) fn add(
-        &mut self,
-        duration: Option<AudioDuration>,
-        cost: Option<Decimal>,
-        repeats: bool,
-    ) {
-        self.recordings += 1;
-        self.duration = sum(self.duration, duration.unwrap_or_default());
-        self.cost = self.cost.zip(cost).map(|(sum, cost)| sum + cost);
-        self.repeats += usize::from(repeats);
-    }
-
-    /// Whether nothing has to be paid; a price that nobody knows is none.
-    pub(super) fn is_free(&self) -> bool {
-        self.recordings == 0 || self.cost.is_some_and(|cost| cost.is_zero())
-    }
-
-    /// How much audio is to come, that which is with the service as well.
-    pub(super) fn audio(&self) -> AudioDuration {
-        sum(self.duration, self.with_service.duration)
-    }
-
-    /// What is still to be charged for all of it, if anybody knows.
-    pub(super) fn yet_to_charge(&self) -> Option<Decimal> {
-        let ahead = if self.recordings == 0 {
-            Some(Decimal::ZERO)
-        } else {
-            self.cost
-        };
-        ahead.map(|cost| cost + self.with_service.set_aside)
-    }
-
-    /// For people: `about $0.03`.
-    pub(super) fn text(&self) -> String {
-        match self.cost {
-            Some(cost) if cost.is_zero() => "free of charge".to_owned(),
-            Some(cost) => format!("about {}", Amount::usd(cost)),
-            None => "at a price that is not known".to_owned(),
-        }
-    }
-
-    /// For people: `3 to transcribe, 4:00 of audio, about $0.03`.
-    pub(super) fn sentence(&self) -> String {
-        format!(
-            "{} to transcribe, {} of audio, {}",
-            self.recordings,
-            self.duration,
-            self.text()
-        )
-    }
-
-    /// What a person should know of money before saying yes, a sentence each.
-    pub(super) fn cautions(&self) -> impl Iterator<Item = String> {
-        let repeats = (self.repeats > 0).then(|| repeated(self.repeats));
-        let anew = (self.anew > 0 && !self.is_free()).then(|| anew(self.anew));
-        let limit = self
-            .allowance
-            .and_then(|allowance| beyond(allowance, self.cost));
-        repeats.into_iter().chain(anew).chain(limit)
-    }
+/// What a person should know of money before saying yes, a sentence each.
+pub(super) fn cautions(price: &Price) -> impl Iterator<Item = String> {
+    let repeats = (price.repeats > 0).then(|| repeated(price.repeats));
+    let anew = (price.anew > 0 && !price.is_free()).then(|| anew(price.anew));
+    let limit = price
+        .allowance
+        .and_then(|allowance| beyond(allowance, price.cost));
+    repeats.into_iter().chain(anew).chain(limit)
 }
 
 /// What is said of recordings whose answer was lost.
@@ -291,6 +160,8 @@ fn nobody_to_ask(price: Price) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::audio::AudioDuration;
+    use crate::pipeline::prospect::WithService;
 
     fn price(recordings: usize, cost: Option<&str>) -> Price {
         Price {

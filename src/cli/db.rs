@@ -48,10 +48,17 @@ pub(super) struct PruneArguments {
 pub(super) fn execute(session: &Session, command: Command) -> Result<u8, Failure> {
     let state_dir = session.config()?.state_dir;
     let Some(reader) = Reader::open(&state_dir)? else {
-        session.output.say(&format!(
-            "there is no job table in {} yet",
-            shown(&state_dir)
-        ))?;
+        if session.output.json() {
+            let path = view::path(&state_dir.join(DATABASE));
+            session
+                .output
+                .document(&json!({"path": path, "exists": false}))?;
+        } else {
+            session.output.say(&format!(
+                "there is no job table in {} yet",
+                shown(&state_dir)
+            ))?;
+        }
         return Ok(exit::DONE);
     };
     match command {

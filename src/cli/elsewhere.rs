@@ -7,33 +7,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
-use super::ahead::{Prospect, UnderWay, add_taken, time_of};
-use super::consent::{self, Price, WithService};
+use super::ahead::UnderWay;
+use super::consent;
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
-use super::plan::{allowance, by_route, count};
 use super::report::Teller;
 use super::run::{Charged, charged_since, show_plan};
 use super::signals::{Signalled, Signals};
 use super::summary::{End, Summary};
 use super::{Failure, RunChoices, Session, exit, unsettled};
-use crate::clock::Calendar;
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::control::{
-    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Refusal, RefusalKind,
-    RunFlags, RunOrder, Taken,
+    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Planned, Refusal,
+    RefusalKind, RunFlags, RunOrder, Taken,
 };
-use crate::desk::as_pause;
+use crate::desk::{as_pause, as_prospect};
 use crate::disk::straight;
 use crate::domain::job::{Job, JobId, Reason, Stage};
-use crate::domain::price::Catalogue;
-use crate::pipeline::plan::{Fate, Plan, PlanTerms, plan};
-use crate::pipeline::{Ended, Event, Place, Reporter as _};
+use crate::pipeline::prospect::{WithService, add_taken};
+use crate::pipeline::{Ended, Event, Reporter as _};
 use crate::queue::{PauseReason, QueueError, Reader};
-use crate::session::{self, Places};
-use crate::supervise;
 
 /// A run for which the state is held by somebody else.
 pub(super) struct Elsewhere<'a> {
@@ -44,12 +38,19 @@ pub(super) struct Elsewhere<'a> {
     pub(super) held: QueueError,
 }
 
-/// How following a run ended.
-enum Followed {
-    /// With the run.
-    Ended(Taken),
+/// How listening to whoever holds the state ended.
+enum Heard {
+    /// With its answer.
+    Answer(Answer),
     /// By the signal that is worth this exit code.
-    LetGo(u8),
+    Signal(u8),
+}
+
+/// What came of asking what a run would do.
+enum Foreseen {
+    Planned(Box<Planned>),
+    /// A signal, worth this exit code, came first.
+    Stopped(u8),
 }
 
 /// What is said where whoever holds the state does not take the run on; who that is, where that is why.
@@ -63,7 +64,7 @@ fn refused(held: &QueueError, refusal: Refusal) -> Failure {
 
 impl Elsewhere<'_> {
     /// Has it done by whoever holds the state; gives the exit code.
-    pub(super) async fn run(self, mut signals: Signals, places: Places) -> Result<u8, Failure> {
+    pub(super) async fn run(self, mut signals: Signals) -> Result<u8, Failure> {
         self.check()?;
         let told = unsettled::ask(self.config, None).await;
         if told.is_some_and(|told| told.watching.is_none()) {
@@ -74,7 +75,21 @@ impl Elsewhere<'_> {
             return Err(Failure::new(exit::HELD, error)
                 .hint("wait until it has ended, or stop it; `stenod status` says what it does"));
         }
-        let (plan, prospect) = self.look_ahead(places).await?;
+        let order = self.order()?;
+        let plan = Order::Plan(order.clone());
+        let call = match Call::place(&self.config.state_dir, &plan).await {
+            Ok(call) => call,
+            Err(error) => return Err(unheard(self.held, error)),
+        };
+        let planned = match self.look_ahead(call, &mut signals).await? {
+            Foreseen::Planned(planned) => planned,
+            Foreseen::Stopped(code) => return Ok(code),
+        };
+        let order = Order::Run(RunOrder {
+            terms: Some(planned.terms.clone()),
+            ..order
+        });
+        let (prospect, under_way) = as_prospect(*planned);
         let price = prospect.price;
         show_plan(self.session, &self.teller, &prospect)?;
         let agreed = tokio::select! {
@@ -86,18 +101,19 @@ impl Elsewhere<'_> {
             return Ok(exit::DONE);
         }
         self.teller.begin(price, self.paces()?);
-        self.catch_up(&plan)?;
+        self.catch_up(&under_way)?;
         let began = self.session.clock.now();
-        let call = match Call::place(&self.config.state_dir, &self.order()?).await {
+        let call = match Call::place(&self.config.state_dir, &order).await {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
         };
-        let followed = self.follow(call, &mut signals).await;
+        let heard = self.hear(call, &mut signals).await;
         // What is said now stands where the bars were.
         self.teller.end();
-        match followed? {
-            Followed::Ended(taken) => self.finish(taken, began),
-            Followed::LetGo(code) => {
+        match heard? {
+            Heard::Answer(Answer::Ran(taken)) => self.finish(taken, began),
+            Heard::Answer(_) => Err(unexpected()),
+            Heard::Signal(code) => {
                 let told = self.teller.told();
                 self.sum_up(
                     told.stages.keys().copied().collect(),
@@ -110,9 +126,7 @@ impl Elsewhere<'_> {
     }
 
     /// Shows who does it, and what was on its way there before this command.
-    fn catch_up(&self, plan: &Plan) -> Result<(), Failure> {
-        let under_way = plan.items.iter().filter(|item| item.fate == Fate::UnderWay);
-        let under_way: Vec<&PathBuf> = under_way.map(|item| &item.source).collect();
+    fn catch_up(&self, under_way: &[JobId]) -> Result<(), Failure> {
         if let (QueueError::AlreadyHeld { instance, .. }, false) =
             (&self.held, self.session.output.json())
         {
@@ -128,8 +142,8 @@ impl Elsewhere<'_> {
         let Some(reader) = Reader::open(&self.config.state_dir)? else {
             return Ok(());
         };
-        for source in under_way {
-            if let Some(job) = reader.job_at(source)? {
+        for id in under_way {
+            if let Some(job) = reader.job(*id)? {
                 let begun = Job {
                     stage: Stage::Submitting,
                     ..job.clone()
@@ -145,18 +159,17 @@ impl Elsewhere<'_> {
         Ok(())
     }
 
-    /// Tells what the other side does, until it ends or a signal comes.
-    async fn follow(&self, mut call: Call, signals: &mut Signals) -> Result<Followed, Failure> {
+    /// Tells what the other side does, until it answers or a signal comes.
+    async fn hear(&self, mut call: Call, signals: &mut Signals) -> Result<Heard, Failure> {
         loop {
             let message = tokio::select! {
                 message = call.next() => message,
-                code = signals.next() => return Ok(Followed::LetGo(code)),
+                code = signals.next() => return Ok(Heard::Signal(code)),
             };
             match message {
                 Ok(Message::News(news)) => self.tell(news)?,
                 Ok(Message::Alive) => {}
-                Ok(Message::Done(Answer::Ran(taken))) => return Ok(Followed::Ended(taken)),
-                Ok(Message::Done(_)) => return Err(unexpected()),
+                Ok(Message::Done(answer)) => return Ok(Heard::Answer(answer)),
                 Ok(Message::Refused(refusal)) => return Err(refused(&self.held, refusal)),
                 Err(error) => return Err(lost(error)),
             }
@@ -189,46 +202,16 @@ impl Elsewhere<'_> {
         }
     }
 
-    async fn look_ahead(&self, places: Places) -> Result<(Plan, Prospect), Failure> {
-        let is_paid = |place: &Place| place.settings.provider.is_paid();
-        let catalogue = if places.places.iter().any(is_paid) {
-            session::catalogue(self.config, self.session.clock.clone()).await?
-        } else {
-            Catalogue::default()
-        };
-        let now = self.session.clock.now();
-        let limits = session::limits(self.config, None, now);
-        let terms = PlanTerms {
-            routes: session::route_terms(self.config),
-            force: self.choices.force,
-            limit: self.choices.limit,
-            per_file: limits.per_file,
-            catalogue,
-            now: self.session.clock.now(),
-        };
-        let (state_dir, onlooker) = (self.config.state_dir.clone(), self.teller.clone());
-        let at_once = self.config.service.jobs.get();
-        let plan = supervise::blocking(move || {
-            let reader = Reader::open(&state_dir)?;
-            let plan = plan(&places.places, reader.as_ref(), terms, &*onlooker)?;
-            let allowance = allowance(reader.as_ref(), &limits, Calendar::around(now))?;
-            let price = Price {
-                allowance,
-                ..ahead(&plan, reader.as_ref())?
-            };
-            let settings = places.places.first().map(|place| &place.settings);
-            let prospect = Prospect {
-                price,
-                prices: plan.prices.clone(),
-                routes: by_route(&plan),
-                copies: count(&plan, |fate| matches!(fate, Fate::Duplicate { .. })),
-                time: time_of(reader.as_ref(), price, settings, at_once)?,
-            };
-            Ok::<_, QueueError>((plan, prospect))
-        });
-        let planned = plan.await??;
+    /// What the run would do and cost, by whoever would do it: its settings, key and folders count, and not
+    /// those of this command.
+    async fn look_ahead(&self, call: Call, signals: &mut Signals) -> Result<Foreseen, Failure> {
+        let heard = self.hear(call, signals).await?;
         self.teller.clear();
-        Ok(planned)
+        Ok(match heard {
+            Heard::Answer(Answer::Planned(planned)) => Foreseen::Planned(planned),
+            Heard::Answer(_) => return Err(unexpected()),
+            Heard::Signal(code) => Foreseen::Stopped(code),
+        })
     }
 
     /// How long the service took before.
@@ -239,29 +222,14 @@ impl Elsewhere<'_> {
         Ok(reader.paces()?)
     }
 
-    fn order(&self) -> Result<Order, Failure> {
-        let flags = &self.session.overrides;
-        let paths = self.choices.paths.iter().map(|path| straight(path));
-        let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
-        let output_dir = flags.output_dir.as_deref().map(straight);
-        Ok(Order::Run(RunOrder {
-            paths: paths.iter().map(|path| path.as_path().into()).collect(),
-            force: self.choices.force,
-            limit: self.choices.limit,
-            flags: RunFlags {
-                provider: flags.provider.clone(),
-                model: flags.model.clone(),
-                language: flags.language.clone(),
-                formats: flags.formats.clone(),
-                output_dir: output_dir
-                    .transpose()?
-                    .map(|path| Named::from(path.as_path())),
-                diarize: flags.diarize,
-                include: flags.include.clone(),
-                exclude: flags.exclude.clone(),
-                no_recursive: flags.no_recursive,
-            },
-        }))
+    fn order(&self) -> Result<RunOrder, Failure> {
+        let RunChoices {
+            paths,
+            force,
+            limit,
+            ..
+        } = &self.choices;
+        order(&self.session.overrides, paths, *force, *limit)
     }
 
     fn tell(&self, news: News) -> Result<(), Failure> {
@@ -362,34 +330,40 @@ impl Elsewhere<'_> {
     }
 }
 
+/// What whoever holds the state is asked to take on, or to tell of.
+pub(super) fn order(
+    flags: &Overrides,
+    paths: &[PathBuf],
+    force: bool,
+    limit: Option<usize>,
+) -> Result<RunOrder, Failure> {
+    let paths = paths.iter().map(|path| straight(path));
+    let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+    let output_dir = flags.output_dir.as_deref().map(straight);
+    Ok(RunOrder {
+        paths: paths.iter().map(|path| path.as_path().into()).collect(),
+        force,
+        limit,
+        terms: None,
+        flags: RunFlags {
+            provider: flags.provider.clone(),
+            model: flags.model.clone(),
+            language: flags.language.clone(),
+            formats: flags.formats.clone(),
+            output_dir: output_dir
+                .transpose()?
+                .map(|path| Named::from(path.as_path())),
+            diarize: flags.diarize,
+            include: flags.include.clone(),
+            exclude: flags.exclude.clone(),
+            no_recursive: flags.no_recursive,
+        },
+    })
+}
+
 fn lost(error: CallError) -> Failure {
     let error = anyhow::Error::new(error).context("the running stenod ended before this was done");
     Failure::new(exit::OUT_OF_REACH, error).hint(
         "the work is kept: it goes on when stenod runs again, and the same command follows it",
     )
-}
-
-fn ahead(plan: &Plan, reader: Option<&Reader<'static>>) -> Result<Price, QueueError> {
-    let mut ahead = Price {
-        cost: Some(Decimal::ZERO),
-        ..Price::default()
-    };
-    for item in &plan.items {
-        if let Fate::Send {
-            cost,
-            repeats,
-            anew,
-            ..
-        } = &item.fate
-        {
-            ahead.add(item.duration, *cost, *repeats);
-            ahead.anew += usize::from(*anew);
-        }
-        if let (Fate::UnderWay, Some(reader)) = (&item.fate, reader)
-            && let Some(job) = reader.job_at(&item.source)?
-        {
-            add_taken(&mut ahead.with_service, reader, &job)?;
-        }
-    }
-    Ok(ahead)
 }

@@ -76,18 +76,21 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
 struct WayOn {
     /// Whether somebody runs who takes them.
     goes_on: bool,
+    /// Whether a run is at work, which takes what belongs to it and no more.
+    run_is_at_work: bool,
     /// The commands that take them up, where nobody does.
     commands: Vec<String>,
 }
 
 async fn way_on(config: &Config, queued: Vec<JobId>) -> Result<WayOn, Failure> {
     let told = unsettled::ask(config, None).await;
+    let run_is_at_work = told.as_ref().is_some_and(|told| told.watching.is_none());
     let goes_on = told.is_some_and(|told| told.watching.is_some());
     let reader = Reader::open(&config.state_dir)?.filter(|_| !goes_on);
     let Some(reader) = reader else {
         return Ok(WayOn {
             goes_on,
-            commands: Vec::new(),
+            ..WayOn::default()
         });
     };
     let mut jobs = Vec::new();
@@ -96,6 +99,7 @@ async fn way_on(config: &Config, queued: Vec<JobId>) -> Result<WayOn, Failure> {
     }
     Ok(WayOn {
         goes_on,
+        run_is_at_work,
         commands: flags::commands(config, &jobs),
     })
 }
@@ -124,7 +128,7 @@ fn nothing_to_retry(session: &Session, arguments: &RetryArguments) -> Result<u8,
     if session.output.json() {
         session
             .output
-            .document(&json!({"changed": [], "left": [], "left_because": []}))?;
+            .document(&json!({"changed": [], "left": [], "left_because": [], "next": []}))?;
         return Ok(exit::DONE);
     }
     let asked = [
@@ -231,6 +235,8 @@ pub(super) async fn reload(session: &Session) -> Result<u8, Failure> {
             Answer::Changed { .. }
             | Answer::Paused(_)
             | Answer::Resumed(_)
+            | Answer::Planned(_)
+            | Answer::Terms(_)
             | Answer::Ran(_)
             | Answer::Speakers
             | Answer::Waiting(_)
@@ -398,7 +404,11 @@ fn say_changed(session: &Session, what: &str, answer: Answer, way: &WayOn) -> Re
         ))?;
     }
     if !way.commands.is_empty() {
-        let text = "nothing is running that sends what is queued; this does:";
+        let text = if way.run_is_at_work {
+            "the `stenod run` that is at work sends what belongs to it; when it has ended, this sends the rest:"
+        } else {
+            "nothing is running that sends what is queued; this does:"
+        };
         session.output.say(text)?;
     }
     let page = session.output.page_for_talk();

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::consent::{anew, beyond, repeated};
 use super::output::{clean, shown};
 use super::report::Teller;
 use super::summary::is_unreadable;
 use super::text::{LEAST, Page};
+use super::unsettled::PATIENCE;
 use super::unsettled::is_incomplete;
-use super::{Failure, RunArguments, Session, exit, view};
+use super::{Failure, RunArguments, Session, elsewhere, exit, orders, view};
 use crate::clock::Calendar;
 use crate::config::Config;
+use crate::control::{Answer, Order, RunOrder};
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::Provider;
 use crate::domain::money::Amount;
@@ -22,7 +25,8 @@ use crate::domain::pace::{Outlook, Work, outlook, words};
 use crate::domain::price::{self, Catalogue};
 use crate::domain::route::{Chosen, Route};
 use crate::pipeline::plan::{Fate, Plan, PlanTerms, Planned, plan};
-use crate::queue::{Allowance, Limits, QueueError, Reader, untouched};
+use crate::pipeline::prospect::{allowance, by_route};
+use crate::queue::{Allowance, QueueError, Reader, holder};
 use crate::session::{self, Places};
 use crate::speech::services;
 use crate::supervise;
@@ -33,6 +37,9 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let provider = session::meant(&config)?;
     say_what_run_lacks(session, &config, provider)?;
     let places = session::places(&config, &arguments.paths, provider)?;
+    let (paths, force, limit) = (&arguments.paths, arguments.force, arguments.limit);
+    let order = elsewhere::order(&session.overrides, paths, force, limit)?;
+    say_whose_settings(session, &config, &places, order).await?;
     let terms = terms(session, &config, provider, arguments.force, arguments.limit).await?;
     let model = model_of(&places);
     let forecast = make(
@@ -68,6 +75,31 @@ fn say_what_run_lacks(
         session
             .output
             .say(&format!("warning: `stenod run` would stop: {error}{hint}"))?;
+    }
+    Ok(())
+}
+
+/// Says that a run would go by other settings than this plan, where whoever holds the state has others.
+async fn say_whose_settings(
+    session: &Session,
+    config: &Config,
+    places: &Places,
+    order: RunOrder,
+) -> Result<(), Failure> {
+    let Some(instance) = holder(&config.state_dir)? else {
+        return Ok(());
+    };
+    let asked = timeout(PATIENCE, orders::ask(config, &Order::Terms(order))).await;
+    // Who does not answer, or is no daemon, takes on no run.
+    let Ok(Ok(Ok(Answer::Terms(terms)))) = asked else {
+        return Ok(());
+    };
+    if terms != session::terms(config, places) {
+        session.output.say(&format!(
+            "warning: the running stenod (process {}) has other settings, folders or prices than this plan: \
+             `stenod run` beside it goes by those, and says its price before anything is sent",
+            instance.pid
+        ))?;
     }
     Ok(())
 }
@@ -130,18 +162,6 @@ async fn make(
         })
     });
     Ok(planned.await??)
-}
-
-/// What the limits on sums leave, by the table if there is one.
-pub(super) fn allowance(
-    reader: Option<&Reader<'_>>,
-    limits: &Limits,
-    calendar: Calendar,
-) -> Result<Option<Allowance>, QueueError> {
-    match reader {
-        Some(reader) => reader.allowance(limits, calendar),
-        None => Ok(untouched(limits, calendar)),
-    }
 }
 
 /// What a run with this configuration would do, as JSON and in one line.
@@ -272,11 +292,6 @@ impl Sum {
     }
 }
 
-/// Of how many files this becomes.
-pub(super) fn count(plan: &Plan, of: impl Fn(&Fate) -> bool) -> usize {
-    plan.items.iter().filter(|item| of(&item.fate)).count()
-}
-
 fn by_root(plan: &Plan) -> BTreeMap<&PathBuf, Vec<&Planned>> {
     let mut roots: BTreeMap<&PathBuf, Vec<&Planned>> = BTreeMap::new();
     for item in &plan.items {
@@ -309,17 +324,6 @@ fn way_json(((route, provider, model), sum): (&(&str, &str, &str), &Sum)) -> Val
     way
 }
 
-/// How many recordings go by each route.
-pub(super) fn by_route(plan: &Plan) -> BTreeMap<&'static str, usize> {
-    let mut routes = BTreeMap::new();
-    for item in &plan.items {
-        if let Fate::Send { route, .. } = &item.fate {
-            *routes.entry(route.route.as_str()).or_insert(0) += 1;
-        }
-    }
-    routes
-}
-
 fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
     let Forecast {
         plan,
@@ -331,7 +335,7 @@ fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
     json!({
         "provider": provider,
         "model": model,
-        "recordings": count(plan, |fate| !is_skip(fate)),
+        "recordings": plan.count(|fate| !is_skip(fate)),
         "to_send": Sum::of(plan.items.iter()).json(),
         "repeats": Sum::of(plan.items.iter()).repeats,
         "anew": Sum::of(plan.items.iter()).anew,
@@ -340,11 +344,11 @@ fn document(forecast: &Forecast, provider: &str, model: &str) -> Value {
         "routes": by_route(plan),
         "ways": by_way(plan).iter().map(way_json).collect::<Vec<_>>(),
         "time": {"seconds": time.time.as_secs(), "measured": time.is_measured},
-        "done": count(plan, |fate| *fate == Fate::Done),
-        "duplicates": count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
-        "active": count(plan, |fate| *fate == Fate::UnderWay),
-        "waiting": count(plan, |fate| matches!(fate, Fate::Wait(_))),
-        "ended": count(plan, |fate| matches!(fate, Fate::Ended(_))),
+        "done": plan.count(|fate| *fate == Fate::Done),
+        "duplicates": plan.count(|fate| matches!(fate, Fate::Duplicate { .. })),
+        "active": plan.count(|fate| *fate == Fate::UnderWay),
+        "waiting": plan.count(|fate| matches!(fate, Fate::Wait(_))),
+        "ended": plan.count(|fate| matches!(fate, Fate::Ended(_))),
         "skipped": plan.items.iter().filter(|item| is_skip(&item.fate)).map(item).collect::<Vec<_>>(),
         "folders": by_root(plan).iter().map(|(root, items)| {
             let mut folder = Sum::of(items.iter().copied()).json();
@@ -542,23 +546,21 @@ fn is_settling(fate: &Fate) -> bool {
 /// What is not sent, counted by what becomes of it.
 fn besides(plan: &Plan) -> String {
     let others = [
-        ("done", count(plan, |fate| *fate == Fate::Done)),
+        ("done", plan.count(|fate| *fate == Fate::Done)),
         (
             "free as a copy",
-            count(plan, |fate| matches!(fate, Fate::Duplicate { .. })),
+            plan.count(|fate| matches!(fate, Fate::Duplicate { .. })),
         ),
-        ("under way", count(plan, |fate| *fate == Fate::UnderWay)),
-        ("waiting", count(plan, |fate| matches!(fate, Fate::Wait(_)))),
+        ("under way", plan.count(|fate| *fate == Fate::UnderWay)),
+        ("waiting", plan.count(|fate| matches!(fate, Fate::Wait(_)))),
         (
             "ended without a transcript",
-            count(plan, |fate| matches!(fate, Fate::Ended(_))),
+            plan.count(|fate| matches!(fate, Fate::Ended(_))),
         ),
-        ("settling", count(plan, is_settling)),
+        ("settling", plan.count(is_settling)),
         (
             "skipped",
-            count(plan, |fate| {
-                matches!(fate, Fate::Skip(_)) && !is_settling(fate)
-            }),
+            plan.count(|fate| matches!(fate, Fate::Skip(_)) && !is_settling(fate)),
         ),
     ];
     let others: Vec<String> = others

@@ -82,6 +82,8 @@ pub(super) async fn render(
             | Answer::Paused(_)
             | Answer::Resumed(_)
             | Answer::Reloaded(_)
+            | Answer::Planned(_)
+            | Answer::Terms(_)
             | Answer::Ran(_)
             | Answer::Speakers
             | Answer::Waiting(_) => return Err(orders::unexpected()),
@@ -265,7 +267,8 @@ fn say_left(session: &Session, what: &str, left: &[LeftFile]) -> io::Result<()> 
     Ok(())
 }
 
-fn document(report: &Rendered, unfinished: usize, warnings: &[String]) -> Value {
+/// The same for a script.
+pub(super) fn document(report: &Rendered, unfinished: usize, warnings: &[String]) -> Value {
     let left = |left: &[LeftFile]| -> Value {
         left.iter()
             .map(|one| {

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::consent::Price;
 use super::live::{Live, Paces};
 use super::output::{Output, clean, quoted, shown};
 use super::text::{LEAST, Page, Tone};
@@ -18,6 +17,7 @@ use super::view;
 use crate::clock::rfc3339;
 use crate::domain::job::{Job, JobId, Reason, Stage, StageName};
 use crate::pipeline::plan::Onlooker;
+use crate::pipeline::prospect::Price;
 use crate::pipeline::{Event, Reporter};
 use crate::queue::{Output as Written, Pause, PauseReason};
 

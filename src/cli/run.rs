@@ -11,8 +11,8 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::{Prospect, look_ahead, under_way};
-use super::consent::{self, Price, Said};
+use super::ahead::{besides, look_ahead, under_way, way};
+use super::consent::{self, Said, cautions};
 use super::elsewhere::Elsewhere;
 use super::report::{Teller, Told};
 use super::signals::{Signals, Stops, Worked, under_signals};
@@ -25,8 +25,9 @@ use crate::config::{self, Config};
 use crate::disk::straight;
 use crate::domain::job::{JobId, Provider, Stage, State};
 use crate::domain::price;
+use crate::pipeline::prospect::{Price, Prospect};
 use crate::pipeline::{Ended, Event, IntakeOptions, Pipeline, PipelineError, Reporter as _};
-use crate::queue::{Pause, PauseReason, QueueError, Reader};
+use crate::queue::{Pause, PauseReason, QueueError, Reader, holder};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
 use crate::speech::services;
 
@@ -55,13 +56,29 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     };
     arguments.transcribe.override_in(&mut session.overrides);
     let config = session.config_to_work_with()?;
+    // Before the terminal is changed, which a signal must not leave behind.
+    let signals = Signals::listen_for_a_run()?;
+    let teller = Arc::new(Teller::of_run(session.output));
+    let elsewhere = |held| Elsewhere {
+        session,
+        config: &config,
+        teller: teller.clone(),
+        choices: choices.clone(),
+        held,
+    };
+    // Whoever holds the state works with a key, folders and settings of its own.
+    if let Some(instance) = holder(&config.state_dir)? {
+        let state_dir = config.state_dir.clone();
+        let held = QueueError::AlreadyHeld {
+            state_dir,
+            instance,
+        };
+        return elsewhere(held).run(signals).await;
+    }
     let provider = session::provider(&config)?;
     let places = session::places(&config, &choices.paths, provider)?;
     say_who_recognises(session, &config, provider)?;
     let (stop, let_go) = (CancellationToken::new(), CancellationToken::new());
-    // Before the terminal is changed, which a signal must not leave behind.
-    let signals = Signals::listen_for_a_run()?;
-    let teller = Arc::new(Teller::of_run(session.output));
     let extras = Extras {
         max_cost: choices.max_cost,
         scoped: true,
@@ -71,14 +88,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
     let pipeline = match session::open(&config, &extras, clock, reporter, stop.clone()).await {
         Ok(pipeline) => pipeline,
         Err(OpenError::Setup(SetupError::Queue(held @ QueueError::AlreadyHeld { .. }))) => {
-            let elsewhere = Elsewhere {
-                session,
-                config: &config,
-                teller,
-                choices,
-                held,
-            };
-            return elsewhere.run(signals, places).await;
+            return elsewhere(held).run(signals).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -335,21 +345,25 @@ pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect)
             "cost": price.cost.map(|cost| cost.normalize().to_string()), "currency": "USD",
             "prices": view::prices(prices), "repeats": price.repeats, "anew": price.anew,
             "limit": price.allowance.map(view::allowance),
-            "with_service": price.with_service.json(),
+            "with_service": view::with_service(price.with_service),
             "routes": prospect.routes, "duplicates": prospect.copies,
             "time": {"seconds": prospect.time.time.as_secs(), "measured": prospect.time.is_measured},
         }));
     }
     if let Some(taken) = price.with_service.text() {
+        let (answers, it) = match price.with_service.recordings {
+            1 => ("its answer is", "it"),
+            _ => ("their answers are", "them"),
+        };
         teller.say(&format!(
-            "{taken}: its answer is waited for, and nothing of it is paid again"
+            "{taken}: {answers} waited for, and nothing of {it} is paid again"
         ))?;
     }
     if price.recordings == 0 {
-        return prospect.besides().map_or(Ok(()), |text| teller.say(&text));
+        return besides(prospect).map_or(Ok(()), |text| teller.say(&text));
     }
     teller.say(&price.sentence())?;
-    let more = prospect.way().into_iter().chain(prospect.besides());
+    let more = way(prospect).into_iter().chain(besides(prospect));
     more.into_iter().try_for_each(|text| teller.say(&text))?;
     for (model, each) in prices {
         teller.say(&format!(
@@ -357,9 +371,7 @@ pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect)
             price::sentence(model, *each, services::models())
         ))?;
     }
-    price
-        .cautions()
-        .try_for_each(|caution| teller.say(&caution))
+    cautions(price).try_for_each(|caution| teller.say(&caution))
 }
 
 /// Says that a person holds the queue, before anybody is asked anything.

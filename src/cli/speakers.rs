@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::{clean, quoted, shown};
 use super::{Failure, Session, SpeakersArguments, exit, nobody, orders, render, show, view};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::{Answer, Order};
 use crate::domain::audio::AudioDuration;
 use crate::domain::cast::{self, Cast, Person};
@@ -31,6 +31,8 @@ struct Talk {
     warnings: Vec<String>,
     /// What has to be done before a service can be asked, where there is no key for it.
     key_wanted: Option<String>,
+    /// The service to be named, where the configuration asks for none that tells speakers apart.
+    provider: Option<&'static str>,
 }
 
 pub(super) async fn execute(
@@ -45,7 +47,8 @@ pub(super) async fn execute(
     drop(reader);
     let jobs = vec![talk.job.clone()];
     talk.warnings = nobody::warnings(&config, &jobs)?;
-    talk.key_wanted = talk.lacks_key(&config);
+    talk.key_wanted = lacks_key(&config);
+    talk.provider = asks_another(&config);
     if arguments.names.is_empty() {
         talk.say(session)?;
         return Ok(exit::DONE);
@@ -78,7 +81,13 @@ pub(super) async fn execute(
     };
     let report = render::render(session, &config, jobs, &render::How::default()).await?;
     if session.output.json() {
-        talk.say(session)?;
+        let mut document = talk.json();
+        if let (Value::Object(document), Value::Object(written)) =
+            (&mut document, render::document(&report, 0, &talk.warnings))
+        {
+            document.extend(written);
+        }
+        session.output.document(&document)?;
     } else {
         session.output.say(&talk.text())?;
         render::say(session, &report, 0, &talk.warnings)?;
@@ -107,7 +116,14 @@ impl Talk {
                 "{} is not transcribed yet: it is {state}",
                 shown(&job.source)
             );
-            return Err(Failure::new(exit::UNEXPECTED, error));
+            let failure = Failure::new(exit::UNEXPECTED, error).named("not_transcribed");
+            return Err(match view::way_out(&job) {
+                Some(way) => failure.hint(format!("`{}`: {}", way.command, way.note)),
+                None => failure.hint(format!(
+                    "`stenod show {}` says where it is; the names can be given when it is done",
+                    job.id
+                )),
+            });
         };
         let document = plain(&job, reader.reply(reply)?).map_err(anyhow::Error::new)?;
         Ok(Self {
@@ -116,6 +132,7 @@ impl Talk {
             noted: Notes::default().of(&job.source).style,
             warnings: Vec::new(),
             key_wanted: None,
+            provider: None,
             job,
         })
     }
@@ -151,21 +168,12 @@ impl Talk {
         Ok(())
     }
 
-    /// What has to be done before the service can be asked.
-    fn lacks_key(&self, config: &Config) -> Option<String> {
-        let has_key = config.service.key.is_some();
-        (!has_key).then(|| {
-            format!(
-                "put a key into {}, or `stenod init --key-file -`,",
-                services::USUAL.key_variable
-            )
-        })
-    }
-
     /// The command that has the speakers of this recording told apart.
     fn told_apart(&self) -> String {
+        let provider = self.provider.map(|name| format!("--provider {name} "));
         format!(
-            "stenod run --force -m Elevenlabs-STT --diarize {}",
+            "stenod run --force {}-m Elevenlabs-STT --diarize {}",
+            provider.unwrap_or_default(),
             quoted(&self.job.source)
         )
     }
@@ -232,4 +240,25 @@ fn begin(sentence: &str) -> String {
         begin.push('…');
     }
     begin
+}
+
+/// What has to be done before the service can be asked.
+fn lacks_key(config: &Config) -> Option<String> {
+    let has_key = config.service.key.is_some();
+    (!has_key).then(|| {
+        format!(
+            "put a key into {}, or `stenod init --key-file -`,",
+            services::USUAL.key_variable
+        )
+    })
+}
+
+/// The usual service, where the configuration names somebody else to recognise.
+fn asks_another(config: &Config) -> Option<&'static str> {
+    let provider = config.service.provider;
+    let is_usual = [
+        config::Provider::Auto,
+        config::Provider::Service(services::USUAL),
+    ];
+    (!is_usual.contains(&provider)).then(|| services::USUAL.provider.name())
 }

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::ahead::add_taken;
-use super::consent::WithService;
 use super::output::{clean, placed, shown};
 use super::text::{Page, Sheet};
 use super::view::way;
@@ -19,6 +17,7 @@ use crate::disk::{QUICK, SILENT, each_in_time, in_time};
 use crate::domain::job::State;
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
+use crate::pipeline::prospect::{WithService, add_taken};
 use crate::pipeline::{EXISTING, is_lodged_away};
 use crate::queue::{
     FolderRow, Instance, Leftover, Outgoing, Pause, QueueError, Reader, Skipped, Spend, holder,
@@ -125,7 +124,7 @@ impl Status {
             let bucket = config.bucket.as_ref().map(config::Bucket::place);
             status.leftovers = reader.leftovers(bucket.as_deref(), status.instance.is_none())?;
             status.outgoing = reader.outgoing()?;
-            status.read_folders(&reader)?;
+            status.read_folders(config, &reader)?;
             status.count_skipped(reader.skipped()?);
         } else {
             status.forget_watching();
@@ -162,18 +161,38 @@ impl Status {
         folders.any(|(folder, _)| silent(folder) && path.starts_with(&folder.path))
     }
 
+    fn paths(&self) -> Vec<PathBuf> {
+        let folders = self.folders.iter();
+        folders.map(|(folder, _)| folder.path.clone()).collect()
+    }
+
     /// What the table knows of a folder is said of it; folders that only runs have seen are added.
-    fn read_folders(&mut self, reader: &Reader<'_>) -> Result<(), Failure> {
+    fn read_folders(&mut self, config: &Config, reader: &Reader<'_>) -> Result<(), Failure> {
+        let is_watched = self.instance.is_some();
         for known in reader.folders()? {
-            let counts = reader.folder_counts(&known.path)?;
-            match self
-                .folders
-                .iter_mut()
-                .find(|(folder, _)| folder.path == known.path)
-            {
-                Some(entry) => *entry = (known, counts),
-                None => self.folders.push((known, counts)),
+            let mut folders = self.folders.iter_mut();
+            match folders.find(|(folder, _)| folder.path == known.path) {
+                Some((folder, _)) => *folder = known,
+                // What was named inside of a folder belongs to that, unless it is watched by itself.
+                None if config.around(&known.path).is_some()
+                    && !(is_watched && known.mode.is_some()) => {}
+                None => self.folders.push((known, HashMap::new())),
             }
+        }
+        let shown = self.paths();
+        let mut roots: HashMap<PathBuf, Vec<PathBuf>> = HashMap::new();
+        for root in reader.roots()? {
+            let folder = match shown.contains(&root) {
+                true => Some(root.as_path()),
+                false => config.around(&root),
+            };
+            if let Some(folder) = folder {
+                roots.entry(folder.to_owned()).or_default().push(root);
+            }
+        }
+        for (folder, counts) in &mut self.folders {
+            let roots = roots.remove(&folder.path).unwrap_or_default();
+            *counts = reader.folder_counts(&roots)?;
         }
         if self.instance.is_none() {
             self.forget_watching();
@@ -213,7 +232,7 @@ impl Status {
             "jobs": jobs,
             "paused": self.pauses.first().map(|pause| self.pause(pause)),
             "pauses": self.pauses.iter().map(|pause| self.pause(pause)).collect::<Vec<_>>(),
-            "with_service": self.with_service.json(),
+            "with_service": view::with_service(self.with_service),
             "spent": self.spent(),
             "folders": self.folders.iter().map(folder).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(code, count)| json!({"reason": code, "count": count, "fix": by_reason(code)})).collect::<Vec<_>>(),

@@ -70,8 +70,12 @@ impl InHand {
             true => format!("begun, {} of audio (finished first)", self.audio),
             false => "begun (let go, free of charge; the next run begins it again)".to_owned(),
         };
+        let handed_over = match self.handed_over {
+            1 => "handed over (its answer is waited for)",
+            _ => "handed over (their answers are waited for)",
+        };
         let parts = [
-            (self.handed_over, "handed over (its answer is waited for)"),
+            (self.handed_over, handed_over),
             (self.begun, begun.as_str()),
             (self.cut, "being cut (the next run goes on with it)"),
             (self.answered, "answered (written first)"),
@@ -118,7 +122,7 @@ mod tests {
         hands.handed_over = 2;
         assert_eq!(
             hands.stopping(exit::INTERRUPTED),
-            "stopping: 2 handed over (its answer is waited for), 1 begun, 44:16 of audio (finished first); \
+            "stopping: 2 handed over (their answers are waited for), 1 begun, 44:16 of audio (finished first); \
              again stops at once"
         );
         assert_eq!(

@@ -6,7 +6,6 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
 
 use super::ahead::UnderWay;
-use super::consent::WithService;
 use super::output::clean;
 use super::report::Told;
 use super::run::Charged;
@@ -17,6 +16,7 @@ use crate::domain::job::{Job, Obstacle, Reason, Stage, StageName, State};
 use crate::domain::mend::{Mend, mend};
 use crate::domain::money::{Amount, Currency};
 use crate::pipeline::Ended;
+use crate::pipeline::prospect::WithService;
 use crate::queue::{Pause, PauseReason};
 
 /// What is said where nobody agreed to the price, or a signal came before anybody was asked.
@@ -220,7 +220,7 @@ impl Summary {
             "done": self.done, "done_before": self.done_before, "failed": self.failed,
             "in_doubt": self.in_doubt + self.handed_over,
             "waiting": self.waiting + self.queued + self.answered,
-            "with_service": self.with_service.json(),
+            "with_service": view::with_service(self.with_service),
             "skipped": self.skipped, "unreadable": self.unreadable + self.settling, "settling": self.settling,
             "cost": cost.collect::<serde_json::Map<_, _>>(),
             "paused": pause.map(|pause| json!({

@@ -17,7 +17,7 @@ use crate::domain::settle::{CUT_SHORT, GROWING, PREALLOCATED};
 use crate::queue::{Skipped, running_instance};
 
 /// How long whoever watches may take to answer; without an answer the table has to do.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The most files that are named on the screen.
 const MOST_NAMED: usize = 5;
 
@@ -34,6 +34,8 @@ pub(super) async fn ask(config: &Config, path: Option<&Path>) -> Option<Unsettle
             | Answer::Paused(_)
             | Answer::Resumed(_)
             | Answer::Reloaded(_)
+            | Answer::Planned(_)
+            | Answer::Terms(_)
             | Answer::Ran(_)
             | Answer::Speakers
             | Answer::Rendered(_),

@@ -12,6 +12,7 @@ use super::output::clean;
 use super::text::Page;
 use super::{Failure, Session, exit, view};
 use crate::clock::{before, day_start, local_day, rfc3339};
+use crate::config::Config;
 use crate::domain::audio::AudioDuration;
 use crate::domain::money::{Amount, Currency};
 use crate::queue::{Reader, Use};
@@ -51,10 +52,11 @@ impl By {
         }
     }
 
-    fn key(self, one: &Use) -> String {
+    fn key(self, one: &Use, config: &Config) -> String {
         match self {
             Self::Day => local_day(one.at),
-            Self::Folder => view::path(&one.folder),
+            // What was named inside of a folder belongs to that.
+            Self::Folder => view::path(config.around(&one.folder).unwrap_or(&one.folder)),
             Self::Model => format!("{} {}", one.provider, one.model),
         }
     }
@@ -151,8 +153,10 @@ pub(super) fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Fa
     } else {
         &arguments.by
     };
-    let tables: Vec<(By, BTreeMap<String, Sum>)> =
-        tables.iter().map(|by| (*by, table(*by, &used))).collect();
+    let tables: Vec<(By, BTreeMap<String, Sum>)> = tables
+        .iter()
+        .map(|by| (*by, table(*by, &used, &config)))
+        .collect();
     if session.output.json() {
         let mut document = json!({
             "since": rfc3339(since),
@@ -183,10 +187,10 @@ fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     })
 }
 
-fn table(by: By, used: &[Use]) -> BTreeMap<String, Sum> {
+fn table(by: By, used: &[Use], config: &Config) -> BTreeMap<String, Sum> {
     let mut rows: BTreeMap<String, Sum> = BTreeMap::new();
     for one in used {
-        rows.entry(by.key(one)).or_default().add(one);
+        rows.entry(by.key(one, config)).or_default().add(one);
     }
     rows
 }

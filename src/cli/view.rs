@@ -1,7 +1,5 @@
 //! Jobs as JSON and as text, the same in every command.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,6 +11,7 @@ use crate::domain::mend::{self, Mend, mend};
 use crate::domain::notice;
 pub(super) use crate::domain::plain::lossy as path;
 use crate::domain::price::{Price, PriceSource};
+use crate::pipeline::prospect::{Prices, WithService};
 use crate::queue::{Allowance, Output};
 use crate::speech::services;
 
@@ -31,7 +30,7 @@ pub(super) fn job(job: &Job, outputs: &[Output]) -> Value {
 }
 
 /// What a minute costs with each model, and who says so.
-pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
+pub(super) fn prices(prices: &Prices) -> Value {
     let price = |(model, price): (&String, &Option<Price>)| {
         let source = price.map_or("unknown", |price| price.source.as_str());
         let as_of = price.and_then(|price| match price.source {
@@ -47,6 +46,14 @@ pub(super) fn prices(prices: &BTreeMap<String, Option<Price>>) -> Value {
         })
     };
     prices.iter().map(price).collect()
+}
+
+/// What the service has taken already, as JSON.
+pub(super) fn with_service(taken: WithService) -> Value {
+    json!({
+        "recordings": taken.recordings, "minutes": taken.duration.minutes(),
+        "cost": taken.cost.normalize().to_string(), "currency": "USD",
+    })
 }
 
 /// What a limit leaves, as JSON.

@@ -125,8 +125,30 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         let file = locate::choose(environment, file)?;
         let text = file.as_deref().map(locate::read).transpose()?;
+        Self::understand(environment, file, text.as_deref(), overrides)
+    }
+
+    /// The configuration that `file` would be with this text, which is not written yet.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn of_text(
+        environment: &Environment,
+        file: &Path,
+        text: &str,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigErrors> {
+        Self::understand(environment, Some(file.to_owned()), Some(text), overrides)
+    }
+
+    fn understand(
+        environment: &Environment,
+        file: Option<PathBuf>,
+        text: Option<&str>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigErrors> {
         let mut notes = Notes::default();
-        let document = match file.as_deref().zip(text.as_deref()) {
+        let document = match file.as_deref().zip(text) {
             None => None,
             Some((path, text)) => match Document::parse(path, text, &mut notes.mistakes) {
                 Some(document) => Some(document),
@@ -199,6 +221,13 @@ impl Config {
         let own = || locate::candidates(environment).into_iter().next();
         let path = named.or_else(own)?;
         Some(locate::from(environment.working_dir(), &path))
+    }
+
+    /// The innermost configured folder in which `path` lies, by its name alone.
+    pub fn around(&self, path: &Path) -> Option<&Path> {
+        let folders = self.folders.iter().map(|folder| folder.path.as_path());
+        let holding = folders.filter(|folder| path.starts_with(folder));
+        holding.max_by_key(|folder| folder.components().count())
     }
 
     /// The settings for a path given on the command line: the innermost configured folder that

@@ -14,8 +14,9 @@ mod tests;
 
 pub use client::{Call, CallError};
 pub use protocol::{
-    Answer, Ended, Held, Left, Message, Named, News, Order, Refusal, RefusalKind, Request,
-    RunFlags, RunOrder, Taken, Unsettled, UnsettledFile, VERSION, Watching,
+    Answer, Ended, Held, Left, Message, MinutePrice, Named, News, Order, Planned, Refusal,
+    RefusalKind, Request, RunFlags, RunOrder, SpendingLimit, Taken, Unsettled, UnsettledFile,
+    VERSION, Watching, WithService,
 };
 pub use rendering::{LeftFile, RenderGroup, RenderOrder, Rendered, WrittenFile};
 pub use server::{Desk, Server, Told, told};

@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::rendering::{RenderOrder, Rendered};
@@ -55,6 +56,10 @@ pub enum Order {
     Resume,
     /// Read the configuration again.
     Reload,
+    /// Tell what a run would do and cost.
+    Plan(RunOrder),
+    /// Tell by which terms a run would be done.
+    Terms(RunOrder),
     /// Take recordings in, work on them, and tell what becomes of them.
     Run(RunOrder),
     /// Give labels of a job's speakers names; an empty one takes the name away.
@@ -83,6 +88,8 @@ pub struct RunOrder {
     pub force: bool,
     /// The most recordings that are queued.
     pub limit: Option<usize>,
+    /// The terms by which its price was said; by others nothing is taken in.
+    pub terms: Option<String>,
     /// What is laid over the configuration of whoever holds the state.
     pub flags: RunFlags,
 }
@@ -239,6 +246,10 @@ pub enum Answer {
     Resumed(Vec<String>),
     /// The configuration is in force; what of it is not, in sentences.
     Reloaded(Vec<String>),
+    /// What a run would do.
+    Planned(Box<Planned>),
+    /// By which terms a run would be done: the same word for the same terms.
+    Terms(String),
     /// A run is over.
     Ran(Taken),
     /// The speakers have these names.
@@ -247,6 +258,74 @@ pub enum Answer {
     Rendered(Rendered),
     /// These files are waited for.
     Waiting(Unsettled),
+}
+
+/// What a run would do and cost, by whoever would do it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// By which folders, settings and limits, as a word to be handed back with the run.
+    pub terms: String,
+    /// Recordings to be sent.
+    pub recordings: usize,
+    /// Their length in microseconds.
+    pub micros: u64,
+    /// What they cost in US dollars, if anybody knows.
+    pub cost: Option<Decimal>,
+    /// Those that may have been paid for already, and are repeated once.
+    pub repeats: usize,
+    /// Those that have a transcript already, and get another one.
+    pub anew: usize,
+    /// The limit that leaves least, if there is one.
+    pub limit: Option<SpendingLimit>,
+    /// What the service has of it already.
+    pub with_service: WithService,
+    /// What a minute costs with each model that is paid, if anybody knows.
+    pub prices: BTreeMap<String, Option<MinutePrice>>,
+    /// How many recordings go by each route.
+    pub routes: BTreeMap<String, usize>,
+    /// Copies of recordings that are sent or done.
+    pub copies: usize,
+    /// How long it takes, in milliseconds.
+    pub millis: u64,
+    /// Whether that was measured.
+    pub is_measured: bool,
+    /// The jobs that are on their way already.
+    pub under_way: Vec<JobId>,
+}
+
+/// What a limit leaves, in US dollars.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendingLimit {
+    /// Its name: a key of the configuration.
+    pub name: String,
+    /// How much it is.
+    pub limit: Decimal,
+    /// What is left of it.
+    pub left: Decimal,
+    /// When it begins anew, if it does by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// What the service has accepted before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithService {
+    /// How many recordings.
+    pub recordings: usize,
+    /// Their length in microseconds.
+    pub micros: u64,
+    /// What they cost in US dollars.
+    pub cost: Decimal,
+    /// What of that is set aside so far.
+    pub set_aside: Decimal,
+}
+
+/// What a minute costs in US dollars.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinutePrice {
+    /// Dollars a minute.
+    pub per_minute: Decimal,
+    /// Who says so, as JSON names it.
+    pub source: String,
 }
 
 /// Files that are not complete yet.
@@ -266,6 +345,9 @@ pub struct Unsettled {
 pub struct Watching {
     /// The folders of its command line; the configured ones if there is none.
     pub folders: Vec<Named>,
+    /// Its configuration, if it has a file.
+    #[serde(default)]
+    pub file: Option<Named>,
 }
 
 /// A file that is not complete yet.

@@ -37,6 +37,8 @@ impl Desk for Echo {
                 Order::Reload
                 | Order::Retry { .. }
                 | Order::Pause { .. }
+                | Order::Plan(_)
+                | Order::Terms(_)
                 | Order::Run(_)
                 | Order::Speakers { .. }
                 | Order::Render(_)

@@ -3,6 +3,7 @@
 //! Everything is done by the same steps whether a daemon, a run or nobody is at work; only what needs a
 //! daemon is refused by a run, with a reason.
 
+mod ahead;
 mod origins;
 mod runs;
 mod words;
@@ -15,8 +16,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use origins::Origins;
-pub use words::{as_pause, refusal_of_open};
+pub use words::{as_pause, as_prospect, refusal_of_open};
 
+use crate::config::Config;
 use crate::control::{self, Answer, Order, Refusal, RefusalKind, Server, Told, Watching};
 use crate::pipeline::{Chosen, Event, Pipeline, PipelineError, Reporter, Table};
 use crate::queue::{PauseReason, Queue};
@@ -102,6 +104,14 @@ impl Desk {
                 Some(daemon) => runs::run(&self.pipeline, daemon, order, told).await,
                 None => Err(only_a_daemon("takes more in before it has ended")),
             },
+            Order::Plan(order) => match &self.daemon {
+                Some(daemon) => ahead::look(&self.pipeline, daemon, order, told).await,
+                None => Err(only_a_daemon("takes more in before it has ended")),
+            },
+            Order::Terms(order) => match &self.daemon {
+                Some(daemon) => ahead::terms(daemon, &order).await,
+                None => Err(only_a_daemon("takes more in before it has ended")),
+            },
             Order::Reload => match &self.daemon {
                 Some(daemon) => reload(daemon).await,
                 None => Err(only_a_daemon("takes on other settings before it has ended")),
@@ -110,6 +120,7 @@ impl Desk {
                 let pipeline = self.pipeline();
                 let watching = self.daemon.as_ref().map(|daemon| Watching {
                     folders: daemon.origins.folders(),
+                    file: daemon.origins.file(),
                 });
                 Ok(unsettled(&pipeline.waiting, path, watching))
             }
@@ -134,6 +145,16 @@ impl control::Desk for Desk {
     ) -> BoxFuture<'static, Result<Answer, Refusal>> {
         Box::pin(async move { self.carry_out(order, told).await })
     }
+}
+
+/// A run is taken on for the state that is held, and for no other.
+fn is_same_state(config: &Config, own: &Pipeline) -> Result<(), Refusal> {
+    if config.state_dir == own.queue.state_dir() {
+        return Ok(());
+    }
+    let message = "the configuration names another state directory by now";
+    Err(Refusal::new(RefusalKind::Impossible, message)
+        .hint("`systemctl restart stenod`, or start it again by hand"))
 }
 
 fn only_a_daemon(what: &str) -> Refusal {
@@ -184,7 +205,11 @@ async fn at_table(table: Table<'_>, order: Order) -> Result<Answer, Refusal> {
             let (jobs, options) = to_render(order);
             Ok(rendered(table.render(jobs, options).await.map_err(failed)?))
         }
-        Order::Reload | Order::Run(_) | Order::Waiting { .. } => Err(Refusal::new(
+        Order::Reload
+        | Order::Plan(_)
+        | Order::Terms(_)
+        | Order::Run(_)
+        | Order::Waiting { .. } => Err(Refusal::new(
             RefusalKind::Impossible,
             "nobody is at work who could do that",
         )),

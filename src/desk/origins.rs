@@ -29,7 +29,8 @@ impl Origins {
     /// # Errors
     /// [`Refusal`] that says everything that is wrong, and where.
     pub async fn again(&self) -> Result<(Config, Places), Refusal> {
-        self.read(self.overrides.clone(), self.paths.clone()).await
+        let paths = self.paths.clone();
+        self.read(self.overrides.clone(), move |_| paths).await
     }
 
     /// The folders of the command line, from the root of the disk.
@@ -39,7 +40,14 @@ impl Origins {
         folders.map(|path| path.as_path().into()).collect()
     }
 
-    /// The same with what a run lays over it, and its places.
+    /// The file that it is configured by.
+    pub(super) fn file(&self) -> Option<Named> {
+        let file = Config::locate(&self.environment, self.file.as_deref());
+        file.ok().flatten().map(|file| file.as_path().into())
+    }
+
+    /// The same with what a run lays over it, and its places: those that it names, else the configured
+    /// folders, and where none is configured those of the command line.
     ///
     /// # Errors
     /// [`Refusal`] that says everything that is wrong, and where.
@@ -60,10 +68,10 @@ impl Origins {
             no_recursive: flags.no_recursive.or(own.no_recursive),
         };
         let given: Vec<PathBuf> = order.paths.iter().cloned().map(PathBuf::from).collect();
-        let paths = if given.is_empty() {
-            self.paths.clone()
-        } else {
-            given
+        let started_with = self.paths.clone();
+        let paths = move |config: &Config| match (given.is_empty(), config.folders.is_empty()) {
+            (true, true) => started_with,
+            (true, false) | (false, _) => given,
         };
         self.read(overrides, paths).await
     }
@@ -72,14 +80,14 @@ impl Origins {
     async fn read(
         &self,
         overrides: Overrides,
-        paths: Vec<PathBuf>,
+        paths: impl FnOnce(&Config) -> Vec<PathBuf> + Send + 'static,
     ) -> Result<(Config, Places), Refusal> {
         let (environment, file) = (self.environment.clone(), self.file.clone());
         let reading = supervise::blocking(move || {
             let config = Config::load(&environment, file.as_deref(), &overrides)
                 .map_err(|errors| misconfigured(&errors))?;
             let provider = session::provider(&config).map_err(not_set_up)?;
-            let places = session::places(&config, &paths, provider).map_err(not_set_up)?;
+            let places = session::places(&config, &paths(&config), provider).map_err(not_set_up)?;
             Ok((config, places))
         });
         reading.await.map_err(|error| failed(error.into()))?

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::words::{failed, held};
-use super::{Crier, Daemon};
+use super::{Crier, Daemon, is_same_state};
 use crate::control::{Answer, Ended, News, Refusal, RefusalKind, RunOrder, Taken, Told};
 use crate::domain::job::{Job, JobId, Stage, StageName};
 use crate::pipeline::{
@@ -65,10 +65,12 @@ pub(super) async fn run(
 ) -> Result<Answer, Refusal> {
     let (config, places) = daemon.origins.for_run(&order).await?;
     let own = latest.borrow().clone();
-    if config.state_dir != own.queue.state_dir() {
-        let message = "the configuration names another state directory by now";
-        return Err(Refusal::new(RefusalKind::Impossible, message)
-            .hint("`systemctl restart stenod`, or start it again by hand"));
+    is_same_state(&config, &own)?;
+    let terms = session::terms(&config, &places);
+    if order.terms.is_some_and(|agreed| agreed != terms) {
+        let message = "the settings of the running stenod have changed since it said the price";
+        return Err(Refusal::new(RefusalKind::Failed, message)
+            .hint("nothing was taken in; the same command says what it costs now"));
     }
     let events = daemon.crier.follow();
     let about = About::default();

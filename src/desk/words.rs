@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::{ConfigErrors, Mistake, Place};
 use crate::control::{
-    Answer, Held, Left, LeftFile, Named, Refusal, RefusalKind, RenderOrder, Rendered, Unsettled,
-    UnsettledFile, Watching, WrittenFile,
+    self, Answer, Held, Left, LeftFile, MinutePrice, Named, Planned, Refusal, RefusalKind,
+    RenderOrder, Rendered, SpendingLimit, Unsettled, UnsettledFile, Watching, WrittenFile,
 };
+use crate::domain::audio::AudioDuration;
+use crate::domain::job::JobId;
+use crate::domain::pace::Outlook;
+use crate::domain::price::{self, PriceSource};
 use crate::domain::settle;
+use crate::pipeline::prospect::{Price, Prospect, WithService};
 use crate::pipeline::{
     Awaited, Changed, NotWritten, PipelineError, RenderOptions, RenderReport, ToRender, Waiting,
 };
-use crate::queue::{Pause, PauseReason, QueueError};
+use crate::queue::{Allowance, Limits, Pause, PauseReason, QueueError};
 use crate::session::{OpenError, SetupError};
+use crate::speech::services::SERVICES;
 
 /// Files that are named when somebody asks what is waited for; all are counted.
 const MOST_UNSETTLED_TOLD: usize = 100;
@@ -130,6 +137,104 @@ pub fn as_pause(held: Held) -> Option<Pause> {
         until: held.until,
         text: held.text,
         tries: 1,
+    })
+}
+
+/// What a run would do, for the wire.
+pub(super) fn planned(prospect: &Prospect, under_way: Vec<JobId>, terms: String) -> Planned {
+    let price = &prospect.price;
+    let taken = &price.with_service;
+    let minute = |(model, price): (&String, &Option<price::Price>)| {
+        let price = price.map(|price| MinutePrice {
+            per_minute: price.per_minute,
+            source: price.source.as_str().to_owned(),
+        });
+        (model.clone(), price)
+    };
+    Planned {
+        terms,
+        recordings: price.recordings,
+        micros: price.duration.micros(),
+        cost: price.cost,
+        repeats: price.repeats,
+        anew: price.anew,
+        limit: price.allowance.map(|allowance| SpendingLimit {
+            name: allowance.name.to_owned(),
+            limit: allowance.limit,
+            left: allowance.left,
+            until: allowance.until,
+        }),
+        with_service: control::WithService {
+            recordings: taken.recordings,
+            micros: taken.duration.micros(),
+            cost: taken.cost,
+            set_aside: taken.set_aside,
+        },
+        prices: prospect.prices.iter().map(minute).collect(),
+        routes: prospect.routes.clone(),
+        copies: prospect.copies,
+        millis: u64::try_from(prospect.time.time.as_millis()).unwrap_or(u64::MAX),
+        is_measured: prospect.time.is_measured,
+        under_way,
+    }
+}
+
+/// What was told over the wire of a run that would be done, and the jobs that are on their way already.
+pub fn as_prospect(planned: Planned) -> (Prospect, Vec<JobId>) {
+    let taken = planned.with_service;
+    let with_service = WithService {
+        recordings: taken.recordings,
+        duration: AudioDuration::from_micros(taken.micros),
+        cost: taken.cost,
+        set_aside: taken.set_aside,
+    };
+    let allowance = planned.limit.and_then(|limit| {
+        Some(Allowance {
+            name: Limits::name(&limit.name)?,
+            limit: limit.limit,
+            left: limit.left,
+            until: limit.until,
+        })
+    });
+    let minute = |(model, price): (String, Option<MinutePrice>)| {
+        let price = price.and_then(|price| as_price(&model, &price));
+        (model, price)
+    };
+    let prospect = Prospect {
+        price: Price {
+            recordings: planned.recordings,
+            duration: AudioDuration::from_micros(planned.micros),
+            cost: planned.cost,
+            repeats: planned.repeats,
+            anew: planned.anew,
+            allowance,
+            with_service,
+        },
+        prices: planned.prices.into_iter().map(minute).collect(),
+        routes: planned.routes,
+        copies: planned.copies,
+        time: Outlook {
+            time: Duration::from_millis(planned.millis),
+            is_measured: planned.is_measured,
+        },
+    };
+    (prospect, planned.under_way)
+}
+
+/// The price of a minute with `model`; `None` by the word of somebody whom a later stenod knows.
+fn as_price(model: &str, told: &MinutePrice) -> Option<price::Price> {
+    let mut tables = SERVICES.iter().filter_map(|service| service.prices);
+    let table = tables.find(|table| table.price(model).is_some());
+    let built_in = table.map(PriceSource::BuiltIn);
+    let known = [
+        PriceSource::Catalogue,
+        PriceSource::Configured,
+        PriceSource::Learnt,
+    ];
+    let mut known = known.into_iter().chain(built_in);
+    Some(price::Price {
+        per_minute: told.per_minute,
+        source: known.find(|source| source.as_str() == told.source)?,
     })
 }
 

@@ -248,6 +248,11 @@ impl Root {
         self
     }
 
+    /// Whether it was a folder when it was looked at first.
+    pub fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
     /// The same root, in which these files and folders of stenod itself never count.
     #[must_use]
     pub fn without_own(mut self, own: Vec<PathBuf>) -> Self {
@@ -269,7 +274,8 @@ impl Root {
         self
     }
 
-    pub(super) fn rules_from(&self) -> &Path {
+    /// The folder that the root belongs to, from which on downwards files of rules hold: itself, or one above it.
+    pub fn rules_from(&self) -> &Path {
         &self.rules_from
     }
 

@@ -38,8 +38,8 @@ pub(super) struct Found {
 pub(super) fn find(place: &Place, source: &Path, hash: ContentHash) -> Option<Found> {
     let base = |stem_is_taken| {
         let name = naming::base_name(source, stem_is_taken);
-        let output_dir = place.output_dir.as_deref();
-        naming::base_path(source, place.root.path(), output_dir, &name)
+        let output_dir = place.output_root();
+        naming::base_path(source, place.root.path(), output_dir.as_deref(), &name)
     };
     let (stem, whole) = (base(false), base(true));
     let other = (whole != stem).then_some(whole);

@@ -24,6 +24,7 @@ mod place;
 pub mod plan;
 mod poll;
 mod prices;
+pub mod prospect;
 mod publish;
 mod pulse;
 mod quarantine;

@@ -71,6 +71,23 @@ impl Place {
         }
     }
 
+    /// Where outputs of what lies right in the root are written, if not beside it: as far inside of the output
+    /// folder as the root lies inside of the folder that it belongs to, which somebody may not have named.
+    pub fn output_root(&self) -> Option<PathBuf> {
+        let output_dir = self.output_dir.as_ref()?;
+        let (root, folder) = (self.root.path(), self.root.rules_from());
+        let within = if self.root.is_folder() {
+            root.strip_prefix(folder).ok()
+        } else {
+            root.parent()
+                .and_then(|around| around.strip_prefix(folder).ok())
+        };
+        Some(match within {
+            Some(within) if within != Path::new("") => output_dir.join(within),
+            Some(_) | None => output_dir.clone(),
+        })
+    }
+
     /// The place as it is where the `local` rules hold.
     ///
     /// # Errors

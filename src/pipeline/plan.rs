@@ -89,6 +89,13 @@ pub struct Plan {
     pub prices: BTreeMap<String, Option<Price>>,
 }
 
+impl Plan {
+    /// Of how many files this becomes.
+    pub fn count(&self, of: impl Fn(&Fate) -> bool) -> usize {
+        self.items.iter().filter(|item| of(&item.fate)).count()
+    }
+}
+
 /// By which terms is planned.
 #[derive(Debug, Clone)]
 pub struct PlanTerms {

@@ -162,6 +162,9 @@ fn take_in_one(
     } = how;
     let enqueued = jobs::offer(connection, candidate, gone, force, proposed, now)?;
     if scoped {
+        if let Enqueued::Known(job) = &enqueued {
+            jobs::restate(connection, job, candidate)?;
+        }
         let id = match &enqueued {
             Enqueued::Known(job) => job.id,
             Enqueued::New(id) | Enqueued::Moved(id) => *id,

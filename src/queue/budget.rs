@@ -26,26 +26,36 @@ pub struct Limits {
     pub per_run: Option<(Decimal, Timestamp)>,
 }
 
+const PER_DAY: &str = "budget.per_day";
+const PER_MONTH: &str = "budget.per_month";
+const PER_RUN: &str = "--max-cost of this run";
+
 impl Limits {
+    /// The name of a limit on sums, if `name` is one.
+    pub fn name(name: &str) -> Option<&'static str> {
+        let names = [PER_DAY, PER_MONTH, PER_RUN];
+        names.into_iter().find(|known| *known == name)
+    }
+
     /// The limits on sums, each with its beginning, its end if it ends by itself, and its name.
     pub(super) fn sums(&self, calendar: Calendar) -> impl Iterator<Item = Sum> {
         let run = self.per_run.map(|(limit, since)| Sum {
             limit,
             since,
             until: None,
-            name: "--max-cost of this run",
+            name: PER_RUN,
         });
         let month = self.per_month.map(|limit| Sum {
             limit,
             since: calendar.month_start,
             until: Some(calendar.month_end),
-            name: "budget.per_month",
+            name: PER_MONTH,
         });
         let day = self.per_day.map(|limit| Sum {
             limit,
             since: calendar.day_start,
             until: Some(calendar.day_end),
-            name: "budget.per_day",
+            name: PER_DAY,
         });
         [run, month, day].into_iter().flatten()
     }

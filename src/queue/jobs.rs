@@ -255,13 +255,7 @@ fn write_elsewhere(
     base: &Path,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    connection
-        .prepare_cached("UPDATE jobs SET base = ?2, publication = ?3 WHERE id = ?1")?
-        .execute(params![
-            job.id.0,
-            path_bytes(base),
-            to_json(&candidate.publication)?,
-        ])?;
+    set_outputs(connection, job.id, base, &candidate.publication)?;
     let Stage::Received { reply, .. } = job.stage else {
         return Ok(());
     };
@@ -270,6 +264,52 @@ fn write_elsewhere(
         trouble: None,
     };
     advance(connection, job.id, &[StageName::Received], &stage, now)
+}
+
+/// Has outputs that are still to come written in the formats and the folder that are asked for now.
+pub(super) fn restate(
+    connection: &Connection,
+    job: &Job,
+    candidate: &Candidate,
+) -> Result<(), QueueError> {
+    let is_to_come = match job.stage {
+        Stage::Queued { .. }
+        | Stage::Waiting { .. }
+        | Stage::Submitting
+        | Stage::Committing
+        | Stage::Split { .. }
+        | Stage::Awaiting { .. }
+        | Stage::InDoubt { .. } => true,
+        Stage::Received { .. } | Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled => {
+            false
+        }
+    };
+    if !is_to_come {
+        return Ok(());
+    }
+    let asked = free_base(connection, candidate, None)?;
+    // The name was decided once; only the folder may be another by now.
+    let base = if asked.parent() == job.base.parent() {
+        &job.base
+    } else {
+        &asked
+    };
+    if *base != job.base || candidate.publication != job.publication {
+        set_outputs(connection, job.id, base, &candidate.publication)?;
+    }
+    Ok(())
+}
+
+fn set_outputs(
+    connection: &Connection,
+    id: JobId,
+    base: &Path,
+    publication: &Publication,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached("UPDATE jobs SET base = ?2, publication = ?3 WHERE id = ?1")?
+        .execute(params![id.0, path_bytes(base), to_json(publication)?])?;
+    Ok(())
 }
 
 fn may_be_forced(stage: &Stage) -> bool {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, params_from_iter};
 use rust_decimal::Decimal;
 
 use super::budget::{self, Allowance, Limits};
@@ -24,6 +24,8 @@ use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
 
 /// Stages in which a job may be due.
+/// The most roots that are counted by one statement.
+const MOST_ROOTS: usize = 500;
 const MOVING: [StageName; 6] = [
     StageName::Queued,
     StageName::Submitting,
@@ -575,21 +577,35 @@ impl<'a> Reader<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How many recordings of a folder are in each state, by the latest job of each.
+    /// Under which folders and files recordings were found.
     ///
     /// # Errors
     /// Any error of the table.
-    pub fn folder_counts(&self, root: &Path) -> Result<HashMap<String, u64>, QueueError> {
-        let mut statement = self.connection().prepare_cached(
+    pub fn roots(&self) -> Result<Vec<PathBuf>, QueueError> {
+        Ok(self.counts_by_folder()?.into_keys().collect())
+    }
+
+    /// How many recordings that were found under these roots are in each state, by the latest job of each.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn folder_counts(&self, roots: &[PathBuf]) -> Result<HashMap<String, u64>, QueueError> {
+        let mut counts = HashMap::new();
+        for roots in roots.chunks(MOST_ROOTS) {
+            let places = vec!["?"; roots.len()].join(", ");
             // The state of a recording is that of the row that has the highest number.
-            "SELECT state, count(*) FROM
-               (SELECT state, max(id) FROM jobs WHERE root = ?1 AND parent IS NULL GROUP BY source)
-             GROUP BY state",
-        )?;
-        let rows = statement.query_map([path_bytes(root)], |row| {
-            Ok((row.get(0)?, row::unsigned(row.get(1)?)))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            let mut statement = self.connection().prepare_cached(&format!(
+                "SELECT state, count(*) FROM
+                   (SELECT state, max(id) FROM jobs WHERE root IN ({places}) AND parent IS NULL GROUP BY source)
+                 GROUP BY state"
+            ))?;
+            let roots = roots.iter().map(|root| path_bytes(root));
+            let mut rows = statement.query(params_from_iter(roots))?;
+            while let Some(row) = rows.next()? {
+                *counts.entry(row.get(0)?).or_default() += row::unsigned(row.get(1)?);
+            }
+        }
+        Ok(counts)
     }
 
     /// How many jobs of each watched folder are in each state, as far as there are any.

@@ -325,3 +325,93 @@ fn a_person_without_a_key_gets_the_built_in_recogniser() {
     );
     assert!(config.exists() && !config.with_file_name("key").exists());
 }
+
+#[test]
+fn a_folder_that_is_given_twice_is_written_once() {
+    let stage = stage();
+    let folder = stage.recordings();
+    let link = stage.root().join("link");
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    let dotted = folder.join("..").join("recordings");
+    let paths = [&folder, &link, &dotted].map(|path| path.display().to_string());
+    let [one, other, third] = paths.each_ref().map(String::as_str);
+    let (call, config) = fresh(&stage, &["init", "--yes", one, other, third]);
+    call.output().success();
+    let text = fs::read_to_string(&config).unwrap();
+    assert_eq!(text.matches("\n[[folders]]").count(), 1, "{text}");
+    let more = stage.root().join("more");
+    fs::create_dir(&more).unwrap();
+    let more = more.to_str().unwrap();
+    fresh(&stage, &["init", "--yes", more, more, other])
+        .0
+        .output()
+        .success();
+    let text = fs::read_to_string(&config).unwrap();
+    assert_eq!(text.matches("\n[[folders]]").count(), 2, "{text}");
+}
+
+#[test]
+fn what_would_be_refused_is_refused_before_it_is_written() {
+    let stage = stage();
+    let folder = stage.recordings();
+    let folder = folder.to_str().unwrap();
+    let (call, config) = fresh(&stage, &["init", "--yes", folder]);
+    let refused = call.env("STENOD_SERVICE__JOBS", "many").output().code(10);
+    refused.says("STENOD_SERVICE__JOBS");
+    assert!(!config.exists());
+    let (call, _) = fresh(
+        &stage,
+        &["init", "--yes", "--systemd", "folders.conf", folder],
+    );
+    call.inside(stage.root()).output().success();
+    assert!(stage.root().join("folders.conf").exists());
+}
+
+#[test]
+fn a_daemon_that_was_started_with_folders_is_not_said_to_watch_a_new_one() {
+    let stage = stage();
+    let folder = stage.recordings();
+    let folder = folder.to_str().unwrap();
+    stage.put("a.wav", &wav(1, 0.3));
+    let mut watch = stage.call(["watch", folder]).start();
+    watch.until("the transcript", || stage.at("a.json").exists());
+    let more = stage.root().join("more");
+    fs::create_dir(&more).unwrap();
+    let told = stage
+        .stenod(["init", "--yes", more.to_str().unwrap()])
+        .success();
+    assert!(
+        told.stdout.contains("that it was started with"),
+        "{}",
+        told.tell()
+    );
+    // Another file is nothing to it.
+    let other = stage.root().join("other.toml");
+    let state = format!("state_dir = {:?}\n", stage.state().display().to_string());
+    fs::write(&other, state).unwrap();
+    let other = other.to_str().unwrap();
+    let told = stage
+        .stenod(["-c", other, "init", "--yes", more.to_str().unwrap()])
+        .success();
+    assert!(told.stdout.contains("goes by"), "{}", told.tell());
+}
+
+#[test]
+fn a_hidden_answer_that_is_broken_off_leaves_the_terminal_as_it_was() {
+    let stage = still();
+    let (call, config) = fresh(&stage, &["init", "--key-file", "-"]);
+    let mut terminal = Terminal::start(&call, LINES, stage.replaced());
+    terminal.until("the first folder", |screen| screen.contains("none yet):"));
+    terminal.press("\r");
+    terminal.until("the key", |screen| screen.contains("not shown:"));
+    terminal.until_hidden();
+    terminal.press("two words\r");
+    terminal.until("that it is no key", |screen| {
+        screen.matches("not shown:").count() == 2
+    });
+    terminal.until_hidden();
+    terminal.press("\u{3}");
+    let ended = terminal.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.screen);
+    assert!(ended.echoes && !config.exists());
+}

@@ -24,8 +24,11 @@ pub(super) async fn amend(
 ) -> Result<(), Failure> {
     let config = Config::load(&session.environment, Some(target), &session.overrides)?;
     let given = arguments.folders.iter().map(|path| questions::folder(path));
-    let mut folders = given.collect::<Result<Vec<_>, _>>()?;
+    let given = given.collect::<Result<Vec<_>, _>>()?;
+    let mut folders = questions::distinct(given);
     folders.retain(|path| !is_configured(&config, path));
+    // What would be refused afterwards is refused before a key is asked for.
+    changed(session, target, None, &folders)?;
     let service = &config.service;
     // Of a service that asks for no key, nobody knows what a refusal is worth.
     let is_tried = !arguments.offline && service.server().needs_key;
@@ -52,7 +55,8 @@ pub(super) async fn amend(
         .as_ref()
         .filter(|file| service.key_file.as_ref() != Some(*file));
     if renamed.is_some() || !folders.is_empty() {
-        edit(target, renamed.map(PathBuf::as_path), &folders)?;
+        let text = changed(session, target, renamed.map(PathBuf::as_path), &folders)?;
+        replace(target, text.as_bytes(), false).map_err(|error| cannot(target, &error))?;
     }
     written.key_file = key_file;
     written.added = folders;
@@ -80,8 +84,13 @@ fn put_key(target: &Path, named: Option<&Path>, key: &str) -> Result<PathBuf, Fa
     Ok(file.to_owned())
 }
 
-/// Sets the key file and adds folders in the text of the configuration, whose comments stay.
-fn edit(target: &Path, key_file: Option<&Path>, folders: &[PathBuf]) -> Result<(), Failure> {
+/// The text of the configuration with this key file and these folders, whose comments stay; one that can be used.
+fn changed(
+    session: &Session,
+    target: &Path,
+    key_file: Option<&Path>,
+    folders: &[PathBuf],
+) -> Result<String, Failure> {
     let by_hand = || {
         usage(&format!(
             "{} is written in a way that can only be changed by hand",
@@ -94,7 +103,8 @@ fn edit(target: &Path, key_file: Option<&Path>, folders: &[PathBuf]) -> Result<(
         text = config::with_key_file(&text, file).ok_or_else(by_hand)?;
     }
     text = config::with_folders(text, folders).ok_or_else(by_hand)?;
-    replace(target, text.as_bytes(), false).map_err(|error| cannot(target, &error))
+    Config::of_text(&session.environment, target, &text, &session.overrides)?;
+    Ok(text)
 }
 
 /// Replaces a file, behind a link if it is one, by one of the same owner and rights; a secret is for its

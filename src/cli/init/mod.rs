@@ -17,14 +17,16 @@ use clap::builder::TypedValueParser;
 use serde_json::json;
 
 use super::output::{clean, placed, placed_in, shown};
-use super::{Failure, Session, exit, orders, provider_names, view};
+use super::signals::{Signalled as _, Signals};
+use super::{Failure, Session, exit, orders, provider_names, unsettled, view};
 use crate::config::{Choice as _, Config, Provider};
 use crate::control::Order;
+use crate::disk::{QUICK, real_path, straight};
 use crate::domain::money::Amount;
 use crate::durable::{self, Existing};
 use crate::queue::{holder, running_instance};
 use crate::speech::Greeting;
-use questions::{Questions, Trial};
+use questions::{Questions, Terminal, Trial};
 
 /// Where systemd looks for additions to the unit of the machine.
 const DROP_IN: &str = "/etc/systemd/system/stenod.service.d/folders.conf";
@@ -88,6 +90,21 @@ struct Written {
 }
 
 pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
+    if !Questions::new(session, arguments).may_ask() {
+        return set_up(session, arguments).await;
+    }
+    let mut signals = Signals::listen()?;
+    let terminal = Terminal::as_it_is()?;
+    tokio::select! {
+        done = set_up(session, arguments) => done,
+        code = signals.next() => {
+            terminal.restore()?;
+            Ok(code)
+        }
+    }
+}
+
+async fn set_up(session: &Session, arguments: &Arguments) -> Result<u8, Failure> {
     let target =
         Config::home(&session.environment, session.config_file.as_deref()).ok_or_else(|| {
             usage("no home directory is known").hint("name the file: stenod --config FILE init")
@@ -105,7 +122,8 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
         }
     } else {
         let asks = Questions::new(session, arguments);
-        let folders = questions::folders(&asks, &arguments.folders)?;
+        let folders = questions::folders(&asks, &arguments.folders).await?;
+        write::try_out(session, &target, arguments, &folders)?;
         let trial = Trial::of_first_key(session, arguments);
         let key = questions::key(&trial, arguments, &asks, &mut written).await?;
         written.left_out = left_out(session, &target, &folders);
@@ -113,23 +131,23 @@ pub(super) async fn execute(session: &Session, arguments: &Arguments) -> Result<
     }
     let config = Config::load(&session.environment, Some(&target), &session.overrides)?;
     if let Some(file) = &arguments.systemd {
+        let file = straight(file)?;
         durable::create_folders(file.parent().unwrap_or(Path::new("/")))
-            .map_err(|error| cannot(file, &error))?;
-        durable::write(
-            file,
-            service::drop_in(&config).as_bytes(),
-            Existing::Replace,
-        )
-        .map_err(|error| cannot(file, &error))?;
-        written.drop_in = Some(file.clone());
+            .map_err(|error| cannot(&file, &error))?;
+        let text = service::drop_in(&config);
+        durable::write(&file, text.as_bytes(), Existing::Replace)
+            .map_err(|error| cannot(&file, &error))?;
+        written.drop_in = Some(file);
     }
     let asks = Questions::new(session, arguments);
-    if arguments.user_service || (written.config.is_some() && asks.service(session, &config)?) {
+    if arguments.user_service
+        || (written.config.is_some() && asks.service(session, &config).await?)
+    {
         written.unit = Some(service::write_unit(&session.environment, &target, &config)?);
     }
     let is_new = !written.added.is_empty() || written.key_file.is_some();
     let heard = match is_new {
-        true => hear(session, &config).await?,
+        true => hear(session, &config, &target, !written.added.is_empty()).await?,
         false => Heard::Nobody,
     };
     tell(session, &config, &target, &written, &heard).await
@@ -141,6 +159,10 @@ enum Heard {
     Nobody,
     /// The daemon has it, as the process of this number.
     Taken(String),
+    /// The same, which watches the folders of its command line all the same.
+    TakenInVain(String),
+    /// The daemon of this process goes by another file.
+    ByAnother(String, PathBuf),
     /// It has it not, for this reason.
     Refused(String),
 }
@@ -152,6 +174,14 @@ impl Heard {
             Self::Taken(pid) => Some(format!(
                 "the running stenod (process {pid}) has read it and goes on with it"
             )),
+            Self::TakenInVain(pid) => Some(format!(
+                "the running stenod (process {pid}) has read it, and watches the folders that it was started with, not these: \
+                 stop it, and start it without any"
+            )),
+            Self::ByAnother(pid, file) => Some(format!(
+                "the running stenod (process {pid}) goes by {}, and knows nothing of this",
+                shown(file)
+            )),
             Self::Refused(why) => Some(format!(
                 "the running stenod has not taken it up: {}; `stenod reload` tells it again",
                 clean(why)
@@ -161,12 +191,25 @@ impl Heard {
 }
 
 /// Has a running daemon read its configuration again: that also ends the pause for a refused key.
-async fn hear(session: &Session, config: &Config) -> Result<Heard, Failure> {
+async fn hear(
+    session: &Session,
+    config: &Config,
+    target: &Path,
+    added: bool,
+) -> Result<Heard, Failure> {
     let Some(instance) = holder(&config.state_dir)? else {
         return Ok(Heard::Nobody);
     };
     tracing::debug!(pid = instance.pid, at = %session.clock.now(), "it is told of the change");
+    let told = unsettled::ask(config, None).await;
+    let watching = told.and_then(|told| told.watching).unwrap_or_default();
+    let real = |path: &Path| real_path(path, QUICK).unwrap_or_else(|| path.to_owned());
+    let file = watching.file.map(PathBuf::from);
+    if let Some(file) = file.filter(|file| real(file) != real(target)) {
+        return Ok(Heard::ByAnother(instance.pid, file));
+    }
     Ok(match orders::ask(config, &Order::Reload).await {
+        Ok(Ok(_)) if added && !watching.folders.is_empty() => Heard::TakenInVain(instance.pid),
         Ok(Ok(_)) => Heard::Taken(instance.pid),
         Ok(Err(refusal)) => Heard::Refused(refusal.to_string()),
         Err(error) => Heard::Refused(error.to_string()),
@@ -253,7 +296,7 @@ async fn tell(
             "systemd": written.drop_in.as_deref().map(view::path),
             "folders": config.folders.iter().map(|folder| view::path(&folder.path)).collect::<Vec<_>>(),
             "plan": plan.map(|(json, _)| json),
-            "reloaded": matches!(heard, Heard::Taken(_)),
+            "reloaded": matches!(heard, Heard::Taken(_) | Heard::TakenInVain(_)),
         }))?;
         return Ok(exit::DONE);
     }

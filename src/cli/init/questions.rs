@@ -1,10 +1,11 @@
 //! What `init` asks on a terminal, and the key that it tries before it writes anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
@@ -13,7 +14,7 @@ use super::super::{Failure, Session, exit};
 use super::{Arguments, Written, reason, service, usage};
 use crate::clock::SystemClock;
 use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
-use crate::disk::straight;
+use crate::disk::{QUICK, real_path, straight};
 use crate::speech::services::{Connection, Description};
 use crate::speech::{Greeting, NoAnswer};
 use crate::supervise;
@@ -42,35 +43,69 @@ impl Questions {
         io::stderr().lock().write_all(text.as_bytes())
     }
 
-    fn line(question: &str) -> io::Result<String> {
-        Self::ask(question)?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        Ok(answer.trim().to_owned())
+    /// Whether somebody is there to be asked.
+    pub(super) fn may_ask(&self) -> bool {
+        self.may_ask
+    }
+
+    async fn line(question: &'static str) -> Result<String, Failure> {
+        let asked = supervise::blocking(move || {
+            Self::ask(question)?;
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer)?;
+            Ok::<_, io::Error>(answer.trim().to_owned())
+        });
+        Ok(asked.await??)
     }
 
     /// Whether the folders are to be watched by a service of this person's own.
-    pub(super) fn service(&self, session: &Session, config: &Config) -> io::Result<bool> {
+    pub(super) async fn service(
+        &self,
+        session: &Session,
+        config: &Config,
+    ) -> Result<bool, Failure> {
         let is_possible = service::has_user_manager(&session.environment);
         if !self.may_ask || !is_possible || config.folders.is_empty() {
             return Ok(false);
         }
-        let answer = Self::line("Write a service of yours that watches them, for systemd? [y/N]")?;
+        let answer =
+            Self::line("Write a service of yours that watches them, for systemd? [y/N]").await?;
         Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    fn secret(question: &str) -> io::Result<Option<SecretString>> {
+    fn secret(question: &str) -> io::Result<Option<Result<SecretString, SecretError>>> {
         Self::ask(question)?;
         let answer = Zeroizing::new(rpassword::read_password()?);
-        let answer = answer.trim();
-        Ok((!answer.is_empty()).then(|| SecretString::from(answer.to_owned())))
+        Ok((!answer.trim().is_empty()).then(|| key_in(&answer)))
     }
 }
 
-/// The folders as absolute paths, each of which is there.
-pub(super) fn folders(asks: &Questions, given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// A terminal as it was before anything was asked on it: a hidden answer that is broken off leaves it silent.
+pub(super) struct Terminal(Termios);
+
+impl Terminal {
+    pub(super) fn as_it_is() -> io::Result<Self> {
+        Ok(Self(tcgetattr(io::stdin())?))
+    }
+
+    pub(super) fn restore(&self) -> io::Result<()> {
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.0)?;
+        writeln!(io::stderr().lock())
+    }
+}
+
+/// The same folders, each once, whatever it is called.
+pub(super) fn distinct(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    folders.retain(|path| seen.insert(real_path(path, QUICK).unwrap_or_else(|| path.clone())));
+    folders
+}
+
+/// The folders as absolute paths, each of which is there, each once.
+pub(super) async fn folders(asks: &Questions, given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if !given.is_empty() || !asks.may_ask {
-        return given.iter().map(|path| folder(path)).collect();
+        let given = given.iter().map(|path| folder(path));
+        return Ok(distinct(given.collect::<Result<_, _>>()?));
     }
     let mut folders = Vec::new();
     loop {
@@ -79,9 +114,9 @@ pub(super) fn folders(asks: &Questions, given: &[PathBuf]) -> Result<Vec<PathBuf
         } else {
             "Another one (empty: that is all):"
         };
-        let answer = Questions::line(question)?;
+        let answer = Questions::line(question).await?;
         if answer.is_empty() {
-            return Ok(folders);
+            return Ok(distinct(folders));
         }
         match folder(&at_home(&answer)) {
             Ok(path) => folders.push(path),
@@ -107,12 +142,14 @@ fn unquoted(path: &str) -> String {
     plain
 }
 
-/// `~/` as people write it at a prompt.
+/// `~` and `~/` as people write them at a prompt.
 fn at_home(path: &str) -> PathBuf {
     let path = &unquoted(path);
-    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => PathBuf::from(path),
+    let rest = path.strip_prefix('~');
+    let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match (rest, std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest.trim_start_matches('/')),
+        (Some(_) | None, _) => PathBuf::from(path),
     }
 }
 
@@ -217,7 +254,7 @@ pub(super) async fn key(
     }
 }
 
-/// What came by standard input is no key.
+/// What was given is no key.
 fn no_key(error: &SecretError) -> Failure {
     let error = anyhow::anyhow!("what was given {error}");
     Failure::new(exit::KEY, error).hint("give the key alone; nothing was written")
@@ -231,8 +268,13 @@ async fn ask_key(
     for _ in 0..MOST_KEYS {
         let question = question.clone();
         let asked = supervise::blocking(move || Questions::secret(&question));
-        let Some(secret) = asked.await?? else {
-            return Ok(Key::None);
+        let secret = match asked.await?? {
+            None => return Ok(Key::None),
+            Some(Ok(secret)) => secret,
+            Some(Err(error)) => {
+                super::super::report(&no_key(&error));
+                continue;
+            }
         };
         match try_key(trial, &secret).await {
             Ok(greeting) => {

@@ -5,14 +5,29 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
-use super::super::Failure;
+use super::super::{Failure, Session};
 use super::questions::Key;
 use super::{Arguments, Written, cannot};
-use crate::config::{self, Choice as _, EXAMPLE, Provider};
+use crate::config::{self, Choice as _, Config, EXAMPLE, Provider};
 use crate::durable::{self, Existing};
 
 /// How many old configurations are kept beside the new one.
 const MOST_OLD: u32 = 1000;
+
+/// Whether the new configuration will be understood, variables and flags included, before anybody is asked for a key.
+///
+/// # Errors
+/// [`Failure`] that says everything that is wrong.
+pub(super) fn try_out(
+    session: &Session,
+    target: &Path,
+    arguments: &Arguments,
+    folders: &[PathBuf],
+) -> Result<(), Failure> {
+    let text = configuration(arguments.provider, folders, None);
+    Config::of_text(&session.environment, target, &text, &session.overrides)?;
+    Ok(())
+}
 
 pub(super) fn write(
     target: &Path,

@@ -17,11 +17,11 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rust_decimal::Decimal;
 
-use super::consent::Price;
 use crate::domain::audio::AudioDuration;
 use crate::domain::job::{Job, JobId, Stage};
 use crate::domain::pace::{Outlook, Work, outlook};
 use crate::domain::route::Chosen;
+use crate::pipeline::prospect::Price;
 use crate::telemetry;
 use hush::Hush;
 use overall::Overall;
@@ -388,7 +388,6 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::consent::WithService;
     use super::*;
     use crate::domain::audio::{AudioFormat, SPEECH_RATE};
     use crate::domain::cut::Stretch;
@@ -396,6 +395,7 @@ mod tests {
     use crate::domain::money::Amount;
     use crate::domain::pieces::PieceOf;
     use crate::domain::route::{Cut, Route};
+    use crate::pipeline::prospect::WithService;
 
     /// A recording of so many seconds; a piece of another job, if one is named.
     fn job(id: i64, seconds: u64, parent: Option<i64>, stage: Stage) -> Job {

@@ -11,11 +11,11 @@ use indicatif::ProgressState;
 use rust_decimal::Decimal;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::super::consent::Price;
 use super::screen::columns;
 use crate::domain::audio::AudioDuration;
 use crate::domain::money::Amount;
 use crate::domain::pace::words;
+use crate::pipeline::prospect::Price;
 
 /// The columns of the bar itself and what stands around it.
 const BAR: usize = "[                ] ".len();

@@ -149,7 +149,7 @@ impl Intake {
             has_video,
             settings: place.settings_of(&arrival.path),
             publication: place.publication.clone(),
-            output_dir: place.output_dir.clone(),
+            output_dir: place.output_root(),
             route,
             stage,
         };

@@ -100,6 +100,8 @@ pub struct Ended {
     pub screen: String,
     /// Everything that was written to the terminal.
     pub written: String,
+    /// Whether what is typed is shown again.
+    pub echoes: bool,
 }
 
 /// A program that runs on a terminal; dropped, it is killed.
@@ -213,12 +215,7 @@ impl Terminal {
     #[track_caller]
     pub fn until_hidden(&mut self) {
         let pty = Arc::clone(&self.pty);
-        self.until("that nothing typed is shown", |_| {
-            let modes = tcgetattr(&*pty)
-                .expect("the modes of a terminal")
-                .local_modes;
-            !modes.contains(LocalModes::ECHO)
-        });
+        self.until("that nothing typed is shown", |_| !echoes(&pty));
     }
 
     /// Blocks until it ends.
@@ -239,6 +236,7 @@ impl Terminal {
             code: status.code(),
             screen: self.screen(),
             written: self.written(),
+            echoes: echoes(&self.pty),
         };
         assert_eq!(status.signal(), None, "{}", ended.screen);
         assert!(!ended.written.contains("panicked at"), "{}", ended.screen);
@@ -251,6 +249,11 @@ impl Terminal {
         }
         self.status.is_some()
     }
+}
+
+fn echoes(pty: &Pty) -> bool {
+    let modes = tcgetattr(pty).expect("the modes of a terminal").local_modes;
+    modes.contains(LocalModes::ECHO)
 }
 
 impl Drop for Terminal {

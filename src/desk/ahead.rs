@@ -1,0 +1,84 @@
+//! What a run would do that this daemon is asked to take on: by its own settings, key and folders, since
+//! those are what it would go by.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::words::{failed, not_set_up, planned};
+use super::{Daemon, is_same_state};
+use crate::clock::Calendar;
+use crate::control::{Answer, News, Refusal, RunOrder, Told};
+use crate::domain::price::Catalogue;
+use crate::pipeline::plan::{Onlooker, PlanTerms, plan};
+use crate::pipeline::{Pipeline, PipelineError, Place, prospect};
+use crate::queue::{QueueError, Reader};
+use crate::session;
+use crate::supervise;
+
+/// Tells a client which large file is being read.
+struct Reading(Told);
+
+impl Onlooker for Reading {
+    fn looked_at(&self, _path: &Path) {}
+
+    fn reading(&self, path: &Path, read: u64, size: u64) {
+        self.0.tell(News::Reading {
+            path: path.into(),
+            read,
+            size,
+        });
+    }
+}
+
+/// By which terms the run that `order` asks for would be done.
+pub(super) async fn terms(daemon: &Daemon, order: &RunOrder) -> Result<Answer, Refusal> {
+    let (config, places) = daemon.origins.for_run(order).await?;
+    Ok(Answer::Terms(session::terms(&config, &places)))
+}
+
+/// Finds out what the run that `order` asks for would do and cost; nothing is taken in.
+pub(super) async fn look(
+    latest: &watch::Receiver<Arc<Pipeline>>,
+    daemon: &Daemon,
+    order: RunOrder,
+    told: Told,
+) -> Result<Answer, Refusal> {
+    let (config, places) = daemon.origins.for_run(&order).await?;
+    let own = latest.borrow().clone();
+    is_same_state(&config, &own)?;
+    let terms = session::terms(&config, &places);
+    let is_paid = |place: &Place| place.settings.provider.is_paid();
+    let catalogue = if places.places.iter().any(is_paid) {
+        let listed = session::catalogue(&config, own.clock.clone()).await;
+        listed.map_err(not_set_up)?
+    } else {
+        Catalogue::default()
+    };
+    let now = own.now();
+    let limits = own.pace.limits;
+    let plan_terms = PlanTerms {
+        routes: session::route_terms(&config),
+        force: order.force,
+        limit: order.limit,
+        per_file: limits.per_file,
+        catalogue,
+        now,
+    };
+    let (state_dir, at_once) = (config.state_dir.clone(), own.pace.jobs);
+    let looking = supervise::blocking(move || -> Result<_, QueueError> {
+        let reader = Reader::open(&state_dir)?;
+        let places = places.places;
+        let plan = plan(&places, reader.as_ref(), plan_terms, &Reading(told))?;
+        let settings = places.first().map(|place| &place.settings);
+        let calendar = Calendar::around(now);
+        let reader = reader.as_ref();
+        prospect::of_plan(&plan, reader, &limits, calendar, settings, at_once)
+    });
+    let looked = looking.await.map_err(|error| failed(error.into()))?;
+    let looked = looked.map_err(|error| failed(PipelineError::from(error)));
+    let (prospect, under_way) = looked?;
+    let planned = planned(&prospect, under_way, terms);
+    Ok(Answer::Planned(Box::new(planned)))
+}
