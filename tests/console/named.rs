@@ -194,3 +194,47 @@ fn what_may_not_be_looked_at_is_not_said_to_be_gone() {
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn a_path_that_is_named_inside_of_a_folder_belongs_to_that() {
+    let stage = stage();
+    let out = stage.root().join("out");
+    stage.set("transcribe.output_dir", out.display().to_string());
+    stage.put("talks/deep/a.wav", &wav(1, 1.5));
+    let file = stage.put("talks/b.wav", &wav(2, 1.5));
+    let folder = stage.at("talks/deep").display().to_string();
+    let file = file.display().to_string();
+    stage.stenod(["run", "-y", &folder, &file]).success();
+    assert!(out.join("talks/deep/a.txt").exists() && out.join("talks/b.txt").exists());
+    let recordings = stage.recordings().display().to_string();
+    let status = stage.json(&["status"]);
+    let folders = status["folders"].as_array().unwrap();
+    assert_eq!(folders.len(), 1, "{status:#}");
+    assert_eq!(
+        (&folders[0]["path"], &folders[0]["jobs"]["done"]),
+        (&json!(recordings), &json!(2)),
+        "{status:#}"
+    );
+    let usage = stage.json(&["usage"]);
+    let of_folders = usage["by_folder"].as_array().unwrap();
+    assert_eq!(of_folders.len(), 1, "{usage:#}");
+    assert_eq!(of_folders[0]["folder"], recordings);
+    // Whoever names the whole folder later finds all of it done.
+    stage.stenod(["run", "-y"]).success();
+    let charges = stage.service.look(|log| log.ledger().charges.len());
+    assert_eq!(charges, 2);
+}
+
+#[test]
+fn who_speaks_in_what_is_not_transcribed_is_answered_with_a_way_on() {
+    let stage = stage();
+    let path = stage.put("a.wav", &wav(1, 1.5)).display().to_string();
+    stage.stenod(["pause"]).success();
+    stage.stenod(["run", "-y"]).success();
+    let told = stage.stenod(["speakers", "--json", &path]).code(1).json();
+    assert_eq!(told["code"], "not_transcribed", "{told:#}");
+    assert!(told["fix"].is_string(), "{told:#}");
+    let none = stage.call(["--json", "db", "check"]);
+    let none = none.env("STENOD_STATE_DIR", stage.root().join("none"));
+    assert_eq!(none.output().success().json()["exists"], false);
+}
