@@ -59,7 +59,8 @@ impl Demuxer {
             has_pictures,
             cut: _,
         } = layout;
-        let reader = open_reader(format, source).map_err(|error| opening_error(format, error))?;
+        let reader =
+            open_reader(format, source).map_err(|error| opening_error(format, is_torn, error))?;
         let track = Track::choose(reader.as_ref(), format, movie.as_ref())?;
         let mut demuxer = Self {
             reader,
@@ -67,6 +68,7 @@ impl Demuxer {
             track,
             movie,
             xing_frames,
+            is_torn,
             has_pictures,
             packets: 0,
         };
@@ -174,7 +176,7 @@ fn open_reader(format: AudioFormat, source: Source) -> Result<Box<dyn FormatRead
     })
 }
 
-fn opening_error(format: AudioFormat, error: Error) -> ProbeError {
+fn opening_error(format: AudioFormat, is_torn: bool, error: Error) -> ProbeError {
     if let Error::Unsupported(what) = error {
         return ProbeError::unsupported(format!("this kind of {format} ({what})"));
     }
@@ -214,3 +216,5 @@ fn io_error(error: std::io::Error) -> ProbeError {
         None => ProbeError::damaged(error.to_string()),
     }
 }
+    } else if is_torn {
+        ProbeError::damaged(format!("parts of the {format} cannot be found"))

@@ -139,6 +139,25 @@ fn an_ogg_that_ends_inside_a_page_says_so() {
     assert!(error.to_string().contains("inside a page"), "{error}");
 }
 
+/// Two pages in the middle whose stated lengths are wild: nothing is missing, so nothing is waited for.
+#[test]
+fn a_damaged_ogg_is_not_said_to_be_cut_short() {
+    for name in ["librivox-0930.opus", "two-cities.ogg"] {
+        let mut bytes = std::fs::read(example(name)).unwrap();
+        let marks = bytes.windows(4).enumerate();
+        let pages: Vec<_> = marks
+            .filter_map(|(at, mark)| (mark == b"OggS").then_some(at))
+            .collect();
+        for page in [pages[pages.len() - 2], pages[pages.len() - 3]] {
+            bytes[page + 26] = 255;
+            bytes[page + 27..page + 27 + 255].fill(255);
+        }
+        if let Err(error) = try_all(&bytes) {
+            assert_eq!(error.code(), "damaged", "{name}: {error}");
+        }
+    }
+}
+
 /// A shop's file, a picture named like a recording, and the like: the same code from everybody.
 #[test]
 fn what_is_no_recording_has_one_code_everywhere() {

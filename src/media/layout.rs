@@ -69,6 +69,8 @@ pub(super) struct Layout {
     pub(super) xing_frames: Option<u32>,
     /// Whether it has moving pictures, where the demuxer does not know.
     pub(super) has_pictures: bool,
+    /// Parts of it do not lie where the ones before them say: it is damaged, and not shorter than it says.
+    pub(super) is_torn: bool,
 }
 
 /// Where the container begins, and what it is.
@@ -87,10 +89,16 @@ pub(super) fn lay_out(file: File) -> Result<Layout, ProbeError> {
         Container::Mpeg | Container::Adts => lay_out_stream(file, &begin, length),
         Container::Movie => lay_out_movie(file, &begin, length),
         Container::Ogg => {
-            let cut = shortage(&file, &begin, length)?;
+            // Behind an ID3 tag it is looked at by the demuxer alone.
+            let pages = match begin.start {
+                0 => ogg::pages(&file, length)?,
+                _ => ogg::Pages::Whole,
+            };
+            let cut = (pages == ogg::Pages::Cut).then(|| "the Ogg ends inside a page".to_owned());
             let has_pictures = begin.start == 0 && ogg::has_pictures(&file)?;
             Ok(Layout {
                 has_pictures,
+                is_torn: pages == ogg::Pages::Torn,
                 ..Layout::plain(file, &begin, length, cut)
             })
         }
@@ -110,6 +118,7 @@ impl Layout {
             movie: None,
             xing_frames: None,
             has_pictures: false,
+            is_torn: false,
         }
     }
 }
@@ -222,13 +231,13 @@ fn shortage(file: &File, begin: &Begin, length: u64) -> Result<Option<String>, P
         return Ok(None);
     }
     Ok(match Container::of(begin.format) {
-        Container::Ogg => ogg::shortage(file, length)?,
         Container::Aiff => riff::aiff_shortage(file, length)?,
         Container::Caf => riff::caf_shortage(file, length)?,
         Container::Matroska => matroska::shortage(file, length)?,
         Container::Mpeg
         | Container::Adts
         | Container::Wave
+        | Container::Ogg
         | Container::Movie
         | Container::Flac
         | Container::Foreign => None,
