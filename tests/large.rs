@@ -39,6 +39,11 @@ fn example(name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
 }
 
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
 fn spooled(stage: &Stage) -> usize {
     let folder = stage.state().join("spool");
     std::fs::read_dir(folder).map_or(0, Iterator::count)
@@ -103,13 +108,28 @@ fn a_recording_over_the_direct_limit_is_shrunk_if_that_is_enough() {
     assert_eq!((charges(&stage), spooled(&stage)), (1, 0));
 }
 
+/// A part of one channel between two of two channels, as advertisements in podcasts are.
+#[test]
+fn a_joined_recording_is_shrunk_to_its_end() {
+    let stage = stage();
+    stage.set("large.direct_limit", "32 KiB");
+    let parts = ["stereo44.mp3", "mono44.mp3", "stereo44.mp3"].map(fixture);
+    stage.put("joined.mp3", &parts.concat());
+    stage.stenod(["run"]).success();
+    assert_eq!(job(&stage, "joined.mp3")["route"], "shrink");
+    let json = stage.read_json("joined.json");
+    let seconds = json["duration"].as_f64().unwrap();
+    // Three seconds, one, and three, with what the encoder added to the last two.
+    assert!((7.0..7.3).contains(&seconds), "{seconds}");
+    assert_eq!(json["warnings"], json!([]), "{json}");
+    assert_eq!((charges(&stage), spooled(&stage)), (1, 0));
+}
+
 #[test]
 fn what_cannot_be_decoded_here_is_not_promised_to_be_shrunk() {
     let stage = stage();
     stage.set("large.direct_limit", "8 KiB");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio");
-    let surround = std::fs::read(folder.join("surround.m4a")).unwrap();
-    stage.put("surround.m4a", &surround);
+    stage.put("surround.m4a", &fixture("surround.m4a"));
     let plan = stage.json(&["plan"]);
     assert_eq!(plan["items"][0]["action"], "wait", "{plan}");
     let said = plan["items"][0]["message"].as_str().unwrap();

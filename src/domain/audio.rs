@@ -4,6 +4,7 @@
 //! A format is decided by content ([`sniff()`]); a name only makes a file a candidate that is worth
 //! looking into. Pure: bytes in, names out. It never opens a file and never decodes.
 
+mod adts;
 mod bitrate;
 mod damage;
 mod extension;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use adts::AdtsFrame;
 pub use bitrate::{
     Bitrate, OPUS_PACKET_MILLIS, OPUS_PACKETS_PER_PAGE, OPUS_RESERVE_PACKETS, best_bitrate,
 };

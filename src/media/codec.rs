@@ -81,6 +81,8 @@ impl Codec {
                 self.mono.truncate(self.mono.len().saturating_sub(padding));
                 RATE
             }
+            // What stands for a frame that is not there.
+            Engine::Symphonia(_) if packet.data.is_empty() => return Decoded::Damaged,
             Engine::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(buffer) => mix_buffer(&buffer, &mut self.interleaved, &mut self.mono),
                 Err(error) => {

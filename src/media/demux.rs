@@ -15,6 +15,7 @@ use symphonia::default::formats as readers;
 
 use crate::domain::audio::AudioFormat;
 
+use super::frames::{FrameReader, Frames};
 use super::layout::{Container, Layout};
 use super::mp4::Movie;
 use super::probe::ProbeError;
@@ -159,8 +160,8 @@ fn open_reader(format: AudioFormat, source: Source) -> Result<Box<dyn FormatRead
     let mut stream = MediaSourceStream::new(Box::new(source), Default::default());
     let options = FormatOptions::default();
     Ok(match Container::of(format) {
-        Container::Mpeg => Box::new(readers::MpaReader::try_new(stream, options)?),
-        Container::Adts => Box::new(readers::AdtsReader::try_new(stream, options)?),
+        Container::Mpeg => Box::new(FrameReader::open(Frames::Mpeg, stream)?),
+        Container::Adts => Box::new(FrameReader::open(Frames::Adts, stream)?),
         Container::Wave => Box::new(readers::WavReader::try_new(stream, options)?),
         Container::Aiff => Box::new(readers::AiffReader::try_new(stream, options)?),
         Container::Caf => Box::new(readers::CafReader::try_new(stream, options)?),

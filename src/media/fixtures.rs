@@ -38,6 +38,15 @@ pub(super) fn file_of(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) 
     (folder, path)
 }
 
+/// A file of these recordings, one behind the other, as they are.
+pub(super) fn joined(paths: &[PathBuf]) -> (tempfile::TempDir, PathBuf) {
+    let bytes: Vec<_> = paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    file_of("joined", &bytes.concat())
+}
+
 #[expect(clippy::disallowed_methods, reason = "a source that appears in a test")]
 fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -268,8 +268,13 @@ fn mutated_recordings_give_an_answer() {
 }
 
 fn small_files() -> Vec<Vec<u8>> {
-    let all = all().into_iter().map(|path| std::fs::read(path).unwrap());
-    all.filter(|bytes| bytes.len() < 50_000).collect()
+    let read = |path: &PathBuf| std::fs::read(path).unwrap();
+    let paths = all();
+    let small = paths.iter().map(read).filter(|bytes| bytes.len() < 50_000);
+    // Streams that change in the middle.
+    let joined = [["mono44.mp3", "tagged.mp3"], ["lc.aac", "stereo24.aac"]];
+    let joined = joined.map(|names| names.map(|name| read(&fixture(name))).concat());
+    small.chain(joined).collect()
 }
 
 proptest! {

@@ -13,6 +13,7 @@ pub mod split;
 
 mod codec;
 mod demux;
+mod frames;
 mod guard;
 mod layout;
 mod matroska;

@@ -24,11 +24,11 @@ pub struct Probe {
     pub format: AudioFormat,
     /// The measured length; `None` when the file gives no way to measure it.
     pub duration: Option<AudioDuration>,
-    /// Channels, when the header says so.
+    /// Channels of its first part, when the header says so.
     pub channels: Option<u16>,
-    /// Samples a second and channel, when the header says so.
+    /// Samples a second and channel of its first part, when the header says so.
     pub sample_rate: Option<u32>,
-    /// The codec's name: `mp3`, `aac`, `opus`, `pcm`, ….
+    /// The name of its first part's codec: `mp3`, `aac`, `opus`, `pcm`, ….
     pub codec: &'static str,
     /// The file has moving pictures as well.
     pub has_video: bool,
@@ -187,11 +187,12 @@ fn measure(file: File) -> Result<Probe, ProbeError> {
         return Err(ProbeError::CutShort { what });
     }
     let mut demuxer = Demuxer::open(layout)?;
+    // Further on there may be others.
+    let track = demuxer.track().clone();
     let duration = demuxer.measure()?;
-    let track = demuxer.track();
     if !is_promised(demuxer.format()) {
         // Its sound has to be decoded here, whoever recognises it.
-        Codec::new(track, demuxer.container())
+        Codec::new(&track, demuxer.container())
             .map_err(|missing| ProbeError::unsupported(missing.codec))?;
     }
     Ok(Probe {

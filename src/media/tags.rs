@@ -1,8 +1,10 @@
-//! Tags behind the sound of a stream without a container (MP3, ADTS), which a frame search must not
-//! take for sound.
+//! Tags behind and within the sound of a stream without a container (MP3, ADTS), which a frame search
+//! must not take for sound.
 
 use std::fs::File;
 use std::io;
+
+use crate::domain::audio::{Sniffed, sniff};
 
 use super::source::array_at;
 
@@ -10,8 +12,26 @@ use super::source::array_at;
 const MAX_TAGS: usize = 8;
 /// The length of an ID3v1 tag, which has no header.
 const ID3V1_BYTES: u64 = 128;
-/// The length of the footer of an APEv2 tag.
+/// The length of the footer of an APEv2 tag, and of its header.
 const APE_FOOTER_BYTES: u64 = 32;
+
+/// As many bytes as [`length_at`] looks at.
+pub(super) const HEADER_BYTES: usize = 16;
+
+/// The length of the tag that begins with `bytes`, if one does: where files were joined, tags lie in the middle.
+pub(super) fn length_at(bytes: &[u8]) -> Option<u64> {
+    if let Sniffed::Tag { length } = sniff(bytes) {
+        return Some(length);
+    }
+    if bytes.starts_with(b"TAG") {
+        return Some(ID3V1_BYTES);
+    }
+    let Some((b"APETAGEX", [_, _, _, _, size @ ..])) = bytes.split_first_chunk() else {
+        return None;
+    };
+    let size = u32::from_le_bytes(*size.first_chunk()?);
+    Some(u64::from(size) + APE_FOOTER_BYTES)
+}
 
 /// Where the sound of `file`, which has `length` bytes, ends: before the ID3v1, APEv2 and Lyrics3
 /// tags at its end, never before `start`.
@@ -134,6 +154,19 @@ mod tests {
         assert_eq!(end(&[sound.clone(), ape(), id3v1()].concat()), 500);
         let lyrics = b"LYRICSBEGININD0000200000020LYRICS200".to_vec();
         assert_eq!(end(&[sound, lyrics, id3v1()].concat()), 500 + 36 - 15 - 20);
+    }
+
+    #[test]
+    fn a_tag_in_the_middle_has_a_length() {
+        assert_eq!(
+            length_at(b"ID3\x04\0\0\0\0\x01\x02 and more"),
+            Some(10 + 130)
+        );
+        assert_eq!(length_at(&id3v1()), Some(128));
+        assert_eq!(length_at(&ape()), Some(ape().len() as u64));
+        assert_eq!(length_at(b"APETAGEX"), None);
+        assert_eq!(length_at(&[0xff, 0xfb, 0x90, 0x44]), None);
+        assert_eq!(length_at(b""), None);
     }
 
     #[test]

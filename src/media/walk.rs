@@ -18,6 +18,13 @@ struct Part {
     ticks: u64,
 }
 
+/// What a walk came by.
+#[derive(Debug, Clone, Copy, Default)]
+struct Walked {
+    packets: u64,
+    ticks: u64,
+}
+
 impl Part {
     fn of(track: &Track) -> Self {
         Self {
@@ -66,12 +73,14 @@ impl Demuxer {
 
     /// Adds up what is sound in every packet.
     fn walk(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
-        let mut part = Part::of(self.track());
-        let (mut done, mut all): (u64, u64) = (0, 0);
+        let first = self.track().clone();
+        let mut part = Part::of(&first);
+        let (mut done, mut walked) = (0_u64, Walked::default());
         let cut = loop {
             match self.next()? {
                 Next::Packet(packet) => {
-                    all = all.saturating_add(packet.dur.get());
+                    walked.packets += 1;
+                    walked.ticks = walked.ticks.saturating_add(packet.dur.get());
                     part.add(packet.dur.get());
                 }
                 Next::NewTrack => {
@@ -83,7 +92,7 @@ impl Demuxer {
                 Next::Cut => break true,
             }
         };
-        self.refuse_shortage(all, cut)?;
+        self.refuse_shortage(&first, walked, cut)?;
         Ok(Some(AudioDuration::from_micros(
             done.saturating_add(part.micros()),
         )))
@@ -119,15 +128,15 @@ impl Demuxer {
         Ok(self.track().duration(span.saturating_add(step)))
     }
 
-    /// Holds the walked ticks against what the header promised.
-    fn refuse_shortage(&self, walked: u64, cut: bool) -> Result<(), ProbeError> {
-        let promised = self.promised_ticks();
-        if walked == 0 {
+    /// Holds what was walked against what the header of the first part promised.
+    fn refuse_shortage(&self, first: &Track, walked: Walked, cut: bool) -> Result<(), ProbeError> {
+        if walked.ticks == 0 {
             return Err(ProbeError::cut("it has a header and no sound yet"));
         }
-        if walked < promised {
-            let length = |ticks| self.track().duration(ticks).unwrap_or_default();
-            let (promised, there) = (length(promised), length(walked));
+        let (promised, there) = self.promise(first, walked);
+        if there < promised {
+            let length = |ticks| first.duration(ticks).unwrap_or_default();
+            let (promised, there) = (length(promised), length(there));
             let what = format!("its header promises {promised} and {there} are there");
             return Err(ProbeError::cut(what));
         }
@@ -142,15 +151,16 @@ impl Demuxer {
         Ok(())
     }
 
-    /// Ticks that the header counts; 0 when it does not.
-    fn promised_ticks(&self) -> u64 {
+    /// Ticks that the header counts, 0 when it does not, and those of them that are there.
+    fn promise(&self, first: &Track, walked: Walked) -> (u64, u64) {
         if self.format() == AudioFormat::Flac {
-            return self.track().frames.unwrap_or(0);
+            return (first.frames.unwrap_or(0), walked.ticks);
         }
-        // A Xing header may or may not count its own frame. MPEG-1 has 1152 samples a frame, MPEG-2
-        // half of that.
+        // A Xing header counts frames, whatever they hold, and may or may not count its own. MPEG-1
+        // has 1152 samples a frame, MPEG-2 half of that.
         let frames = u64::from(self.xing_frames().unwrap_or(0).saturating_sub(2));
-        let one = self.track().parameters.sample_rate >= Some(32_000);
-        frames * if one { 1152 } else { 576 }
+        let one = first.parameters.sample_rate >= Some(32_000);
+        let one = if one { 1152 } else { 576 };
+        (frames * one, walked.packets.saturating_mul(one))
     }
 }

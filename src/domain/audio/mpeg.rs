@@ -21,6 +21,10 @@ pub struct MpegFrame {
     pub layer: MpegLayer,
     /// Samples a second.
     pub rate: u32,
+    /// One or two.
+    pub channels: u16,
+    /// Samples of each channel in this frame.
+    pub samples: u32,
     /// Bytes from this header to the next.
     pub length: usize,
 }
@@ -77,11 +81,43 @@ impl MpegFrame {
             MpegLayer::Three if version != 3 => 72 * bits / rate + padding,
             MpegLayer::Two | MpegLayer::Three => 144 * bits / rate + padding,
         };
+        let samples = match layer {
+            MpegLayer::One => 384,
+            MpegLayer::Three if version != 3 => 576,
+            MpegLayer::Two | MpegLayer::Three => 1152,
+        };
         (word & 3 != 2).then_some(Self {
             layer,
             rate,
+            channels: if (word >> 6) & 3 == 3 { 1 } else { 2 },
+            samples,
             length: length as usize,
         })
+    }
+
+    /// Whether `frame`, which begins with this header, holds no sound but the count of frames (Xing, Info, VBRI)
+    /// that encoders put before the first one of a file.
+    #[must_use]
+    pub fn is_count(self, frame: &[u8]) -> bool {
+        if self.layer != MpegLayer::Three {
+            return false;
+        }
+        // Behind the header and the side information, all zeros, by version and channels.
+        let side = match (self.samples, self.channels) {
+            (1152, 1) | (576, 2) => 17,
+            (1152, _) => 32,
+            _ => 9,
+        };
+        let has_crc = frame.get(1).is_some_and(|byte| byte & 1 == 0);
+        let silent_until = |end: usize| {
+            let side = frame.get(if has_crc { 6 } else { 4 }..end);
+            side.is_some_and(|side| side.iter().all(|byte| *byte == 0))
+        };
+        let marked = |at: usize, marks: &[&[u8]]| {
+            let there = frame.get(at..at + 4);
+            there.is_some_and(|there| marks.contains(&there)) && silent_until(at)
+        };
+        marked(4 + side, &[b"Xing", b"Info"]) || marked(36, &[b"VBRI"])
     }
 
     fn same_stream(self, other: Self) -> bool {
@@ -146,6 +182,8 @@ mod tests {
             MpegFrame {
                 layer: MpegLayer::Three,
                 rate: 44_100,
+                channels: 2,
+                samples: 1152,
                 length: 417
             }
         );
@@ -156,9 +194,33 @@ mod tests {
             MpegFrame {
                 layer: MpegLayer::Three,
                 rate: 22_050,
+                channels: 1,
+                samples: 576,
                 length: 208
             }
         );
+    }
+
+    #[test]
+    fn a_count_of_frames_is_told_from_sound() {
+        let header = MpegFrame::parse(HEADER).unwrap();
+        let count = |at: usize, mark: &[u8]| {
+            let mut frame = frames(1);
+            frame[at..at + 4].copy_from_slice(mark);
+            frame
+        };
+        assert!(header.is_count(&count(36, b"Xing")));
+        assert!(header.is_count(&count(36, b"Info")));
+        assert!(header.is_count(&count(36, b"VBRI")));
+        assert!(
+            !header.is_count(&count(21, b"Xing")),
+            "there it is for one channel"
+        );
+        assert!(!header.is_count(&frames(1)));
+        assert!(!header.is_count(&HEADER));
+        let mut sounding = count(36, b"Xing");
+        sounding[10] = 1;
+        assert!(!header.is_count(&sounding), "side information is sound");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{AudioFormat, MpegLayer, find_mpeg_audio};
+use super::{AdtsFrame, AudioFormat, MpegLayer, find_mpeg_audio};
 
 /// How many bytes from the start of a file are enough for [`sniff()`].
 pub const SNIFF_BYTES: usize = 4096;
@@ -202,11 +202,7 @@ fn is_adts(bytes: &[u8], whole: bool) -> bool {
 }
 
 fn adts_length(bytes: &[u8]) -> Option<usize> {
-    let [b0, b1, b2, b3, b4, b5, _] = *bytes.first_chunk()?;
-    let synced = b0 == 0xff && b1 & 0xf6 == 0xf0;
-    let known_rate = (b2 >> 2) & 15 < 13;
-    let length = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
-    (synced && known_rate && length > 7).then_some(length)
+    Some(AdtsFrame::parse(*bytes.first_chunk()?)?.length)
 }
 
 fn resemblance(bytes: &[u8]) -> Resemblance {
