@@ -1,6 +1,7 @@
 //! The sound of a recording as one channel at 16 kHz, in pieces of any size.
 //!
-//! Memory is bounded by one packet, whatever the length. Damaged packets become silence of their
+//! Memory is bounded by one packet, whatever the length. Before sound that begins later than the
+//! pictures of its film is silence. Damaged packets become silence of their
 //! length, so that times stay true; they are counted, and so many in a row that nothing can come of
 //! it is an error. A missing end is a remark in the [`Report`], not an error.
 
@@ -238,6 +239,10 @@ struct Stream {
     damaged_in_a_row: u64,
     /// A packet was decoded.
     sounded: bool,
+    /// Samples of silence that are still to be given before what is held back.
+    silence: u64,
+    /// The first packet of sound that begins late.
+    held: Option<Packet>,
 }
 
 impl Stream {
@@ -252,14 +257,33 @@ impl Stream {
             flow: None,
             damaged_in_a_row: 0,
             sounded: false,
+            silence: 0,
+            held: None,
         };
         Ok((stream, cut))
     }
 
     /// Takes one packet and appends what it gives to `ready`; false after the last one.
     fn step(&mut self, ready: &mut Vec<f32>, report: &mut Report) -> Result<bool, DecodeError> {
-        match self.demuxer.next() {
+        if self.silence > 0 {
+            let part = self.silence.min(RATE.into());
+            self.silence -= part;
+            let length = ready.len() + usize::try_from(part).unwrap_or_default();
+            ready.resize(length, 0.0);
+            return Ok(true);
+        }
+        let next = match self.held.take() {
+            Some(packet) => Ok(Next::Packet(packet)),
+            None => self.demuxer.next(),
+        };
+        match next {
             Ok(Next::Packet(packet)) => {
+                let lead = u128::from(self.demuxer.take_lead()) * u128::from(RATE) / 1_000_000;
+                if lead > 0 {
+                    self.silence = u64::try_from(lead).unwrap_or_default();
+                    self.held = Some(packet);
+                    return Ok(true);
+                }
                 self.take(&packet, ready, report)?;
                 Ok(true)
             }

@@ -13,7 +13,7 @@ use symphonia::core::io::{MediaSourceStream, ReadBytes as _};
 use symphonia::core::packet::Packet;
 use symphonia::default::formats as readers;
 
-use crate::domain::audio::AudioFormat;
+use crate::domain::audio::{AudioDuration, AudioFormat};
 
 use super::frames::{FrameReader, Frames};
 use super::layout::{Container, Layout};
@@ -24,6 +24,9 @@ use super::track::Track;
 
 /// The most packets of all tracks together that are read from one file: 15 days of 20 ms packets.
 pub(super) const MAX_PACKETS: u64 = 1 << 26;
+
+/// How late sound may begin at the most, in microseconds: 12 hours; more is not believed.
+const LATEST: u64 = 12 * 3600 * 1_000_000;
 
 /// What comes next out of a file.
 #[derive(Debug)]
@@ -47,6 +50,12 @@ pub(super) struct Demuxer {
     xing_frames: Option<u32>,
     has_pictures: bool,
     packets: u64,
+    /// How much later than the pictures the sound begins, in microseconds, until that is taken.
+    lead: u64,
+    /// The first time of another track before the first packet of the sound, in ticks.
+    others_begin: Option<i64>,
+    /// A packet of the sound was read.
+    has_begun: bool,
 }
 
 impl Demuxer {
@@ -58,6 +67,7 @@ impl Demuxer {
             movie,
             xing_frames,
             has_pictures,
+            is_torn,
             cut: _,
         } = layout;
         let reader =
@@ -69,11 +79,18 @@ impl Demuxer {
             track,
             movie,
             xing_frames,
-            is_torn,
             has_pictures,
             packets: 0,
+            lead: 0,
+            others_begin: None,
+            has_begun: false,
         };
         demuxer.refine_format();
+        if let Some(movie) = &demuxer.movie {
+            let mut tracks = movie.tracks.iter();
+            let own = tracks.find(|track| track.id == demuxer.track.id);
+            demuxer.lead = own.map_or(0, |track| track.late);
+        }
         Ok(demuxer)
     }
 
@@ -106,6 +123,33 @@ impl Demuxer {
         }
     }
 
+    /// How much later than the file the sound begins, in microseconds: known behind its first packet, and given
+    /// once. What comes before it is silence, so that its times are those of the pictures.
+    pub(super) fn take_lead(&mut self) -> u64 {
+        match std::mem::take(&mut self.lead) {
+            late if late <= LATEST => late,
+            _ => 0,
+        }
+    }
+
+    /// Notes when the tracks of a Matroska begin, which states no more of that.
+    fn note_begin(&mut self, packet: &Packet) {
+        let time = packet.pts.get();
+        if packet.track_id != self.track.id {
+            let first = self.others_begin.map_or(time, |before| before.min(time));
+            self.others_begin = Some(first);
+            return;
+        }
+        self.has_begun = true;
+        let late = self
+            .others_begin
+            .map_or(0, |begin| time.saturating_sub(begin));
+        let late = u64::try_from(late)
+            .ok()
+            .and_then(|late| self.track.duration(late));
+        self.lead = late.map_or(0, AudioDuration::micros);
+    }
+
     /// The demuxer knows the layer better than the first bytes.
     fn refine_format(&mut self) {
         if self.container() == Container::Mpeg {
@@ -132,6 +176,9 @@ impl Demuxer {
                         return Err(ProbeError::TooLong {
                             packets: MAX_PACKETS,
                         });
+                    }
+                    if !self.has_begun && self.container() == Container::Matroska {
+                        self.note_begin(&packet);
                     }
                     if packet.track_id == self.track.id {
                         return Ok(Next::Packet(packet));
@@ -189,10 +236,13 @@ fn opening_error(format: AudioFormat, is_torn: bool, error: Error) -> ProbeError
     } else if format == AudioFormat::OggOther {
         // A reader that knows none of the streams in an Ogg runs to its end in search of one.
         ProbeError::unsupported("the codec inside this Ogg file")
+    } else if is_torn {
+        ProbeError::damaged(format!("parts of the {format} cannot be found"))
     } else {
         ProbeError::cut(format!("the {format} ends inside its header"))
     }
 }
+
 /// What a failure between two packets means: most files simply end there.
 fn reading_error(error: Error) -> Result<Next, ProbeError> {
     let Error::IoError(error) = error else {
@@ -217,5 +267,3 @@ fn io_error(error: std::io::Error) -> ProbeError {
         None => ProbeError::damaged(error.to_string()),
     }
 }
-    } else if is_torn {
-        ProbeError::damaged(format!("parts of the {format} cannot be found"))

@@ -39,6 +39,8 @@ pub(super) struct MovieTrack {
     pub(super) skip: u64,
     /// Ticks to keep behind those skipped; `None` for all.
     pub(super) keep: Option<u64>,
+    /// How long nothing is before its beginning, in microseconds.
+    pub(super) late: u64,
     edits: Vec<Edit>,
 }
 
@@ -64,8 +66,13 @@ impl MovieTrack {
         matches!(&self.codec, b"enca" | b"drms" | b"drmi" | b"encv" | b"aavd")
     }
 
-    /// A single edit trims the sound; several, or none that can be, leave it whole.
+    /// A single edit trims the sound; several, or none that can be, leave it whole. Those of nothing before it
+    /// delay it.
     fn apply_edits(&mut self, movie_timescale: u32) {
+        let nothing = self.edits.iter().take_while(|edit| edit.start.is_none());
+        let late = nothing.fold(0, |sum, edit| u128::from(edit.length) + sum) * 1_000_000;
+        let late = late.checked_div(u128::from(movie_timescale)).unwrap_or(0);
+        self.late = u64::try_from(late).unwrap_or(0);
         let mut real = self
             .edits
             .iter()

@@ -47,8 +47,15 @@ impl Part {
 }
 
 impl Demuxer {
-    /// Walks the packets, or takes the word of an index that was held against the file.
+    /// Walks the packets, or takes the word of an index that was held against the file; what lies before sound that
+    /// begins late counts.
     pub(super) fn measure(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
+        let sound = self.measure_sound()?;
+        let lead = self.take_lead();
+        Ok(sound.map(|sound| AudioDuration::from_micros(sound.micros().saturating_add(lead))))
+    }
+
+    fn measure_sound(&mut self) -> Result<Option<AudioDuration>, ProbeError> {
         if let (Container::Wave, Some(frames)) = (self.container(), self.track().frames) {
             return Ok(self.track().duration(frames));
         }

@@ -249,6 +249,29 @@ fn oggs_that_follow_each_other_are_decoded_one_by_one() {
     assert!(decode(&path).0 == both, "the parts follow each other");
 }
 
+/// Films whose sound begins 0.7 s behind their pictures: by an edit of nothing, and by the time of its first block.
+#[test]
+fn sound_that_begins_late_has_the_times_of_its_film() {
+    let late = 7 * RATE as usize / 10;
+    for name in ["late.mp4", "late.mkv"] {
+        let (original, _) = decode(&example("librivox-0880.wav"));
+        let (samples, _) = decode(&fixture(name));
+        let silence = &samples[..late - 400];
+        assert!(silence.iter().all(|sample| sample.abs() < 0.01), "{name}");
+        let places = late - 1200..late + 1200;
+        let likenesses = places.map(|at| likeness(&original[..RATE as usize], &samples[at..]));
+        let best = likenesses.fold(0.0, f32::max);
+        assert!(best > 0.95, "{name}: {best}");
+        let measured = probe(&fixture(name)).unwrap().duration.unwrap().seconds();
+        #[expect(clippy::cast_precision_loss, reason = "short recordings")]
+        let decoded = samples.len() as f64 / f64::from(RATE);
+        assert!(
+            (measured - decoded).abs() < 0.08,
+            "{name}: {measured} and {decoded}"
+        );
+    }
+}
+
 #[test]
 fn a_decoder_can_move_to_another_thread() {
     fn assert_send<T: Send>() {}
