@@ -34,7 +34,18 @@ pub(super) fn bucket_url(given: Given<'_>) -> Result<String, Fault> {
         let fault = Fault::new(format!("{} does not name a bucket", echo(&written)));
         return Err(fault.allowed(allowed));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    let plain = url.as_str().trim_end_matches('/');
+    if url.path().trim_end_matches('/').contains("//") {
+        let (kind, rest) = plain.split_once("://").unwrap_or_default();
+        let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        let meant = format!("{kind}://{}", parts.join("/"));
+        let fault = Fault::new(format!(
+            "{} has nothing between two slashes",
+            echo(&written)
+        ));
+        return Err(fault.allowed(allowed).nearest(Some(&meant)));
+    }
+    Ok(plain.to_owned())
 }
 
 fn plain_url(written: &str) -> Result<Url, Fault> {
@@ -170,6 +181,15 @@ mod tests {
         ] {
             assert!(read(url).is_err(), "{url}");
         }
+        for (url, meant) in [
+            ("s3://bucket//x", "s3://bucket/x"),
+            ("gs://bucket/a//b/", "gs://bucket/a/b"),
+        ] {
+            let fault = read(url).unwrap_err();
+            assert!(fault.what.ends_with("has nothing between two slashes"));
+            assert_eq!(fault.nearest.as_deref(), Some(meant));
+        }
+        assert_eq!(read("s3://bucket//").unwrap(), "s3://bucket");
     }
 
     #[test]
