@@ -372,6 +372,7 @@ fn line(page: Page, job: &Job, outputs: &[Written], is_trial: bool) -> Option<St
         Stage::Queued { reason: None, .. }
         | Stage::Received { trouble: None, .. }
         | Stage::Committing => None,
+        Stage::Split { pieces: 1 } => Some(named("cut", ": 1 piece")),
         Stage::Split { pieces } => Some(named("cut", &format!(": {pieces} pieces"))),
         Stage::Submitting if is_trial => Some(named("trying", &length(job))),
         Stage::Submitting => Some(named("started", &length(job))),

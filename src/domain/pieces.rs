@@ -66,10 +66,11 @@ pub fn missing<'s>(stages: impl Iterator<Item = &'s Stage> + Clone) -> Option<St
         .filter(|stage| matches!(stage, Stage::InDoubt { .. }))
         .count();
     let holes = holes.count();
-    let text = format!(
-        "{holes} of {count} pieces could not be transcribed: {}",
-        first.text
-    );
+    let which = match count {
+        1 => "its only piece".to_owned(),
+        _ => format!("{holes} of {count} pieces"),
+    };
+    let text = format!("{which} could not be transcribed: {}", first.text);
     if in_doubt > 0 {
         return Some(Stage::InDoubt {
             reason: Reason::new(first.code, text),

@@ -304,7 +304,12 @@ fn wants_pieces(shape: &Shape, terms: &RouteTerms) -> bool {
 fn obstacle(shape: &Shape, terms: &RouteTerms) -> Option<(Obstacle, String)> {
     let Shape { format, size, .. } = shape;
     if !terms.takes(*format) {
-        let text = format!("the service does not promise to read {format}");
+        let kind = if *format == AudioFormat::OggOther {
+            "Ogg with anything but Vorbis or Opus"
+        } else {
+            format.name()
+        };
+        let text = format!("the service does not promise to read {kind}");
         return Some((Obstacle::ForeignFormat, text));
     }
     let text = || {
