@@ -12,7 +12,7 @@ use super::{Pipeline, PipelineError, SLOW_TICK};
 use crate::discover::ground;
 use crate::disk::{PATIENCE, in_time};
 use crate::domain::ground::Ground;
-use crate::domain::job::{Job, JobId, Obstacle, Reason, SOURCE_AWAY};
+use crate::domain::job::{Job, JobId, Obstacle, Reason, SOURCE_AWAY, StageName};
 use crate::domain::timing::after;
 use crate::queue::Lodged;
 use crate::supervise::blocking;
@@ -101,7 +101,9 @@ impl Pipeline {
             return self.requeue_until(job.id, Some(until), Some(reason)).await;
         }
         tracing::warn!(folder = %job.root.display(), "its disk is not there: its recordings wait");
-        let queued = self.queue.queued_in(job.root.clone(), JobId(0)).await?;
+        let (root, first) = (job.root.clone(), JobId(0));
+        let queued = self.queue.lodged_in(StageName::Queued, root, first);
+        let queued = queued.await?;
         let mut ids = blocking(move || those_away(queued)).await?;
         ids.push(job.id);
         let obstacle = Obstacle::SourceAway;
@@ -131,12 +133,17 @@ impl Pipeline {
         .await
     }
 
-    /// Ends the queued jobs of `root`, which is there, whose recordings are not: nothing else comes by them in a
-    /// run. They belong to the run, which tells of them.
+    /// Ends the jobs of `root`, which is there, whose recordings are not: nothing else comes by them in a run. They
+    /// belong to the run, which tells of them.
     pub(super) async fn end_vanished(&self, root: &Path) -> Result<(), PipelineError> {
+        self.end_vanished_in(StageName::Queued, root).await?;
+        self.end_vanished_in(StageName::Split, root).await
+    }
+
+    async fn end_vanished_in(&self, stage: StageName, root: &Path) -> Result<(), PipelineError> {
         let mut last = JobId(0);
         loop {
-            let page = self.queue.queued_in(root.to_owned(), last).await?;
+            let page = self.queue.lodged_in(stage, root.to_owned(), last).await?;
             let Some(end) = page.last() else {
                 return Ok(());
             };
@@ -151,7 +158,10 @@ impl Pipeline {
             });
             for id in vanished.await? {
                 self.queue.enter_scope(id).await?;
-                self.vanished(id).await?;
+                // The pieces of one that was cut end when it is their turn, and what is paid of it is kept.
+                if stage == StageName::Queued {
+                    self.vanished(id).await?;
+                }
                 self.tell(id).await?;
             }
         }

@@ -81,20 +81,25 @@ impl Queue {
         self.writer.look(move |connection| of(connection, id)).await
     }
 
-    /// Whole recordings that are queued and were found in `root`, by their number and from the one after
-    /// `last`; 512 at the most.
+    /// Whole recordings in `stage` that were found in `root`, by their number and from the one after `last`; 512 at
+    /// the most.
     ///
     /// # Errors
     /// Any error of the table.
-    pub async fn queued_in(&self, root: PathBuf, last: JobId) -> Result<Vec<Lodged>, QueueError> {
+    pub async fn lodged_in(
+        &self,
+        stage: StageName,
+        root: PathBuf,
+        last: JobId,
+    ) -> Result<Vec<Lodged>, QueueError> {
         let sql = format!(
             "SELECT {LODGED} FROM jobs INDEXED BY jobs_stage
-             WHERE stage = 'queued' AND parent IS NULL AND root = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+             WHERE stage = ?4 AND parent IS NULL AND root = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
         );
         self.writer
             .read(move |connection| {
-                let parameters: [&dyn rusqlite::ToSql; 3] =
-                    [&path_bytes(&root), &last.0, &MOST_AT_ONCE];
+                let parameters: [&dyn rusqlite::ToSql; 4] =
+                    [&path_bytes(&root), &last.0, &MOST_AT_ONCE, &stage.as_str()];
                 find(connection, &sql, &parameters)
             })
             .await
