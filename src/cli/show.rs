@@ -10,6 +10,7 @@ use super::{Failure, Session, ShowArguments, exit, view};
 use crate::clock::rfc3339;
 use crate::disk::{QUICK, real_path, straight};
 use crate::domain::job::{Job, JobId, Stage};
+use crate::domain::pieces::PieceOf;
 use crate::domain::render::Document;
 use crate::domain::route;
 use crate::domain::transcript::{Speaker, Timing};
@@ -76,12 +77,15 @@ fn heard(reader: &Reader<'_>, job: &Job) -> Result<Option<Document>, Failure> {
 /// The job with this number, else the latest of the recording at this path.
 ///
 /// # Errors
-/// Any error of the table.
+/// The number is that of a piece; any error of the table.
 pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Failure> {
     if let Some(number) = named.to_str().and_then(|text| text.parse().ok())
         && let Some(job) = reader.job(JobId(number))?
     {
-        return Ok(Some(job));
+        return match job.piece {
+            Some(piece) => Err(no_whole(job.id, &piece)),
+            None => Ok(Some(job)),
+        };
     }
     let absolute = straight(named)?;
     if let Some(job) = reader.job_at(&absolute)? {
@@ -92,6 +96,18 @@ pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Fai
         Some(real) => Ok(reader.job_at(&real)?),
         None => Ok(None),
     }
+}
+
+/// The failure for a number that is not that of a whole recording.
+fn no_whole(id: JobId, piece: &PieceOf) -> Failure {
+    let whole = piece.parent;
+    let error = match piece.number {
+        0 => anyhow::anyhow!("{id} was a piece of job {whole}, which was cut anew since"),
+        number => anyhow::anyhow!("{id} is piece {number} of job {whole}"),
+    };
+    let hint = format!("use {whole}: pieces go with their recording");
+    let failure = Failure::new(exit::USAGE, error).named("is_piece");
+    failure.hint(hint)
 }
 
 /// The failure for what names no job.
