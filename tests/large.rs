@@ -368,6 +368,51 @@ fn half_paid() -> (Stage, usize) {
 }
 
 #[test]
+fn what_is_left_of_a_recording_is_planned_under_its_new_name() {
+    let (stage, paid) = half_paid();
+    rustix::fs::rename(stage.at("long.wav"), stage.at("renamed.wav")).unwrap();
+    let item = stage.json(&["plan"])["items"][0].clone();
+    assert_eq!(
+        (&item["action"], &item["route"]),
+        (&json!("send"), &json!("pieces")),
+        "{item}"
+    );
+    stage.stenod(["run"]).success();
+    assert!(charges(&stage) > paid);
+    assert_whole(&stage, "renamed.json", charges(&stage));
+    let item = stage.json(&["plan"])["items"][0].clone();
+    assert_eq!(item["action"], "done", "{item}");
+}
+
+#[test]
+fn a_run_ends_a_recording_in_pieces_that_was_deleted_and_keeps_what_is_paid() {
+    let (stage, paid) = half_paid();
+    std::fs::remove_file(stage.at("long.wav")).unwrap();
+    stage.stenod(["run"]).code(3);
+    let jobs = stage.json(&["status"])["jobs"].clone();
+    assert_eq!(
+        (&jobs["active"], &jobs["failed"]),
+        (&json!(0), &json!(1)),
+        "{jobs}"
+    );
+    assert!(stage.read("long.txt").contains("[missing from"));
+    assert_eq!(charges(&stage), paid);
+    stage.check();
+}
+
+#[test]
+fn the_number_of_a_piece_leads_to_its_recording() {
+    let (stage, _) = half_paid();
+    let whole = job(&stage, "long.wav");
+    let piece = whole["pieces"][1]["id"].to_string();
+    let told = format!("{piece} is piece 2 of job {}", whole["id"]);
+    for command in ["show", "retry", "cancel", "render", "speakers"] {
+        let outcome = stage.stenod([command, &piece]).code(2);
+        outcome.says(&told).says(&format!("use {}", whole["id"]));
+    }
+}
+
+#[test]
 fn what_is_left_of_a_recording_is_not_sent_once_other_settings_are_asked_for() {
     let (stage, paid) = half_paid();
     let asked = ["-m", "Elevenlabs-STT"];

@@ -187,6 +187,26 @@ fn a_copy_or_a_new_name_of_what_was_cancelled_is_not_paid_for() {
 }
 
 #[test]
+fn a_copy_of_what_was_refused_is_not_paid_for_and_planned_as_that() {
+    let stage = stage(1);
+    let refusal = Reply::json(422, &json!({"error": "noise"}));
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).times(1).answer(refusal));
+    stage.stenod(["run"]).code(3);
+    stage.put("copy.wav", &wav(1, 3.0));
+    for command in [&["plan"][..], &["plan", "--force"]] {
+        let plan = stage.json(command);
+        let copy = plan["items"].as_array().unwrap().iter();
+        let copy = copy.filter(|item| item["source"] == json!(stage.at("copy.wav")));
+        let actions: Vec<_> = copy.map(|item| item["action"].clone()).collect();
+        assert_eq!(actions, ["ended"], "{plan}");
+    }
+    stage.stenod(["run"]).code(3);
+    assert_eq!(charges(&stage), 0);
+}
+
+#[test]
 fn a_forced_run_over_a_new_copy_says_beforehand_that_it_is_free_and_pays_nothing() {
     let stage = stage(1);
     stage.stenod(["run"]).success();

@@ -19,6 +19,7 @@ use super::money::Amount;
 use super::pieces::PieceOf;
 pub use super::provider::Provider;
 use super::route::{Chosen, Shape};
+use super::verdict::TOO_LARGE_FOR_SERVICE;
 
 /// The number of a job, as `list` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,11 +175,35 @@ pub struct Reason {
     pub text: String,
 }
 
+/// What a failure is called that lies in the bytes and the settings alone, and so is that of every copy.
+/// A run that the service failed was paid for: a copy would pay for the same again.
+const LASTING_FAILURES: &[&str] = &[
+    "service_failed",
+    "bad_request",
+    "format_refused",
+    TOO_LARGE_FOR_SERVICE,
+    "unprocessable",
+    "undecodable",
+    "poison",
+];
+
 impl Reason {
     /// Why a copy is not sent whose twin a person has stopped.
     pub fn twin_was_stopped(twin: JobId) -> Self {
         let text = format!("the same recording as job {twin}, which was stopped by hand");
         Self::new("cancelled", text)
+    }
+
+    /// Why a copy fails whose twin failed for this reason, if that lies in the recording or its settings.
+    pub fn of_twin(&self, twin: JobId) -> Option<Self> {
+        let text = || {
+            format!(
+                "the same recording as job {twin}, which failed: {}",
+                self.text
+            )
+        };
+        let lasts = LASTING_FAILURES.contains(&self.code.as_str());
+        lasts.then(|| Self::new(self.code.clone(), text()))
     }
 
     /// A reason from its code and its sentence.
@@ -385,6 +410,23 @@ impl Stage {
             | Self::Failed { .. }
             | Self::Cancelled => false,
         }
+    }
+
+    /// Whether it ended only because its recording was gone or another one when it was to be sent, or waits for its
+    /// recording or for the rules of its folder: it goes on once that is there and they let it pass.
+    pub fn waits_for_recording(&self) -> bool {
+        let is_gone =
+            |reason: &Reason| ["source_changed", "source_vanished"].contains(&reason.code.as_str());
+        matches!(
+            self,
+            Self::Waiting {
+                obstacle: Obstacle::SourceAway
+                    | Obstacle::SourceUnreadable
+                    | Obstacle::FolderSettings
+                    | Obstacle::LeftOut,
+                ..
+            }
+        ) || matches!(self, Self::Failed { reason } if is_gone(reason))
     }
 
     /// Freshly queued, to be sent as soon as there is room.

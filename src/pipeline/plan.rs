@@ -1,6 +1,8 @@
 //! What a run would do, found out without sending or recording anything.
 
-use std::collections::{BTreeMap, HashMap};
+mod twins;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,20 +13,21 @@ use rust_decimal::Decimal;
 use super::Place;
 use super::adopt;
 use super::intake::{
-    EXISTING, Examined, consider_skip, examine, existing, first_sight, may_be_undecodable,
-    no_answer, unsettled_reason, was_only_touched,
+    EXISTING, Examined, consider_skip, examine, existing, first_sight, follower,
+    may_be_undecodable, no_answer, unsettled_reason, was_only_touched,
 };
 use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::existing::FirstSight;
-use crate::domain::job::{ContentHash, Job, Obstacle, Provider, Reason, Settings, Stage, State};
+use crate::domain::job::{ContentHash, JobId, Obstacle, Provider, Reason, Settings, Stage, State};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, NoRoute, RouteTerms, Shape, choose, still_leads};
 use crate::domain::settle::{CUT_SHORT, Fingerprint, PREALLOCATED, Unsettled};
 use crate::media::probe::is_decodable;
 use crate::queue::{Known, QueueError, Reader};
+use twins::{Twins, by_state, is_repeated};
 
 /// What would become of one recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +126,18 @@ struct Planner<'a> {
     onlooker: &'a dyn Onlooker,
     /// What is known of the places whose old files are left alone.
     sights: HashMap<PathBuf, FirstSight>,
+    /// Jobs that follow their recordings to new names.
+    followed: HashSet<JobId>,
+}
+
+/// A recording that is planned.
+struct Subject<'a> {
+    path: &'a Path,
+    hash: ContentHash,
+    size: u64,
+    duration: Option<AudioDuration>,
+    format: AudioFormat,
+    twins: &'a Twins,
 }
 
 /// Sees how far a plan is.
@@ -163,6 +178,7 @@ pub fn plan(
         below: Below::default(),
         onlooker,
         sights: HashMap::new(),
+        followed: HashSet::new(),
     };
     for place in places {
         planner.scan(&Arc::new(place.clone()))?;
@@ -188,6 +204,7 @@ pub(super) fn plan_file(
         below: Below::default(),
         onlooker: &Nobody,
         sights: HashMap::new(),
+        followed: HashSet::new(),
     };
     planner.recording(place, path, fingerprint)?;
     Ok(planner.plan.items.pop())
@@ -321,17 +338,16 @@ impl Planner<'_> {
                 return Ok(());
             }
         };
-        let (fate, duration) = match (
-            self.half_sent(place, &path, hash)?,
-            place.too_short(duration),
-        ) {
-            (Some((fate, left)), _) => (fate, Some(left)),
-            (None, Some(reason)) => (Fate::Skip(reason), duration),
-            (None, None) => {
-                let fate = self.fate(place, &path, hash, size, duration, format)?;
-                (fate, duration)
-            }
+        let twins = self.twins(place, &path, hash)?;
+        let subject = Subject {
+            path: &path,
+            hash,
+            size,
+            duration,
+            format,
+            twins: &twins,
         };
+        let (fate, duration) = self.becomes(place, &subject)?;
         self.add(place, path, size, duration, fate);
         if let Some(planned) = self.plan.items.last_mut() {
             planned.hash = Some(hash);
@@ -339,31 +355,65 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What becomes of a recording that was cut, of which some pieces are to be sent: how much is left of it.
-    fn half_sent(
+    /// What becomes of a recording, and how much of it that is about.
+    fn becomes(
+        &mut self,
+        place: &Place,
+        subject: &Subject<'_>,
+    ) -> Result<(Fate, Option<AudioDuration>), QueueError> {
+        if let Some((fate, left)) = self.half_sent(subject)? {
+            return Ok((fate, Some(left)));
+        }
+        let fate = match place.too_short(subject.duration) {
+            Some(reason) => Fate::Skip(reason),
+            None => self.fate(place, subject)?,
+        };
+        Ok((fate, subject.duration))
+    }
+
+    /// The jobs of the same recording: its own, also where that will follow it to a new name, and those of its
+    /// copies.
+    fn twins(
         &mut self,
         place: &Place,
         path: &Path,
         hash: ContentHash,
-    ) -> Result<Option<(Fate, AudioDuration)>, QueueError> {
+    ) -> Result<Twins, QueueError> {
         let Some(reader) = self.reader else {
+            return Ok(Twins::default());
+        };
+        let settings = place.settings_of(path);
+        let all = reader.twins(hash, &settings)?;
+        let mut own = all
+            .iter()
+            .find(|twin| twin.source == path)
+            .map(|twin| twin.id);
+        if own.is_none() && !all.is_empty() {
+            let kin = reader.kin(path, hash, &settings)?;
+            let gone = follower(&kin.elsewhere, path, &mut self.followed);
+            own = gone.map(|gone| gone.id);
+        }
+        Ok(Twins::new(all, own))
+    }
+
+    /// What becomes of a recording that was cut, of which some pieces are to be sent: how much is left of it.
+    fn half_sent(
+        &mut self,
+        subject: &Subject<'_>,
+    ) -> Result<Option<(Fate, AudioDuration)>, QueueError> {
+        let Subject { path, hash, .. } = *subject;
+        let (Some(reader), Some(job)) = (self.reader, subject.twins.cut(path)) else {
             return Ok(None);
         };
-        let twins = reader.twins(hash, &place.settings_of(path))?;
-        let is_cut = |job: &&Job| job.source == path && matches!(job.stage, Stage::Split { .. });
-        let Some(job) = twins.iter().rfind(is_cut).cloned() else {
-            return Ok(None);
-        };
-        let pieces = reader.pieces(job.id)?;
-        // What waits for a limit is looked at again by every start.
-        let is_left = |piece: &&Job| {
-            piece.stage.is_to_be_sent() || matches!(piece.stage, Stage::Waiting { .. })
-        };
-        let left = pieces.iter().filter(is_left);
-        let left = left.fold(0_u64, |sum, piece| {
-            sum.saturating_add(piece.duration.map_or(0, AudioDuration::micros))
-        });
-        let (Some(route), true) = (job.route, left > 0) else {
+        let mut left = 0_u64;
+        for piece in reader.pieces(job.id)? {
+            // What waits for a limit is looked at again by every start.
+            if piece.stage.is_to_be_sent() || matches!(piece.stage, Stage::Waiting { .. }) {
+                let length = piece.duration.map_or(0, AudioDuration::micros);
+                left = left.saturating_add(length);
+            }
+        }
+        let (Some(route), true) = (job.route.clone(), left > 0) else {
             return Ok(None);
         };
         let left = AudioDuration::from_micros(left);
@@ -406,23 +456,19 @@ impl Planner<'_> {
             || was_only_touched(self.reader, path, file)?)
     }
 
-    fn fate(
-        &mut self,
-        place: &Place,
-        path: &Path,
-        hash: ContentHash,
-        size: u64,
-        duration: Option<AudioDuration>,
-        format: AudioFormat,
-    ) -> Result<Fate, QueueError> {
-        let twins = match self.reader {
-            Some(reader) => reader.twins(hash, &place.settings_of(path))?,
-            None => Vec::new(),
-        };
+    fn fate(&mut self, place: &Place, subject: &Subject<'_>) -> Result<Fate, QueueError> {
+        let Subject {
+            path,
+            hash,
+            size,
+            duration,
+            format,
+            twins,
+        } = *subject;
         let known = if self.terms.force {
-            self.by_force(place, path, hash, &twins)
+            self.by_force(place, path, hash, twins)
         } else {
-            self.by_twins(place, path, hash, &twins)?
+            self.by_twins(place, path, hash, twins)?
         };
         if let Some(fate) = known {
             return Ok(fate);
@@ -435,7 +481,7 @@ impl Planner<'_> {
             duration,
             is_decodable: true,
         };
-        let route = match self.route(path, &shape, &twins) {
+        let route = match self.route(path, &shape, twins) {
             Ok(route) => route,
             Err(no_route) => return Ok(Fate::Wait(no_route.reason())),
         };
@@ -454,7 +500,6 @@ impl Planner<'_> {
         if let Some(reason) = self.over_file_budget(cost) {
             return Ok(Fate::Wait(reason));
         }
-        let own = twins.iter().find(|twin| twin.source == path);
         let anew = match self.reader {
             Some(reader) => reader.is_transcribed(path, hash)?,
             None => false,
@@ -463,7 +508,7 @@ impl Planner<'_> {
             route,
             cost,
             anew,
-            repeats: own.is_some_and(|job| is_repeated(&job.stage)),
+            repeats: twins.own().is_some_and(|job| is_repeated(&job.stage)),
         })
     }
 
@@ -475,9 +520,9 @@ impl Planner<'_> {
     }
 
     /// The route of a recording: that of its job, as long as that leads to the service, else by today's terms.
-    fn route(&self, path: &Path, shape: &Shape, twins: &[Job]) -> Result<Chosen, NoRoute> {
+    fn route(&self, path: &Path, shape: &Shape, twins: &Twins) -> Result<Chosen, NoRoute> {
         let routes = &self.terms.routes;
-        let own = twins.iter().find(|twin| twin.source == path);
+        let own = twins.own();
         let frozen = own.filter(|job| !matches!(job.stage, Stage::Waiting { .. }));
         let frozen = frozen.and_then(|job| job.route.clone());
         if let Some(chosen) = frozen.filter(|chosen| still_leads(chosen.route, shape, routes)) {
@@ -499,18 +544,15 @@ impl Planner<'_> {
         place: &Place,
         path: &Path,
         hash: ContentHash,
-        twins: &[Job],
+        twins: &Twins,
     ) -> Result<Option<Fate>, QueueError> {
-        if let Some(job) = twins.iter().find(|twin| twin.source == path) {
+        if let Some(job) = twins.own() {
             let known = by_state(job);
             if known.is_some() || job.forced || is_repeated(&job.stage) {
                 return Ok(known);
             }
             // It waits, as a copy of another one perhaps: that is sent once.
-            let mut others = twins.iter().filter(|twin| twin.id != job.id);
-            let first = others.find(|twin| is_waited_for(&twin.stage));
-            let of = first.map(|twin| twin.source.clone());
-            let known = of.map(|of| Fate::Duplicate { of });
+            let known = twins.by_copy();
             return Ok(known.or_else(|| self.by_planned(place, path, hash)));
         }
         if self.is_adopted(place, path, hash)? {
@@ -520,7 +562,7 @@ impl Planner<'_> {
                 .or_insert_with(|| path.to_owned());
             return Ok(Some(Fate::Done));
         }
-        let known = by_twin_elsewhere(twins);
+        let known = twins.of_new();
         Ok(known.or_else(|| self.by_planned(place, path, hash)))
     }
 
@@ -531,15 +573,18 @@ impl Planner<'_> {
         place: &Place,
         path: &Path,
         hash: ContentHash,
-        twins: &[Job],
+        twins: &Twins,
     ) -> Option<Fate> {
-        let own = twins.iter().find(|twin| twin.source == path);
+        let own = twins.own();
+        let is_renamed = own.is_some_and(|job| job.source != path);
         let known = match own.map(|job| job.stage.state()) {
             Some(State::Active | State::InDoubt) => own.and_then(by_state),
+            // What is done only goes by another name.
+            Some(State::Done) if is_renamed => Some(Fate::Done),
             Some(
                 State::Queued | State::Waiting | State::Done | State::Failed | State::Cancelled,
             ) => None,
-            None => by_twin_elsewhere(twins).filter(|fate| matches!(fate, Fate::Duplicate { .. })),
+            None => twins.by_copy().or_else(|| twins.by_refused()),
         };
         known.or_else(|| self.by_planned(place, path, hash))
     }
@@ -602,49 +647,5 @@ impl Planner<'_> {
             hash: None,
             fate,
         });
-    }
-}
-
-/// What becomes of a recording without a job that has some elsewhere.
-fn by_twin_elsewhere(twins: &[Job]) -> Option<Fate> {
-    if let Some(twin) = twins.iter().find(|twin| is_waited_for(&twin.stage)) {
-        return Some(Fate::Duplicate {
-            of: twin.source.clone(),
-        });
-    }
-    let goes_on = |twin: &Job| matches!(twin.stage.state(), State::Queued | State::Waiting);
-    let stopped = twins.iter().find(|twin| twin.stage == Stage::Cancelled);
-    let stopped = stopped.filter(|_| !twins.iter().any(goes_on))?;
-    Some(Fate::Ended(Reason::twin_was_stopped(stopped.id)))
-}
-
-/// Whether a job may have been paid for and is sent once more by itself.
-fn is_repeated(stage: &Stage) -> bool {
-    matches!(
-        stage,
-        Stage::InDoubt {
-            retry_at: Some(_),
-            ..
-        }
-    )
-}
-
-/// Whether a copy takes the transcript of a job that is there, or waits for it.
-fn is_waited_for(stage: &Stage) -> bool {
-    matches!(stage, Stage::Done { .. }) || stage.is_paying()
-}
-
-fn by_state(job: &Job) -> Option<Fate> {
-    let reason = || {
-        job.stage
-            .reason()
-            .unwrap_or_else(|| Reason::new("cancelled", "it was stopped by hand"))
-    };
-    match job.stage.state() {
-        State::InDoubt if is_repeated(&job.stage) => None,
-        State::Done => Some(Fate::Done),
-        State::Active => Some(Fate::UnderWay),
-        State::Failed | State::Cancelled | State::InDoubt => Some(Fate::Ended(reason())),
-        State::Queued | State::Waiting => None,
     }
 }

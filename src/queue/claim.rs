@@ -290,14 +290,8 @@ fn settle_by_twin(
         jobs::advance(connection, job.id, &from, &stage, now)?;
         return Ok(Some(Claimed::Moved(job.id)));
     }
-    if let Some((twin, reason)) = twins::failed_twin(connection, job)? {
-        let text = format!(
-            "the same recording as job {twin}, which failed: {}",
-            reason.text
-        );
-        let stage = Stage::Failed {
-            reason: Reason::new(reason.code, text),
-        };
+    if let Some(reason) = twins::failed_twin(connection, job)? {
+        let stage = Stage::Failed { reason };
         jobs::advance(connection, job.id, &from, &stage, now)?;
         return Ok(Some(Claimed::Moved(job.id)));
     }

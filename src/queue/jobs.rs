@@ -19,7 +19,7 @@ use super::proposals;
 use super::row::{self, JOB_COLUMNS, find_job, millis, path_bytes, signed, to_json};
 use super::twins;
 use crate::domain::job::{
-    Candidate, ContentHash, Job, JobId, Obstacle, Publication, Reason, Settings, Stage, StageName,
+    Candidate, ContentHash, Job, JobId, Publication, Reason, Settings, Stage, StageName,
 };
 use crate::domain::naming;
 use crate::domain::pieces::has_ended as has_piece_ended;
@@ -195,7 +195,7 @@ pub(super) fn offer(
             }
             Ok(enqueued)
         }
-        Enqueued::Known(known) if came_back(&known.stage) => {
+        Enqueued::Known(known) if known.stage.waits_for_recording() => {
             retry(connection, known, now)?;
             Ok(Enqueued::New(known.id))
         }
@@ -203,7 +203,7 @@ pub(super) fn offer(
             let job = get(connection, *id)?;
             if force && may_be_forced(&job.stage) && !matches!(job.stage, Stage::Done { .. }) {
                 self::force(connection, *id, now)?;
-            } else if came_back(&job.stage) {
+            } else if job.stage.waits_for_recording() {
                 retry(connection, &job, now)?;
             }
             Ok(enqueued)
@@ -223,27 +223,10 @@ fn propose(connection: &Connection, enqueued: &Enqueued, asked: bool) -> Result<
             &moved
         }
     };
-    if asked || came_back(&job.stage) {
+    if asked || job.stage.waits_for_recording() {
         proposals::add(connection, job)?;
     }
     Ok(())
-}
-
-/// Whether a job ended only because its recording was gone or another one when it was to be sent, or waits for
-/// its recording or for the rules of its folder, which is there and which let it pass.
-fn came_back(stage: &Stage) -> bool {
-    let is_gone =
-        |reason: &Reason| ["source_changed", "source_vanished"].contains(&reason.code.as_str());
-    matches!(
-        stage,
-        Stage::Waiting {
-            obstacle: Obstacle::SourceAway
-                | Obstacle::SourceUnreadable
-                | Obstacle::FolderSettings
-                | Obstacle::LeftOut,
-            ..
-        }
-    ) || matches!(stage, Stage::Failed { reason } if is_gone(reason))
 }
 
 /// Has outputs that are not written yet, perhaps because they could not be, written where the configuration

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, params_from_iter};
 use rust_decimal::Decimal;
 
+use super::arrivals::{self, Kin};
 use super::budget::{self, Allowance, Limits};
 use super::ledger::{self, Spend};
 use super::objects::{self, Leftover};
@@ -280,6 +281,19 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn twins(&self, hash: ContentHash, settings: &Settings) -> Result<Vec<Job>, QueueError> {
         twins::twins(self.connection(), hash, settings)
+    }
+
+    /// What there is of the recording `hash` at `source` with these settings, its job or those that may follow it.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn kin(
+        &self,
+        source: &Path,
+        hash: ContentHash,
+        settings: &Settings,
+    ) -> Result<Kin, QueueError> {
+        arrivals::kin(self.connection(), source, hash, settings)
     }
 
     /// Whether the recording has been transcribed already, by whatever settings.

@@ -9,7 +9,6 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::row::{JOB_COLUMNS, find_job, find_jobs, millis, to_json};
 use super::{QueueError, jobs};
 use crate::domain::job::{ContentHash, Job, JobId, Reason, ReplyId, Settings, Stage, StageName};
-use crate::domain::verdict::TOO_LARGE_FOR_SERVICE;
 
 /// Every job with the same identity, the oldest first: the recording's copies, and where it was before.
 pub(super) fn twins(
@@ -83,24 +82,12 @@ pub(super) fn payer(connection: &Connection, job: &Job) -> Result<Option<JobId>,
     Ok(id.map(JobId))
 }
 
-/// What a failure is called that lies in the bytes and the settings alone, and so is that of every copy.
-/// A run that the service failed was paid for: a copy would pay for the same again.
-const LASTING_FAILURES: &[&str] = &[
-    "service_failed",
-    "bad_request",
-    "format_refused",
-    TOO_LARGE_FOR_SERVICE,
-    "unprocessable",
-    "undecodable",
-    "poison",
-];
-
-/// Another job of the same identity that failed for reasons that lie in the recording or its settings, and
-/// not before a person asked for this one.
+/// Why a job fails as another one of the same identity did, for reasons that lie in the recording or its settings,
+/// and not before a person asked for this one.
 pub(super) fn failed_twin(
     connection: &Connection,
     job: &Job,
-) -> Result<Option<(JobId, Reason)>, QueueError> {
+) -> Result<Option<Reason>, QueueError> {
     let twin = find_job(
         connection,
         &format!(
@@ -110,8 +97,7 @@ pub(super) fn failed_twin(
         ),
         &[&job.hash.0, &to_json(&job.settings)?, &job.id.0, &i64::MIN],
     )?;
-    let reason = twin.and_then(|twin| Some((twin.id, twin.stage.reason()?)));
-    Ok(reason.filter(|(_, reason)| LASTING_FAILURES.contains(&reason.code.as_str())))
+    Ok(twin.and_then(|twin| twin.stage.reason()?.of_twin(twin.id)))
 }
 
 /// Copies of a recording wait for the one that is being paid for; when that ends, or goes back into the

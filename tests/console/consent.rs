@@ -73,6 +73,8 @@ fn what_came_back_is_sent_by_nobody_who_was_not_asked() {
     std::fs::rename(&here, &away).unwrap();
     stage.stenod(["run"]).code(3);
     std::fs::rename(&away, &here).unwrap();
+    let plan = stage.json(&["plan"]);
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan:#}");
     stage.stenod(["run"]).code(2);
     let job = stage.json(&["list"])[0].clone();
     assert_eq!(job["reason"], "source_vanished", "{job:#}");

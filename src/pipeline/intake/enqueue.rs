@@ -322,18 +322,30 @@ async fn without_those_that_stay(
     blocking(move || {
         let mut taken = HashSet::new();
         let follow = |(kin, path): (Kin, PathBuf)| {
-            let free = kin.elsewhere.iter();
-            let is_there = |one: &Elsewhere| {
-                one.root.exists() && !is_away(&one.root, &one.source, one.ground.as_ref())
-            };
-            let mut free = free.filter(|one| !taken.contains(&one.id) && is_there(one));
-            let gone = free.find_map(|one| gone_for(one, &path));
-            taken.extend(gone.map(|gone| gone.id));
+            let gone = follower(&kin.elsewhere, &path, &mut taken);
             (kin, gone)
         };
         kin.into_iter().map(follow).collect()
     })
     .await
+}
+
+/// The first of these jobs, but for those that are `taken`, whose recording is at `path` by now: a rename. It is
+/// taken then; blocks for a look at them.
+pub(in crate::pipeline) fn follower(
+    elsewhere: &[Elsewhere],
+    path: &Path,
+    taken: &mut HashSet<JobId>,
+) -> Option<Gone> {
+    let is_there = |one: &Elsewhere| {
+        one.root.exists() && !is_away(&one.root, &one.source, one.ground.as_ref())
+    };
+    let mut free = elsewhere
+        .iter()
+        .filter(|one| !taken.contains(&one.id) && is_there(one));
+    let gone = free.find_map(|one| gone_for(one, path));
+    taken.extend(gone.map(|gone| gone.id));
+    gone
 }
 
 /// On which ground each of the findings lies that may come to be queued, where that can be seen.

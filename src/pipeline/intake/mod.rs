@@ -30,6 +30,7 @@ use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
 
+pub(super) use enqueue::follower;
 pub use examine::{Examined, examine};
 pub(super) use examine::{examine_soon, may_be_undecodable};
 pub use existing::EXISTING;
