@@ -249,7 +249,10 @@ pub fn places(
         .iter()
         .map(|(path, folder)| {
             let root = Root::new(path, rules(folder), is_candidate_extension)?;
-            Ok(root.with_rules_from(&folder.path).without_own(own.clone()))
+            let (include, exclude) = (!config.is_flag("include"), !config.is_flag("exclude"));
+            let root = root.with_rules_from(&folder.path);
+            let root = root.with_globs_from_there(include, exclude);
+            Ok(root.without_own(own.clone()))
         })
         .collect::<Result<Vec<_>, SetupError>>()?;
     let roots = Roots::new(roots)?;

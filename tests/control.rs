@@ -417,13 +417,13 @@ fn a_run_without_paths_beside_a_watch_of_another_folder_does_the_configured_fold
 }
 
 #[test]
-fn a_run_by_other_terms_than_were_told_takes_nothing_in() {
+fn a_run_whose_price_nobody_was_told_takes_nothing_in() {
     let stage = stage();
     let _watch = watching(&stage);
     let path = stage.root().join("a.wav");
     fs::write(&path, wav(1, 0.3)).unwrap();
     let order = json!({"version": 1, "order": {"run": {
-        "paths": [path.display().to_string()], "force": false, "limit": null, "terms": "others", "flags": {
+        "paths": [path.display().to_string()], "force": false, "limit": null, "plan": "others", "flags": {
             "provider": null, "model": null, "language": null, "formats": null, "output_dir": null,
             "diarize": null, "include": null, "exclude": null, "no_recursive": null,
         },
@@ -433,10 +433,56 @@ fn a_run_by_other_terms_than_were_told_takes_nothing_in() {
     let mut told = String::new();
     stream.read_to_string(&mut told).unwrap();
     assert!(
-        told.contains("refused") && told.contains("have changed"),
+        told.contains("refused") && told.contains("does not know any more"),
         "{told}"
     );
     assert_eq!(submits(&stage), 1);
+}
+
+#[test]
+fn what_comes_after_the_price_was_said_is_not_sent_by_a_run_beside_a_daemon() {
+    let stage = stage();
+    let _watch = watching(&stage);
+    stage.disagree();
+    let folder = stage.root().join("other");
+    fs::create_dir_all(folder.join("dear")).unwrap();
+    fs::write(folder.join("a.wav"), wav(1, 0.3)).unwrap();
+    fs::write(folder.join("dear/b.wav"), wav(2, 0.3)).unwrap();
+    let mut client = stage.on_terminal(["run", folder.to_str().unwrap()]);
+    client.until("the question", |screen| screen.contains("[y/N]"));
+    fs::write(folder.join("late.wav"), wav(3, 0.3)).unwrap();
+    fs::write(
+        folder.join("dear/stenod.toml"),
+        "model = \"Elevenlabs-STT\"\n",
+    )
+    .unwrap();
+    client.press("y\r");
+    let ended = client.end();
+    assert_eq!(ended.code, Some(3), "{}", ended.screen);
+    assert!(
+        ended.screen.contains("after the price was said"),
+        "{}",
+        ended.screen
+    );
+    assert_eq!(charges(&stage), 2, "{}", ended.screen);
+    assert!(folder.join("a.json").exists() && !folder.join("late.json").exists());
+}
+
+#[test]
+fn a_daemon_that_ends_while_a_person_thinks_is_not_said_to_hold_the_state() {
+    let stage = stage();
+    let watch = watching(&stage);
+    stage.disagree();
+    let path = stage.root().join("a.wav");
+    fs::write(&path, wav(1, 0.3)).unwrap();
+    let mut client = stage.on_terminal(["run", path.to_str().unwrap()]);
+    client.until("the question", |screen| screen.contains("[y/N]"));
+    watch.terminate();
+    watch.outcome().code(143);
+    client.press("y\r");
+    let ended = client.end();
+    assert_eq!(ended.code, Some(5), "{}", ended.screen);
+    assert!(ended.screen.contains("has ended since"), "{}", ended.screen);
 }
 
 #[test]
@@ -452,9 +498,44 @@ fn what_is_queued_is_written_as_the_next_run_asks_for_it() {
     stage.stenod(asked).success();
     assert_eq!(stage.names(), ["a.wav"]);
     let written = fs::read_dir(out).unwrap();
-    let names: Vec<_> = written.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["a.srt"]);
+    let names = written.map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    // What was asked for before is written as well.
+    assert_eq!(names, ["a.json", "a.srt", "a.txt"]);
     assert_eq!(charges(&stage), 1);
+    // What is done stays where it is, and the way there is told.
+    let there = stage.root().join("there");
+    let asked = ["run", "--yes", "-f", "md", "-o", there.to_str().unwrap()];
+    stage.stenod(asked).success().says("stenod render -o");
+    assert!(!there.exists());
+}
+
+#[test]
+fn a_run_that_is_declined_changes_neither_formats_nor_folders() {
+    let stage = stage();
+    stage.put("done.wav", &wav(1, 0.3));
+    stage.stenod(["run", "--yes"]).success();
+    stage.stenod(["pause"]).success();
+    stage.put("queued.wav", &wav(2, 0.3));
+    stage.stenod(["run", "--yes"]).success();
+    stage.disagree();
+    let before = stage.names();
+    let out = stage.root().join("out");
+    let out = out.to_str().unwrap();
+    stage.stenod(["run", "-f", "srt,vtt"]).code(2);
+    let mut asked = stage.on_terminal(["run", "-f", "srt", "-o", out]);
+    asked.until("the question", |screen| screen.contains("[y/N]"));
+    asked.press("n\r");
+    assert_eq!(asked.end().code, Some(0));
+    stage.stenod(["resume"]).success();
+    stage.stenod(["run", "--yes"]).success();
+    let mut after = stage.names();
+    after.retain(|name| !name.starts_with("queued."));
+    let mut before = before;
+    before.retain(|name| !name.starts_with("queued."));
+    assert_eq!(after, before);
+    assert!(stage.at("queued.json").exists() && !stage.at("queued.vtt").exists());
 }
 
 #[test]

@@ -25,7 +25,7 @@ use stenod::domain::render::render;
 use stenod::domain::settle::Fingerprint;
 use stenod::media::probe::probe;
 use stenod::media::shrink::shrink;
-use stenod::queue::{Arrival, Claimed, Queue, Terms};
+use stenod::queue::{Arrival, Asked, Claimed, Queue, Terms};
 use stenod::speech::replies_of;
 use stenod_support::audio::wav;
 use tokio::runtime::Runtime;
@@ -67,7 +67,7 @@ fn claims(criterion: &mut Criterion) {
         let queue = Queue::open(state.path(), now).unwrap();
         let arrivals = (0..queued).map(arrival).collect();
         runtime
-            .block_on(queue.take_in(arrivals, false, false, now))
+            .block_on(queue.take_in(arrivals, false, false, Asked::default(), now))
             .unwrap();
         group.bench_function(BenchmarkId::from_parameter(queued), |bencher| {
             bencher.iter(|| {

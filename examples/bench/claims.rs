@@ -10,7 +10,7 @@ use serde_json::json;
 use stenod::domain::audio::{AudioDuration, AudioFormat};
 use stenod::domain::job::{Candidate, ContentHash, Provider, Publication, Settings, Stage};
 use stenod::domain::settle::Fingerprint;
-use stenod::queue::{Arrival, Claimed, Queue, Terms};
+use stenod::queue::{Arrival, Asked, Claimed, Queue, Terms};
 
 /// Recordings in one folder.
 const A_FOLDER: usize = 20;
@@ -28,7 +28,9 @@ pub(crate) async fn claims(state: &Path, counts: &[&str]) -> anyhow::Result<()> 
         let numbers: Vec<usize> = (0..count).collect();
         for portion in numbers.chunks(A_PORTION) {
             let arrivals = portion.iter().map(|number| arrival(*number)).collect();
-            queue.take_in(arrivals, false, false, now).await?;
+            queue
+                .take_in(arrivals, false, false, Asked::default(), now)
+                .await?;
         }
         let filled = began.elapsed().as_secs_f64();
         for _ in 0..CLAIMS {

@@ -12,8 +12,9 @@ use super::ahead::UnderWay;
 use super::consent;
 use super::live::Paces;
 use super::orders::{unexpected, unheard};
+use super::output::shown;
 use super::report::Teller;
-use super::run::{Charged, charged_since, show_plan};
+use super::run::{Charged, charged_since, say_done_elsewhere, say_if_held, show_plan};
 use super::signals::{Signalled, Signals};
 use super::summary::{End, Summary};
 use super::{Failure, RunChoices, Session, exit, unsettled};
@@ -23,11 +24,11 @@ use crate::control::{
     RefusalKind, RunFlags, RunOrder, Taken,
 };
 use crate::desk::{as_pause, as_prospect};
-use crate::disk::straight;
+use crate::disk::{QUICK, real_path, straight};
 use crate::domain::job::{Job, JobId, Reason, Stage};
-use crate::pipeline::prospect::{WithService, add_taken};
-use crate::pipeline::{Ended, Event, Reporter as _};
-use crate::queue::{PauseReason, QueueError, Reader};
+use crate::pipeline::prospect::{Price, WithService, add_taken};
+use crate::pipeline::{Ended, Event, NOT_AGREED, Reporter as _};
+use crate::queue::{PauseReason, QueueError, Reader, running_instance};
 
 /// A run for which the state is held by somebody else.
 pub(super) struct Elsewhere<'a> {
@@ -67,6 +68,8 @@ impl Elsewhere<'_> {
     pub(super) async fn run(self, mut signals: Signals) -> Result<u8, Failure> {
         self.check()?;
         let told = unsettled::ask(self.config, None).await;
+        let watching = told.as_ref().and_then(|told| told.watching.clone());
+        self.say_by_what(watching.unwrap_or_default().file)?;
         if told.is_some_and(|told| told.watching.is_none()) {
             let held = &self.held;
             let error = anyhow::anyhow!(
@@ -86,26 +89,22 @@ impl Elsewhere<'_> {
             Foreseen::Stopped(code) => return Ok(code),
         };
         let order = Order::Run(RunOrder {
-            terms: Some(planned.terms.clone()),
+            plan: Some(planned.plan.clone()),
             ..order
         });
         let (prospect, under_way) = as_prospect(*planned);
         let price = prospect.price;
         show_plan(self.session, &self.teller, &prospect)?;
-        let agreed = tokio::select! {
-            agreed = consent::agreed(self.session, self.choices.said, price, pending()) => agreed?,
-            code = signals.next() => return Ok(code),
-        };
-        if !agreed {
-            Summary::default().say(self.session, End::Declined)?;
-            return Ok(exit::DONE);
+        self.say_if_held()?;
+        if let Some(code) = self.declined(price, &mut signals).await? {
+            return Ok(code);
         }
         self.teller.begin(price, self.paces()?);
         self.catch_up(&under_way)?;
         let began = self.session.clock.now();
         let call = match Call::place(&self.config.state_dir, &order).await {
             Ok(call) => call,
-            Err(error) => return Err(unheard(self.held, error)),
+            Err(error) => return Err(self.has_gone(error)),
         };
         let heard = self.hear(call, &mut signals).await;
         // What is said now stands where the bars were.
@@ -122,6 +121,71 @@ impl Elsewhere<'_> {
                     0,
                 )
             }
+        }
+    }
+
+    /// Says by which configuration it is done, where that is not the one of this command.
+    fn say_by_what(&self, file: Option<Named>) -> Result<(), Failure> {
+        let real = |path: &PathBuf| real_path(path, QUICK).unwrap_or_else(|| path.clone());
+        let theirs = file.map(PathBuf::from);
+        if let (Some(theirs), Some(own)) = (&theirs, &self.config.file)
+            && real(theirs) != real(own)
+        {
+            self.session.output.say(&format!(
+                "warning: the running stenod goes by {}, and so does this run",
+                shown(theirs)
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for consent; where nobody gives it, the exit code.
+    async fn declined(&self, price: Price, signals: &mut Signals) -> Result<Option<u8>, Failure> {
+        let said = self.choices.said;
+        let agreed = tokio::select! {
+            agreed = consent::agreed(self.session, said, price, pending()) => agreed,
+            code = signals.next() => {
+                Summary::default().say(self.session, End::Declined)?;
+                return Ok(Some(code));
+            }
+        };
+        match agreed {
+            Ok(true) => Ok(None),
+            Ok(false) => {
+                Summary::default().say(self.session, End::Declined)?;
+                Ok(Some(exit::DONE))
+            }
+            Err(failure) => {
+                if self.session.output.json() {
+                    Summary::default().say(self.session, End::Declined)?;
+                }
+                // The limits are those of whoever does it.
+                Err(failure.hint("nothing was sent; --yes agrees, --dry-run shows each recording"))
+            }
+        }
+    }
+
+    /// Says that a person holds the queue, before anybody is asked anything.
+    fn say_if_held(&self) -> Result<(), Failure> {
+        let pauses = match Reader::open(&self.config.state_dir)? {
+            Some(reader) => reader.pauses()?,
+            None => Vec::new(),
+        };
+        Ok(say_if_held(self.session, &pauses)?)
+    }
+
+    /// Why nobody answers who said the price.
+    fn has_gone(self, error: CallError) -> Failure {
+        match running_instance(&self.config.state_dir) {
+            Ok(None) => {
+                let error = anyhow::Error::new(error);
+                Failure::new(
+                    exit::OUT_OF_REACH,
+                    error.context("the running stenod has ended since it said the price"),
+                )
+                .hint("nothing was taken in; the same command does it by itself now")
+            }
+            Ok(Some(_)) | Err(_) => unheard(self.held, error),
         }
     }
 
@@ -313,8 +377,12 @@ impl Elsewhere<'_> {
             }
             None => (Charged::new(), UnderWay::default()),
         };
-        let summary = Summary::of(&jobs, &self.teller.told(), under_way, charged);
+        let told = self.teller.told();
+        let is_left = |(_, reason): &&(String, Reason)| reason.code == NOT_AGREED;
+        let missing = missing + told.skipped.iter().filter(is_left).count();
+        let summary = Summary::of(&jobs, &told, under_way, charged);
         summary.say(self.session, end)?;
+        say_done_elsewhere(self.session, &jobs)?;
         Ok(summary.code(end, &jobs, missing))
     }
 
@@ -344,7 +412,7 @@ pub(super) fn order(
         paths: paths.iter().map(|path| path.as_path().into()).collect(),
         force,
         limit,
-        terms: None,
+        plan: None,
         flags: RunFlags {
             provider: flags.provider.clone(),
             model: flags.model.clone(),

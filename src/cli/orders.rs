@@ -3,7 +3,7 @@
 //! Each is carried out by whoever holds the state, and on the table itself where nobody does, with the
 //! same words and the same exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,7 +17,8 @@ use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::control::{Answer, Call, CallError, Held, Left, Message, Order, Refusal, RefusalKind};
 use crate::desk;
-use crate::domain::job::{JobId, StageName};
+use crate::disk::{QUICK, real_path, straight};
+use crate::domain::job::{Job, JobId, Stage, StageName, State};
 use crate::domain::mend;
 use crate::domain::near::nearest;
 use crate::domain::timing::after;
@@ -50,7 +51,7 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
             };
         };
         Order::Retry {
-            jobs: named(&reader, &arguments.jobs)?,
+            jobs: named(&reader, &arguments.jobs, is_retried)?,
             failed: arguments.failed,
             in_doubt: arguments.in_doubt,
             reason: arguments.reason.clone(),
@@ -69,6 +70,22 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
     let queued = queued.map(|left| left.job).chain(changed.iter().copied());
     let way = way_on(&config, queued.collect()).await?;
     say_changed(session, "to be tried again", answer, &way)
+}
+
+/// Whether `retry` of a folder means a job: it came to nothing, or waits for a person.
+fn is_retried(stage: &Stage) -> bool {
+    matches!(
+        stage.state(),
+        State::Failed | State::Waiting | State::InDoubt
+    )
+}
+
+/// Whether `cancel` of a folder means a job: it has not ended.
+fn is_stopped(stage: &Stage) -> bool {
+    !matches!(
+        stage.state(),
+        State::Done | State::Failed | State::Cancelled
+    )
 }
 
 /// What it takes for queued jobs to be sent.
@@ -135,6 +152,10 @@ fn nothing_to_retry(session: &Session, arguments: &RetryArguments) -> Result<u8,
         (arguments.failed, "has failed".to_owned()),
         (arguments.in_doubt, "is in doubt".to_owned()),
         (
+            !arguments.jobs.is_empty(),
+            "there failed, waits or is in doubt".to_owned(),
+        ),
+        (
             arguments.reason.is_some(),
             format!(
                 "failed or waits for `{}`",
@@ -154,7 +175,7 @@ fn nothing_to_retry(session: &Session, arguments: &RetryArguments) -> Result<u8,
 pub(super) async fn cancel(session: &Session, arguments: &CancelArguments) -> Result<u8, Failure> {
     let config = session.config()?;
     let jobs = match Reader::open(&config.state_dir)? {
-        Some(reader) => named(&reader, &arguments.jobs)?,
+        Some(reader) => named(&reader, &arguments.jobs, is_stopped)?,
         None => match arguments.jobs.first() {
             Some(job) => return Err(show::unknown(job)),
             None => Vec::new(),
@@ -346,14 +367,35 @@ impl From<Refusal> for Failure {
     }
 }
 
-fn named(reader: &Reader<'_>, jobs: &[PathBuf]) -> Result<Vec<JobId>, Failure> {
-    jobs.iter()
-        .map(|job| {
-            show::find(reader, job)?
-                .map(|job| job.id)
-                .ok_or_else(|| show::unknown(job))
-        })
-        .collect()
+/// The jobs that are meant by numbers, recordings and folders; of a folder those that `wanted` says.
+fn named(
+    reader: &Reader<'_>,
+    given: &[PathBuf],
+    wanted: impl Fn(&Stage) -> bool,
+) -> Result<Vec<JobId>, Failure> {
+    let mut ids = Vec::new();
+    for path in given {
+        if let Some(job) = show::find(reader, path)? {
+            ids.push(job.id);
+            continue;
+        }
+        let jobs = in_folder(reader, path)?;
+        if jobs.is_empty() {
+            return Err(show::unknown(path));
+        }
+        let wanted = jobs.iter().filter(|job| wanted(&job.stage));
+        ids.extend(wanted.map(|job| job.id));
+    }
+    Ok(ids)
+}
+
+/// The latest job of each recording in a folder, which need not be there any more.
+fn in_folder(reader: &Reader<'_>, path: &Path) -> Result<Vec<Job>, Failure> {
+    let jobs = reader.latest_in(&straight(path)?)?;
+    match real_path(path, QUICK) {
+        Some(real) if jobs.is_empty() => Ok(reader.latest_in(&real)?),
+        Some(_) | None => Ok(jobs),
+    }
 }
 
 /// The moment that `--until` names.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::ahead::{besides, look_ahead, under_way, way};
 use super::consent::{self, Said, cautions};
 use super::elsewhere::Elsewhere;
+use super::output::quoted;
 use super::report::{Teller, Told};
 use super::signals::{Signals, Stops, Worked, under_signals};
 use super::stopping::InHand;
@@ -23,11 +24,11 @@ use crate::batch;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::disk::straight;
-use crate::domain::job::{JobId, Provider, Stage, State};
+use crate::domain::job::{Job, JobId, Provider, Stage, State};
 use crate::domain::price;
 use crate::pipeline::prospect::{Price, Prospect};
 use crate::pipeline::{Ended, Event, IntakeOptions, Pipeline, PipelineError, Reporter as _};
-use crate::queue::{Pause, PauseReason, QueueError, Reader, holder};
+use crate::queue::{Asked, Pause, PauseReason, QueueError, Reader, holder};
 use crate::session::{self, Extras, OpenError, Places, SetupError};
 use crate::speech::services;
 
@@ -40,6 +41,8 @@ struct RunEnd {
 
 /// How often it is shown for how many files a run waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The most recordings that are named one by one in a command.
+const MOST_NAMED: usize = 3;
 /// The most queued jobs outside of a run that are looked at after it.
 const MOST_OTHERS: usize = 1000;
 
@@ -98,12 +101,7 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
             drop(teller.say(&stopping(&pipeline, signal).await));
         }
     };
-    let options = IntakeOptions {
-        one_shot: true,
-        force: choices.force,
-        limit: choices.limit,
-        about: None,
-    };
+    let options = options(session, &choices);
     let began = pipeline.now();
     let work = run(session, &pipeline, places, options, choices.said, &teller);
     let work = batch::attended(&pipeline, work);
@@ -114,6 +112,20 @@ pub(super) async fn execute(session: &mut Session, arguments: RunArguments) -> R
         say_others(session, &config, &pipeline).await?;
     }
     Ok(code)
+}
+
+fn options(session: &Session, choices: &RunChoices) -> IntakeOptions {
+    IntakeOptions {
+        one_shot: true,
+        force: choices.force,
+        limit: choices.limit,
+        asked: Asked {
+            formats: session.overrides.formats.is_some(),
+            folder: session.overrides.output_dir.is_some(),
+        },
+        agreed: None,
+        about: None,
+    }
 }
 
 /// Says what is queued that a run without paths does not come by, and the commands that do.
@@ -189,11 +201,52 @@ async fn ended(
         let left = left_to_pay(pipeline, how).await?;
         let summary = Summary::of(&jobs, &teller.told(), under_way, charged).leaving(left);
         summary.say(session, how)?;
+        say_done_elsewhere(session, &jobs)?;
         let missing = end.as_ref().map_or(0, |end| end.missing);
         let missing = missing + named_in_vain(&teller.told(), paths);
         return Ok(summary.code(how, &jobs, missing));
     }
     Ok(Summary::default().code(how, &[], 0))
+}
+
+/// Says of what was done before, and lies elsewhere than `--output-dir` asks for, how it is written there too.
+pub(super) fn say_done_elsewhere(session: &Session, jobs: &[Job]) -> Result<(), Failure> {
+    let Some(asked) = &session.overrides.output_dir else {
+        return Ok(());
+    };
+    let folder = straight(asked)?;
+    let lies_elsewhere =
+        |job: &&Job| matches!(job.stage, Stage::Done { .. }) && !job.base.starts_with(&folder);
+    let elsewhere: Vec<&Job> = jobs.iter().filter(lies_elsewhere).collect();
+    if elsewhere.is_empty() || session.output.json() {
+        return Ok(());
+    }
+    let (are, them) = match elsewhere.len() {
+        1 => (
+            "1 that was done before is where it was written then".to_owned(),
+            "it",
+        ),
+        many => (
+            format!("{many} that were done before are where they were written then"),
+            "them",
+        ),
+    };
+    session
+        .output
+        .say(&format!("{are}; this writes {them} there, too:"))?;
+    let sources = elsewhere.iter().take(MOST_NAMED);
+    let sources: String = sources
+        .map(|job| format!(" {}", quoted(&job.source)))
+        .collect();
+    let paths = match elsewhere.len() > MOST_NAMED {
+        true => String::new(),
+        false => sources,
+    };
+    let command = format!("stenod render -o {}{paths}", quoted(&folder));
+    let page = session.output.page_for_talk();
+    Ok(session
+        .output
+        .say_whole(&page.command("  ", &command, ""))?)
 }
 
 /// What is left to be paid after a stop at the limit of this run, if anybody knows.
@@ -252,7 +305,7 @@ async fn run(
     let price = prospect.price;
     teller.clear();
     show_plan(session, teller, &prospect)?;
-    say_if_held(session, pipeline)?;
+    say_if_held(session, &pipeline.pauses.all())?;
     match consent::agreed(session, said, price, pipeline.stop.cancelled()).await {
         Ok(true) => {
             let agreed = pipeline.queue.agree(pipeline.now()).await;
@@ -375,8 +428,8 @@ pub(super) fn show_plan(session: &Session, teller: &Teller, prospect: &Prospect)
 }
 
 /// Says that a person holds the queue, before anybody is asked anything.
-fn say_if_held(session: &Session, pipeline: &Pipeline) -> io::Result<()> {
-    let held = pipeline.pauses.all().into_iter();
+pub(super) fn say_if_held(session: &Session, pauses: &[Pause]) -> io::Result<()> {
+    let held = pauses.iter();
     let held = held.filter(|pause| pause.reason == PauseReason::Operator);
     if session.output.json() {
         return Ok(());

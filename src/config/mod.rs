@@ -291,6 +291,15 @@ impl Config {
             .map(|setting| &setting.origin)
     }
 
+    /// Whether a flag sets this key of the folders, such as `include`.
+    pub fn is_flag(&self, key: &str) -> bool {
+        let is_it = |setting: &&Setting| {
+            let own = setting.key.rsplit_once('.').map(|(_, own)| own);
+            own == Some(key) && matches!(setting.origin, Origin::Flag(_))
+        };
+        self.settings.iter().any(|setting| is_it(&setting))
+    }
+
     /// Every value in force with where it came from, in the order of the documentation.
     pub fn settings(&self) -> &[Setting] {
         &self.settings

@@ -88,8 +88,8 @@ pub struct RunOrder {
     pub force: bool,
     /// The most recordings that are queued.
     pub limit: Option<usize>,
-    /// The terms by which its price was said; by others nothing is taken in.
-    pub terms: Option<String>,
+    /// The plan to which somebody has agreed; nothing else is taken in.
+    pub plan: Option<String>,
     /// What is laid over the configuration of whoever holds the state.
     pub flags: RunFlags,
 }
@@ -263,8 +263,8 @@ pub enum Answer {
 /// What a run would do and cost, by whoever would do it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
-    /// By which folders, settings and limits, as a word to be handed back with the run.
-    pub terms: String,
+    /// The word by which it is known, to be handed back with the run.
+    pub plan: String,
     /// Recordings to be sent.
     pub recordings: usize,
     /// Their length in microseconds.

@@ -69,6 +69,7 @@ pub async fn watch(start: Start) -> Result<(), PipelineError> {
             origins: start.origins.clone(),
             reloads,
             crier: start.crier,
+            plans: desk::Plans::default(),
         },
     ));
     let watching = Watching {

@@ -1,17 +1,19 @@
 //! What a run would do that this daemon is asked to take on: by its own settings, key and folders, since
 //! those are what it would go by.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::words::{failed, not_set_up, planned};
 use super::{Daemon, is_same_state};
 use crate::clock::Calendar;
-use crate::control::{Answer, News, Refusal, RunOrder, Told};
+use crate::control::{Answer, News, Refusal, RefusalKind, RunOrder, Told};
 use crate::domain::price::Catalogue;
-use crate::pipeline::plan::{Onlooker, PlanTerms, plan};
+use crate::pipeline::plan::{Agreed, Onlooker, PlanTerms, plan};
 use crate::pipeline::{Pipeline, PipelineError, Place, prospect};
 use crate::queue::{QueueError, Reader};
 use crate::session;
@@ -29,6 +31,62 @@ impl Onlooker for Reading {
             read,
             size,
         });
+    }
+}
+
+/// How many plans are kept at the most: more than clients may wait for a person at once.
+const MOST_PLANS: usize = 32;
+
+/// What was told that runs would do, until somebody agrees or others have come.
+#[derive(Debug, Default)]
+pub struct Plans {
+    kept: Mutex<VecDeque<Kept>>,
+    number: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    word: String,
+    terms: String,
+    agreed: Arc<Agreed>,
+}
+
+impl Plans {
+    /// Keeps a plan by these terms; gives the word by which it is known.
+    fn keep(&self, terms: String, agreed: Agreed) -> String {
+        let word = self.number.fetch_add(1, Ordering::Relaxed).to_string();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_PLANS {
+            kept.pop_front();
+        }
+        kept.push_back(Kept {
+            word: word.clone(),
+            terms,
+            agreed: Arc::new(agreed),
+        });
+        word
+    }
+
+    /// What was agreed to with the plan that is known by `word`, if the terms are still these.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it is not known any more, or other terms hold.
+    pub(super) fn agreed(&self, word: Option<&str>, terms: &str) -> Result<Arc<Agreed>, Refusal> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|one| Some(one.word.as_str()) == word);
+        let refused = |message: &str| {
+            Refusal::new(RefusalKind::Failed, message)
+                .hint("nothing was taken in; the same command says what it costs now")
+        };
+        match place.and_then(|place| kept.remove(place)) {
+            Some(plan) if plan.terms == terms => Ok(plan.agreed),
+            Some(_) => Err(refused(
+                "the settings of the running stenod have changed since it said the price",
+            )),
+            None => Err(refused(
+                "the running stenod does not know any more what price it said",
+            )),
+        }
     }
 }
 
@@ -74,11 +132,13 @@ pub(super) async fn look(
         let settings = places.first().map(|place| &place.settings);
         let calendar = Calendar::around(now);
         let reader = reader.as_ref();
-        prospect::of_plan(&plan, reader, &limits, calendar, settings, at_once)
+        let ahead = prospect::of_plan(&plan, reader, &limits, calendar, settings, at_once)?;
+        Ok((ahead, plan.agreed()))
     });
     let looked = looking.await.map_err(|error| failed(error.into()))?;
     let looked = looked.map_err(|error| failed(PipelineError::from(error)));
-    let (prospect, under_way) = looked?;
-    let planned = planned(&prospect, under_way, terms);
+    let ((prospect, under_way), agreed) = looked?;
+    let word = daemon.plans.keep(terms, agreed);
+    let planned = planned(&prospect, under_way, word);
     Ok(Answer::Planned(Box::new(planned)))
 }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use ahead::Plans;
 pub use origins::Origins;
 pub use words::{as_pause, as_prospect, refusal_of_open};
 
@@ -69,6 +70,8 @@ pub struct Daemon {
     pub reloads: mpsc::Sender<Reload>,
     /// Who tells what happens.
     pub crier: Arc<Crier>,
+    /// What runs would do to which somebody may agree.
+    pub plans: Plans,
 }
 
 /// Takes orders for a pipeline.

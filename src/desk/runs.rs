@@ -18,7 +18,7 @@ use crate::pipeline::{
     About, Event, Intake, IntakeOptions, Pipeline, PipelineError, Reporter, SLOW_TICK,
     nothing_readable, waits_too_long,
 };
-use crate::queue::Queue;
+use crate::queue::{Asked, Queue};
 use crate::session;
 
 /// How often it is looked whether the whole queue waits for too long.
@@ -67,11 +67,7 @@ pub(super) async fn run(
     let own = latest.borrow().clone();
     is_same_state(&config, &own)?;
     let terms = session::terms(&config, &places);
-    if order.terms.is_some_and(|agreed| agreed != terms) {
-        let message = "the settings of the running stenod have changed since it said the price";
-        return Err(Refusal::new(RefusalKind::Failed, message)
-            .hint("nothing was taken in; the same command says what it costs now"));
-    }
+    let agreed = daemon.plans.agreed(order.plan.as_deref(), &terms)?;
     let events = daemon.crier.follow();
     let about = About::default();
     let reporter = Arc::new(Aside {
@@ -91,6 +87,11 @@ pub(super) async fn run(
         one_shot: true,
         force: order.force,
         limit: order.limit,
+        asked: Asked {
+            formats: order.flags.formats.is_some(),
+            folder: order.flags.output_dir.is_some(),
+        },
+        agreed: Some(agreed),
         about: Some(about.clone()),
     };
     let roots = places.places.len();
@@ -105,6 +106,13 @@ pub(super) async fn run(
         .run_once(Arc::new(AtomicBool::new(false)));
     let intake = follower.beside(intake).await.map_err(failed)?;
     let missing = intake.troubles.len();
+    for (path, reason) in &intake.troubles {
+        follower.told.tell(News::Skipped {
+            path: path.as_path().into(),
+            code: reason.code.clone(),
+            text: reason.text.clone(),
+        });
+    }
     if missing == roots {
         let (text, hint) = nothing_readable(&intake.troubles);
         return Err(Refusal {

@@ -141,7 +141,7 @@ pub fn as_pause(held: Held) -> Option<Pause> {
 }
 
 /// What a run would do, for the wire.
-pub(super) fn planned(prospect: &Prospect, under_way: Vec<JobId>, terms: String) -> Planned {
+pub(super) fn planned(prospect: &Prospect, under_way: Vec<JobId>, plan: String) -> Planned {
     let price = &prospect.price;
     let taken = &price.with_service;
     let minute = |(model, price): (&String, &Option<price::Price>)| {
@@ -152,7 +152,7 @@ pub(super) fn planned(prospect: &Prospect, under_way: Vec<JobId>, terms: String)
         (model.clone(), price)
     };
     Planned {
-        terms,
+        plan,
         recordings: price.recordings,
         micros: price.duration.micros(),
         cost: price.cost,

@@ -191,6 +191,9 @@ pub struct Root {
     is_folder: bool,
     /// The folder from which on downwards files of rules hold.
     rules_from: PathBuf,
+    /// The way from the folder by which `include` and `exclude` go to the root, if that is another.
+    included_below: PathBuf,
+    excluded_below: PathBuf,
     /// Files and folders of stenod itself.
     own: Vec<PathBuf>,
     answering: Answering,
@@ -223,6 +226,8 @@ impl Root {
         let (inner, same_as) = (BTreeSet::new(), None);
         Ok(Self {
             rules_from: path.clone(),
+            included_below: PathBuf::new(),
+            excluded_below: PathBuf::new(),
             own: Vec::new(),
             answering: Answering::new(&path),
             inside: Inside::new(),
@@ -251,6 +256,25 @@ impl Root {
     /// Whether it was a folder when it was looked at first.
     pub fn is_folder(&self) -> bool {
         self.is_folder
+    }
+
+    /// The same root, where the globs are those of the folder above it, from which on rules hold: `include`
+    /// where that is so, and `exclude`.
+    #[must_use]
+    pub fn with_globs_from_there(mut self, include: bool, exclude: bool) -> Self {
+        let around = match self.is_folder {
+            true => Some(self.path.as_path()),
+            false => self.path.parent(),
+        };
+        let below = around.and_then(|around| around.strip_prefix(&self.rules_from).ok());
+        let below = below.unwrap_or(Path::new("")).to_owned();
+        if include {
+            self.included_below.clone_from(&below);
+        }
+        if exclude {
+            self.excluded_below = below;
+        }
+        self
     }
 
     /// The same root, in which these files and folders of stenod itself never count.
@@ -407,7 +431,8 @@ impl Root {
         if !self.own.is_empty() && self.is_own(&self.path.join(within).join(name)) {
             return Some(LeftOut::OwnFolder);
         }
-        self.exclude.folder(within, name).map(excluded)
+        let within = self.excluded_below.join(within);
+        self.exclude.folder(&within, name).map(excluded)
     }
 
     /// The pattern by which a folder is a recording that is still being loaded, as `talk.mp3.download` of Safari.
@@ -454,11 +479,29 @@ impl Root {
     }
 
     fn globs_left_out(&self, within: &Path, name: &OsStr) -> Option<LeftOut> {
-        if let Some(glob) = self.exclude.file(within, name) {
+        let excluded_within = self.excluded_below.join(within);
+        if let Some(glob) = self.exclude.file(&excluded_within, name) {
             return Some(excluded(glob));
         }
-        let included = self.include.is_everything() || self.include.file(within, name).is_some();
+        if let Some(glob) = self.excluded_above() {
+            return Some(excluded(glob));
+        }
+        let included_within = self.included_below.join(within);
+        let included =
+            self.include.is_everything() || self.include.file(&included_within, name).is_some();
         (!included).then_some(LeftOut::NotIncluded)
+    }
+
+    /// The glob that leaves out the root itself, or a folder between it and the one that the globs are of.
+    fn excluded_above(&self) -> Option<&str> {
+        let mut within = PathBuf::new();
+        for name in &self.excluded_below {
+            if let Some(glob) = self.exclude.folder(&within, name) {
+                return Some(glob);
+            }
+            within.push(name);
+        }
+        None
     }
 
     fn relation(&self, other: &Self) -> Option<PathBuf> {

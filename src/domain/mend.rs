@@ -96,6 +96,11 @@ const SERVICE: &[Row] = &[
          which pays for all of it",
     ),
     (
+        "not_agreed",
+        "stenod run {source}",
+        "says what it costs, and sends it when that is agreed to",
+    ),
+    (
         "format_refused",
         "stenod retry {id}",
         "convert the recording to MP3, M4A, Ogg or WAV, or choose another model, first",

@@ -50,7 +50,7 @@ pub use courier::{Receivers, tell_others};
 pub use document::{document, plain, style};
 pub use drive::{Ended, Mode, drive, drive_latest, waits_too_long};
 pub use intake::{
-    About, EXISTING, Examined, Intake, IntakeOptions, consider_skip, examine, mend_at,
+    About, EXISTING, Examined, Intake, IntakeOptions, NOT_AGREED, consider_skip, examine, mend_at,
     nothing_readable,
 };
 pub use limiter::Limiter;

@@ -20,7 +20,9 @@ use super::place::Below;
 use crate::discover::{Found, RootState, Scope, scan};
 use crate::domain::audio::{AudioDuration, AudioFormat};
 use crate::domain::existing::FirstSight;
-use crate::domain::job::{ContentHash, JobId, Obstacle, Provider, Reason, Settings, Stage, State};
+use crate::domain::job::{
+    Candidate, ContentHash, JobId, Obstacle, Provider, Reason, Settings, Stage, State,
+};
 use crate::domain::money;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::route::{Chosen, NoRoute, RouteTerms, Shape, choose, still_leads};
@@ -92,7 +94,31 @@ pub struct Plan {
     pub prices: BTreeMap<String, Option<Price>>,
 }
 
+/// The recordings of a plan to which somebody has agreed, and by whom they are recognised.
+#[derive(Debug, Default)]
+pub struct Agreed(HashMap<PathBuf, (ContentHash, Provider, String)>);
+
+impl Agreed {
+    /// Whether this is what was agreed to: the same content, by the same model.
+    pub fn has(&self, candidate: &Candidate) -> bool {
+        let agreed = self.0.get(&candidate.source);
+        agreed.is_some_and(|(hash, provider, model)| {
+            let settings = &candidate.settings;
+            (*hash, *provider, model) == (candidate.hash, settings.provider, &settings.model)
+        })
+    }
+}
+
 impl Plan {
+    /// What somebody agrees to who agrees to this plan.
+    pub fn agreed(&self) -> Agreed {
+        let recordings = self.items.iter().filter_map(|item| {
+            let by = (item.hash?, item.provider, item.model.clone());
+            Some((item.source.clone(), by))
+        });
+        Agreed(recordings.collect())
+    }
+
     /// Of how many files this becomes.
     pub fn count(&self, of: impl Fn(&Fate) -> bool) -> usize {
         self.items.iter().filter(|item| of(&item.fate)).count()

@@ -117,6 +117,15 @@ pub(super) fn kin(
     })
 }
 
+/// What somebody asks of the outputs by a flag, of what is queued already as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// These formats, beside those that were asked for before.
+    pub formats: bool,
+    /// This folder.
+    pub folder: bool,
+}
+
 /// How recordings are taken in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TakenIn {
@@ -126,6 +135,8 @@ pub(super) struct TakenIn {
     pub(super) scoped: bool,
     /// Whether somebody has to agree before anything is sent.
     pub(super) proposed: bool,
+    /// What is asked of the outputs.
+    pub(super) asked: Asked,
 }
 
 /// Records the arrivals in their order; gives what became of each recording among them.
@@ -159,12 +170,13 @@ fn take_in_one(
         force,
         scoped,
         proposed,
+        asked,
     } = how;
     let enqueued = jobs::offer(connection, candidate, gone, force, proposed, now)?;
+    if let Enqueued::Known(job) = &enqueued {
+        jobs::restate(connection, job, candidate, asked, proposed)?;
+    }
     if scoped {
-        if let Enqueued::Known(job) = &enqueued {
-            jobs::restate(connection, job, candidate)?;
-        }
         let id = match &enqueued {
             Enqueued::Known(job) => job.id,
             Enqueued::New(id) | Enqueued::Moved(id) => *id,

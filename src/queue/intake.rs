@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::adopt::{self, Adoption};
-use super::arrivals::{self, Arrival, Gone, Kin, TakenIn};
+use super::arrivals::{self, Arrival, Asked, Gone, Kin, TakenIn};
 use super::folders;
 use super::jobs::{self, Enqueued};
+use super::proposals;
 use super::read::{self, FolderRow};
 use super::sources::{self, Known};
 use super::{Queue, QueueError};
@@ -103,7 +104,7 @@ impl Queue {
 
     /// Records what was found out about files, and queues those that are recordings, in one transaction;
     /// gives what became of each. `force` queues again what has ended, `scoped` takes the jobs into the
-    /// scope of this process.
+    /// scope of this process; what is `asked` of outputs holds for those that are still to come.
     ///
     /// # Errors
     /// Any error of the table; then nothing of it is recorded.
@@ -112,12 +113,14 @@ impl Queue {
         arrivals: Vec<Arrival>,
         force: bool,
         scoped: bool,
+        asked: Asked,
         now: Timestamp,
     ) -> Result<Vec<Option<Enqueued>>, QueueError> {
         let how = TakenIn {
             force,
             scoped,
             proposed: !self.is_agreed(),
+            asked,
         };
         self.writer
             .run(move |connection| arrivals::take_in(connection, &arrivals, how, now))
@@ -190,8 +193,12 @@ impl Queue {
         publication: Publication,
         now: Timestamp,
     ) -> Result<(), QueueError> {
+        let is_agreed = self.is_agreed();
         self.writer
-            .run(move |connection| jobs::publish_again(connection, &job, &publication, now))
+            .run(move |connection| match is_agreed {
+                true => jobs::publish_again(connection, &job, &publication, now),
+                false => proposals::keep_outputs(connection, job.id, &job.base, &publication),
+            })
             .await
     }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::QueueError;
 use super::adopt;
-use super::arrivals::Gone;
+use super::arrivals::{Asked, Gone};
 use super::ledger;
 use super::outbox;
 use super::pieces;
@@ -249,13 +249,42 @@ fn write_elsewhere(
     advance(connection, job.id, &[StageName::Received], &stage, now)
 }
 
-/// Has outputs that are still to come written in the formats and the folder that are asked for now.
+/// Has outputs that are still to come written in the formats and the folder that a person asks for by flags; of
+/// what is `proposed` that is kept until somebody agrees.
 pub(super) fn restate(
     connection: &Connection,
     job: &Job,
     candidate: &Candidate,
+    asked: Asked,
+    proposed: bool,
 ) -> Result<(), QueueError> {
-    let is_to_come = match job.stage {
+    if asked == Asked::default() || !has_outputs_to_come(&job.stage) {
+        return Ok(());
+    }
+    let publication = match asked.formats {
+        true => job.publication.brought_up_to(&candidate.publication),
+        false => job.publication.clone(),
+    };
+    let mut base = job.base.clone();
+    if asked.folder {
+        let there = free_base(connection, candidate, None)?;
+        // The name was decided once; only the folder may be another by now.
+        if there.parent() != base.parent() {
+            base = there;
+        }
+    }
+    if base == job.base && publication == job.publication {
+        return Ok(());
+    }
+    if proposed {
+        return proposals::keep_outputs(connection, job.id, &base, &publication);
+    }
+    set_outputs(connection, job.id, &base, &publication)
+}
+
+/// Whether nothing of a job is written yet, and something may be.
+pub(super) fn has_outputs_to_come(stage: &Stage) -> bool {
+    match stage {
         Stage::Queued { .. }
         | Stage::Waiting { .. }
         | Stage::Submitting
@@ -266,24 +295,10 @@ pub(super) fn restate(
         Stage::Received { .. } | Stage::Done { .. } | Stage::Failed { .. } | Stage::Cancelled => {
             false
         }
-    };
-    if !is_to_come {
-        return Ok(());
     }
-    let asked = free_base(connection, candidate, None)?;
-    // The name was decided once; only the folder may be another by now.
-    let base = if asked.parent() == job.base.parent() {
-        &job.base
-    } else {
-        &asked
-    };
-    if *base != job.base || candidate.publication != job.publication {
-        set_outputs(connection, job.id, base, &candidate.publication)?;
-    }
-    Ok(())
 }
 
-fn set_outputs(
+pub(super) fn set_outputs(
     connection: &Connection,
     id: JobId,
     base: &Path,

@@ -57,7 +57,7 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 
 pub use adopt::Adoption;
-pub use arrivals::{Arrival, Elsewhere, Gone, Kin};
+pub use arrivals::{Arrival, Asked, Elsewhere, Gone, Kin};
 pub use away::Lodged;
 pub use budget::{Allowance, Limits, untouched};
 pub use claim::{Claimed, Terms};

@@ -4,14 +4,15 @@
 //! is kept until somebody agrees, and the job is put back where nobody does: by a "no", or by the next start, also
 //! after a crash.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::row::{self, from_json, to_json};
+use super::row::{self, from_json, path_bytes, to_json};
 use super::{Queue, QueueError, jobs, pieces};
-use crate::domain::job::{Job, JobId, Stage, StageName};
+use crate::domain::job::{Job, JobId, Publication, Stage, StageName};
 
 /// A proposal as it is kept; without a stage of before the job is new.
 struct Proposal {
@@ -59,14 +60,58 @@ impl Queue {
 
 /// What is asked for takes the place of what was, by other settings.
 fn agree(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
-    let mut statement = connection.prepare_cached("SELECT job FROM proposals ORDER BY job")?;
+    let mut statement = connection.prepare_cached("SELECT job FROM proposals ORDER BY job DESC")?;
     let rows = statement.query_map([], |row| row.get(0).map(JobId))?;
     for id in rows.collect::<Result<Vec<_>, _>>()? {
-        let job = jobs::get(connection, id)?;
+        let job = match jobs::get(connection, id) {
+            Ok(job) => job,
+            // A later one of them took its place.
+            Err(QueueError::NoSuchJob(_)) => continue,
+            Err(error) => return Err(error),
+        };
         let outdated = jobs::outdated(connection, id, &job.source, job.hash, &job.settings)?;
         jobs::supersede(connection, id, &outdated, now)?;
     }
     connection.execute("DELETE FROM proposals", [])?;
+    restate(connection, now)
+}
+
+/// Has outputs written as it was asked for and agreed to.
+fn restate(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
+    let mut statement =
+        connection.prepare_cached("SELECT job, base, publication FROM restated ORDER BY job")?;
+    let rows = statement.query_map([], |row| {
+        Ok((
+            JobId(row.get(0)?),
+            row::path(row.get(1)?),
+            row.get::<_, String>(2)?,
+        ))
+    })?;
+    for (id, base, publication) in rows.collect::<Result<Vec<_>, _>>()? {
+        let job = jobs::get(connection, id)?;
+        let publication = from_json(&publication, "what a run is to write")?;
+        if matches!(job.stage, Stage::Done { .. }) {
+            jobs::publish_again(connection, &job, &publication, now)?;
+        } else if jobs::has_outputs_to_come(&job.stage) {
+            jobs::set_outputs(connection, id, &base, &publication)?;
+        }
+    }
+    connection.execute("DELETE FROM restated", [])?;
+    Ok(())
+}
+
+/// Keeps how the outputs of a job are to be written once somebody has agreed.
+pub(super) fn keep_outputs(
+    connection: &Connection,
+    id: JobId,
+    base: &Path,
+    publication: &Publication,
+) -> Result<(), QueueError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO restated (job, base, publication) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![id.0, path_bytes(base), to_json(publication)?])?;
     Ok(())
 }
 
@@ -108,6 +153,7 @@ pub(super) fn take_back(connection: &Connection, now: Timestamp) -> Result<(), Q
     })?;
     let proposals = rows.collect::<Result<Vec<_>, _>>()?;
     connection.execute("DELETE FROM proposals", [])?;
+    connection.execute("DELETE FROM restated", [])?;
     for proposal in proposals {
         put_back(connection, &proposal, now)?;
     }

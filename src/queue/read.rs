@@ -24,9 +24,9 @@ use crate::domain::money::Amount;
 use crate::domain::price::{Catalogue, Price};
 use crate::domain::settle::Fingerprint;
 
-/// Stages in which a job may be due.
 /// The most roots that are counted by one statement.
 const MOST_ROOTS: usize = 500;
+/// Stages in which a job may be due.
 const MOVING: [StageName; 6] = [
     StageName::Queued,
     StageName::Submitting,
@@ -446,6 +446,14 @@ impl<'a> Reader<'a> {
     /// Any error of the table.
     pub fn done_under(&self, path: &Path) -> Result<Vec<Job>, QueueError> {
         style::done_under(self.connection(), path)
+    }
+
+    /// The latest job of each recording that lies in the folder `path`, the oldest first.
+    ///
+    /// # Errors
+    /// Any error of the table.
+    pub fn latest_in(&self, path: &Path) -> Result<Vec<Job>, QueueError> {
+        style::latest_in(self.connection(), path)
     }
 
     /// How many recordings that are `path` or lie in it have a job and none that is done.

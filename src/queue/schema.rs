@@ -36,6 +36,7 @@ const STEPS: &[&str] = &[
     OUTPUT_FOLDERS,
     PROPOSALS,
     BUCKETS,
+    RESTATED,
 ];
 
 const VERSION_1: &str = "
@@ -479,6 +480,15 @@ CREATE TABLE output_folders (
 ";
 
 /// What a run has queued and nobody has agreed to so far, with what it was before; nothing of that for what is new.
+/// How outputs are to be written by a run to which nobody has agreed yet.
+const RESTATED: &str = "
+CREATE TABLE restated (
+    job         INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    base        BLOB NOT NULL,
+    publication TEXT NOT NULL CHECK (json_valid(publication))
+) STRICT;
+";
+
 const PROPOSALS: &str = "
 CREATE TABLE proposals (
     job      INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,

@@ -135,29 +135,43 @@ pub(super) fn remember_mark(
 
 /// The done jobs whose recording is `path` or lies in it, the oldest first.
 pub(super) fn done_under(connection: &Connection, path: &Path) -> Result<Vec<Job>, QueueError> {
-    let bytes = path_bytes(path);
-    let folder = bytes.strip_suffix(b"/").unwrap_or(bytes);
-    // The byte after the slash is the zero: this range is every path that begins with the folder and a slash.
-    let bounds = [b'/', b'0'].map(|end| [folder, &[end]].concat());
+    let (bytes, [first, end]) = (path_bytes(path), bounds(path));
     let sql = format!(
         "SELECT {JOB_COLUMNS} FROM jobs WHERE stage = 'done' AND parent IS NULL
          AND (source = ?1 OR (source >= ?2 AND source < ?3)) ORDER BY id"
     );
-    find_jobs(connection, &sql, &[&bytes, &bounds[0], &bounds[1]])
+    find_jobs(connection, &sql, &[&bytes, &first, &end])
+}
+
+/// The latest job of each recording that lies in the folder `path`, the oldest first.
+pub(super) fn latest_in(connection: &Connection, path: &Path) -> Result<Vec<Job>, QueueError> {
+    let [first, end] = bounds(path);
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs one WHERE parent IS NULL AND source >= ?1 AND source < ?2 AND NOT EXISTS (
+             SELECT 1 FROM jobs other WHERE other.source = one.source AND other.parent IS NULL AND other.id > one.id)
+         ORDER BY id"
+    );
+    find_jobs(connection, &sql, &[&first, &end])
+}
+
+/// Every path in a folder is at or behind the first of these, and before the second.
+fn bounds(folder: &Path) -> [Vec<u8>; 2] {
+    let bytes = path_bytes(folder);
+    let folder = bytes.strip_suffix(b"/").unwrap_or(bytes);
+    // The byte after the slash is the zero.
+    [b'/', b'0'].map(|end| [folder, &[end]].concat())
 }
 
 /// How many other jobs there are of the recordings that are `path` or lie in it, and of which none is done.
 pub(super) fn unfinished_under(connection: &Connection, path: &Path) -> Result<usize, QueueError> {
-    let bytes = path_bytes(path);
-    let folder = bytes.strip_suffix(b"/").unwrap_or(bytes);
-    let bounds = [b'/', b'0'].map(|end| [folder, &[end]].concat());
+    let (bytes, [first, end]) = (path_bytes(path), bounds(path));
     let count: i64 = connection
         .prepare_cached(
             "SELECT count(DISTINCT source) FROM jobs one WHERE stage <> 'done' AND parent IS NULL
              AND (source = ?1 OR (source >= ?2 AND source < ?3)) AND NOT EXISTS (
                  SELECT 1 FROM jobs other WHERE other.source = one.source AND other.stage = 'done')",
         )?
-        .query_row(params![bytes, bounds[0], bounds[1]], |row| row.get(0))?;
+        .query_row(params![bytes, first, end], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 

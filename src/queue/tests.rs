@@ -514,7 +514,9 @@ async fn what_nobody_agreed_to_is_put_back_as_it_was_by_the_next_start_and_nothi
             gone: None,
             gone_from: None,
         };
-        let taken = table.queue.take_in(vec![arrival], true, true, at(9));
+        let taken = table
+            .queue
+            .take_in(vec![arrival], true, true, Asked::default(), at(9));
         taken.await.unwrap()
     };
     for _ in 0..2 {

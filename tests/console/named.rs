@@ -238,3 +238,56 @@ fn who_speaks_in_what_is_not_transcribed_is_answered_with_a_way_on() {
     let none = none.env("STENOD_STATE_DIR", stage.root().join("none"));
     assert_eq!(none.output().success().json()["exists"], false);
 }
+
+#[test]
+fn a_folder_stands_for_what_can_be_retried_or_cancelled_in_it() {
+    let stage = stage();
+    for name in ["in/a.wav", "in/deep/b.wav", "out.wav"] {
+        stage.put(name, &wav(1 + name.len() as u64, 1.5));
+    }
+    stage.stenod(["pause"]).success();
+    stage.stenod(["run", "-y"]).success();
+    let folder = stage.at("in").display().to_string();
+    let nothing = stage.stenod(["retry", &folder]).success();
+    nothing.says("nothing to do: no job there failed");
+    stage
+        .stenod(["cancel", &folder])
+        .success()
+        .says("2 cancelled");
+    let counts = stage.json(&["status"]);
+    assert_eq!(counts["jobs"]["queued"], 1, "{counts:#}");
+    stage
+        .stenod(["cancel", &folder])
+        .success()
+        .says("0 cancelled");
+    let empty = stage.root().join("home").display().to_string();
+    stage.stenod(["cancel", &empty]).code(1).says("no job");
+}
+
+#[test]
+fn the_globs_of_a_folder_hold_for_what_is_named_inside_of_it() {
+    let stage = stage();
+    stage.set_folders("include", json!(["shows/*.wav"]));
+    stage.set_folders("exclude", json!(["shows/private*", "closed"]));
+    let open = stage.put("shows/open.wav", &wav(1, 1.5));
+    let private = stage.put("shows/private.wav", &wav(2, 1.5));
+    stage.put("closed/a.wav", &wav(3, 1.5));
+    let sends = |path: &Path| {
+        let plan = stage.json(&["plan", path.to_str().unwrap()]);
+        plan["to_send"]["recordings"].as_u64().unwrap()
+    };
+    assert_eq!(sends(&stage.at("shows")), 1);
+    assert_eq!((sends(&open), sends(&private)), (1, 0));
+    assert_eq!(sends(&stage.at("closed")), 0);
+    // A glob of the command goes by what the command names.
+    let named = [
+        "plan",
+        "--json",
+        "--include",
+        "open*",
+        stage.at("shows").to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    let plan = stage.stenod(named).success().json();
+    assert_eq!(plan["to_send"]["recordings"], 1, "{plan:#}");
+}

@@ -85,6 +85,8 @@ struct Written {
     added: Vec<PathBuf>,
     /// Where the configuration is now that was there.
     old: Option<PathBuf>,
+    /// Where the key is now that was there.
+    old_key: Option<PathBuf>,
     /// Its folders that the new one does not have.
     left_out: Vec<PathBuf>,
 }
@@ -111,6 +113,7 @@ async fn set_up(session: &Session, arguments: &Arguments) -> Result<u8, Failure>
         })?;
     let is_there = target.symlink_metadata().is_ok();
     let mut written = Written::default();
+    let mut wants_service = arguments.user_service;
     if is_there && !arguments.force {
         let changes = arguments.key_file.is_some() || !arguments.folders.is_empty();
         let serves = arguments.systemd.is_some() || arguments.user_service;
@@ -126,6 +129,8 @@ async fn set_up(session: &Session, arguments: &Arguments) -> Result<u8, Failure>
         write::try_out(session, &target, arguments, &folders)?;
         let trial = Trial::of_first_key(session, arguments);
         let key = questions::key(&trial, arguments, &asks, &mut written).await?;
+        // All is asked before anything is written.
+        wants_service |= asks.service(session, &folders).await?;
         written.left_out = left_out(session, &target, &folders);
         write::write(&target, arguments, &folders, key, &mut written)?;
     }
@@ -139,10 +144,7 @@ async fn set_up(session: &Session, arguments: &Arguments) -> Result<u8, Failure>
             .map_err(|error| cannot(&file, &error))?;
         written.drop_in = Some(file);
     }
-    let asks = Questions::new(session, arguments);
-    if arguments.user_service
-        || (written.config.is_some() && asks.service(session, &config).await?)
-    {
+    if wants_service {
         written.unit = Some(service::write_unit(&session.environment, &target, &config)?);
     }
     let is_new = !written.added.is_empty() || written.key_file.is_some();
@@ -290,6 +292,7 @@ async fn tell(
             "balance": written.greeting.as_ref().and_then(|greeting| greeting.balance).map(|balance| balance.to_string()),
             "currency": "USD",
             "added": written.added.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
+            "old_key": written.old_key.as_deref().map(view::path),
             "old": written.old.as_deref().map(view::path),
             "left_out": written.left_out.iter().map(|path| view::path(path)).collect::<Vec<_>>(),
             "user_service": written.unit.as_ref().map(|(file, _)| view::path(file)),
@@ -321,6 +324,9 @@ impl Written {
         let mut lines: Vec<String> = wrote.map(|file| format!("wrote {}", shown(file))).collect();
         if let Some(old) = &self.old {
             lines.push(format!("the old one is {}", shown(old)));
+        }
+        if let Some(old) = &self.old_key {
+            lines.push(format!("the old key is {}", shown(old)));
         }
         for folder in &self.left_out {
             lines.push(format!(

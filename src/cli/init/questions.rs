@@ -13,7 +13,7 @@ use super::super::output::{quoted, shown};
 use super::super::{Failure, Session, exit};
 use super::{Arguments, Written, reason, service, usage};
 use crate::clock::SystemClock;
-use crate::config::{Config, Provider, SecretError, key_in, read_secret_file};
+use crate::config::{Provider, SecretError, key_in, read_secret_file};
 use crate::disk::{QUICK, real_path, straight};
 use crate::speech::services::{Connection, Description};
 use crate::speech::{Greeting, NoAnswer};
@@ -62,10 +62,10 @@ impl Questions {
     pub(super) async fn service(
         &self,
         session: &Session,
-        config: &Config,
+        folders: &[PathBuf],
     ) -> Result<bool, Failure> {
         let is_possible = service::has_user_manager(&session.environment);
-        if !self.may_ask || !is_possible || config.folders.is_empty() {
+        if !self.may_ask || !is_possible || folders.is_empty() {
             return Ok(false);
         }
         let answer =
@@ -75,7 +75,15 @@ impl Questions {
 
     fn secret(question: &str) -> io::Result<Option<Result<SecretString, SecretError>>> {
         Self::ask(question)?;
-        let answer = Zeroizing::new(rpassword::read_password()?);
+        let answer = match rpassword::read_password() {
+            Ok(answer) => Zeroizing::new(answer),
+            // Ctrl-D is no answer, as at the other questions.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                writeln!(io::stderr().lock())?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         Ok((!answer.trim().is_empty()).then(|| key_in(&answer)))
     }
 }

@@ -43,13 +43,13 @@ pub(super) fn write(
         Key::InFile(file) => Some(file),
         Key::New(secret) => {
             let file = home.join("key");
-            let existing = if arguments.force {
-                Existing::Replace
-            } else {
-                Existing::Keep
-            };
-            durable::write_secret(&file, secret.expose_secret().as_bytes(), existing)
-                .map_err(|error| cannot(&file, &error).hint("--force writes over it"))?;
+            if arguments.force && file.symlink_metadata().is_ok() {
+                written.old_key = Some(set_aside(&file)?);
+            }
+            durable::write_secret(&file, secret.expose_secret().as_bytes(), Existing::Keep)
+                .map_err(|error| {
+                    cannot(&file, &error).hint("--force keeps it beside the new one")
+                })?;
             Some(file)
         }
     };
@@ -66,12 +66,17 @@ pub(super) fn write(
 
 /// Moves what is there to a name beside it that is free; gives that.
 fn set_aside(target: &Path) -> Result<PathBuf, Failure> {
-    let mut old = target.with_extension("toml.old");
+    let beside = |ending: &str| {
+        let mut name = target.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut old = beside(".old");
     for number in 2..MOST_OLD {
         match durable::move_file(target, &old, Existing::Keep) {
             Ok(()) => return Ok(old),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                old = target.with_extension(format!("toml.old.{number}"));
+                old = beside(&format!(".old.{number}"));
             }
             Err(error) => return Err(cannot(&old, &error)),
         }

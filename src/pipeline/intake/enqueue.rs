@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Intake;
 use super::may_be_undecodable;
 use super::portion::{Finding, Sighting};
+use super::reasons::not_agreed;
 use crate::discover::{Root, ground};
 use crate::domain::ground::Ground;
 use crate::domain::job::{Candidate, Job, JobId, Publication, Stage};
@@ -36,7 +37,8 @@ impl Intake {
         for ((finding, ground), (kin, gone)) in findings.into_iter().zip(grounds).zip(kin) {
             arrivals.push(self.arrival(finding, ground, kin, gone).await?);
         }
-        let (force, scoped) = (self.options.force, self.pipeline.pace.scoped);
+        let (force, asked) = (self.options.force, self.options.asked);
+        let scoped = self.pipeline.pace.scoped;
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
         let news = arrivals
             .iter()
@@ -46,7 +48,7 @@ impl Intake {
         }
         let enqueued = self
             .pipeline
-            .kept(|| queue.take_in(arrivals.clone(), force, scoped, now))
+            .kept(|| queue.take_in(arrivals.clone(), force, scoped, asked, now))
             .await?;
         let mut told = Vec::new();
         for (place, enqueued) in places.iter().zip(enqueued) {
@@ -100,7 +102,7 @@ impl Intake {
             known,
             new,
         } = finding;
-        let mut arrival = Arrival {
+        let arrival = Arrival {
             root: sighting.place.root.path().to_owned(),
             path: sighting.path,
             fingerprint: sighting.fingerprint,
@@ -153,6 +155,17 @@ impl Intake {
             route,
             stage,
         };
+        self.accept(arrival, candidate, &kin, place).await
+    }
+
+    /// An arrival with its candidate, unless that is done already, nobody agreed to it, or it is one too many.
+    async fn accept(
+        &mut self,
+        mut arrival: Arrival,
+        candidate: Candidate,
+        kin: &Kin,
+        place: &Place,
+    ) -> Result<Arrival, PipelineError> {
         let is_new = kin.own.is_none() && arrival.gone.is_none();
         if is_new
             && !self.options.force
@@ -161,7 +174,10 @@ impl Intake {
             self.take_up_done(id).await?;
             return Ok(arrival);
         }
-        if !self.is_over_limit(&kin) {
+        let agreed = self.options.agreed.as_deref();
+        if agreed.is_some_and(|agreed| !agreed.has(&candidate)) {
+            self.skipped(arrival.path.clone(), not_agreed());
+        } else if !self.is_over_limit(kin) {
             arrival.candidate = Some(candidate);
         }
         Ok(arrival)
@@ -289,7 +305,11 @@ impl Intake {
             Enqueued::Known(job) => {
                 self.note(job.id);
                 self.queued += usize::from(matches!(job.stage, Stage::Queued { .. }));
-                let again = self.to_publish_again(&job, &place.publication).await?;
+                let again = match self.options.asked.folder && !lies_there(&job, place) {
+                    // What lies elsewhere stays there, in the formats that it has.
+                    true => None,
+                    false => self.to_publish_again(&job, &place.publication).await?,
+                };
                 let Some(publication) = again else {
                     return Ok(None);
                 };
@@ -309,6 +329,14 @@ impl Intake {
         }
         self.pipeline.tell_many(vec![id]).await
     }
+}
+
+/// Whether the outputs of a job are where `place` has them.
+fn lies_there(job: &Job, place: &Place) -> bool {
+    let output_dir = place.output_root();
+    let name = job.base.file_name().unwrap_or_default();
+    let base = naming::base_path(&job.source, place.root.path(), output_dir.as_deref(), name);
+    base.parent() == job.base.parent()
 }
 
 /// Finds for each recording the job elsewhere whose file has gone while its folder is still there: a

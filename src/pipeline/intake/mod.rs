@@ -24,18 +24,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::place::Below;
+use super::plan::Agreed;
 use super::{Event, Pipeline, PipelineError, Place};
 use crate::discover::{Closed, RootMode, Scope};
 use crate::domain::job::{JobId, Reason};
 use crate::domain::settle::SettleBook;
 use crate::domain::timing::after;
+use crate::queue::Asked;
 
 pub(super) use enqueue::follower;
 pub use examine::{Examined, examine};
 pub(super) use examine::{examine_soon, may_be_undecodable};
 pub use existing::EXISTING;
 pub(super) use existing::{existing, first_sight, was_only_touched};
-pub use reasons::{consider_skip, mend_at, nothing_readable};
+pub use reasons::{NOT_AGREED, consider_skip, mend_at, nothing_readable};
 pub(super) use reasons::{io_code, unsettled_reason};
 pub(super) use scan::no_answer;
 
@@ -51,6 +53,10 @@ pub struct IntakeOptions {
     pub force: bool,
     /// The most recordings that are queued.
     pub limit: Option<usize>,
+    /// What somebody asks of the outputs by flags.
+    pub asked: Asked,
+    /// To what somebody has agreed, and to nothing else; without it whatever is found is taken in.
+    pub agreed: Option<Arc<Agreed>>,
     /// Where the jobs are noted that were come across, if anybody wants to know.
     pub about: Option<About>,
 }

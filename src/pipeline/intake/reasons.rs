@@ -11,6 +11,8 @@ use crate::domain::mend::{Mend, mend};
 use crate::domain::plain::{quoted, shown};
 use crate::domain::settle::Unsettled;
 
+/// The code of what was not part of the price to which somebody has agreed.
+pub const NOT_AGREED: &str = "not_agreed";
 /// The code of what nobody gave the right to read.
 const PERMISSION_DENIED: &str = "permission_denied";
 
@@ -62,6 +64,13 @@ pub fn nothing_readable(troubles: &HashMap<PathBuf, Reason>) -> (String, Option<
         text,
         way.map(|way| format!("`{}`: {}", way.command, way.note)),
     )
+}
+
+/// What is said of a recording that was not part of the price to which somebody has agreed.
+pub(super) fn not_agreed() -> Reason {
+    let text =
+        "it came, or changed, after the price was said: the same command says what it costs now";
+    Reason::new(NOT_AGREED, text)
 }
 
 pub(in crate::pipeline) fn unsettled_reason(reason: &Unsettled) -> Reason {
