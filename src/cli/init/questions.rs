@@ -276,7 +276,14 @@ async fn ask_key(
     for _ in 0..MOST_KEYS {
         let question = question.clone();
         let asked = supervise::blocking(move || Questions::secret(&question));
-        let secret = match asked.await?? {
+        let asked = match asked.await? {
+            // The signal that broke it off ends the command.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                std::future::pending().await
+            }
+            asked => asked?,
+        };
+        let secret = match asked {
             None => return Ok(Key::None),
             Some(Ok(secret)) => secret,
             Some(Err(error)) => {
