@@ -406,7 +406,7 @@ fn the_number_of_a_piece_leads_to_its_recording() {
     let whole = job(&stage, "long.wav");
     let piece = whole["pieces"][1]["id"].to_string();
     let told = format!("{piece} is piece 2 of job {}", whole["id"]);
-    for command in ["show", "retry", "cancel", "render", "speakers"] {
+    for command in ["retry", "cancel", "render", "speakers"] {
         let outcome = stage.stenod([command, &piece]).code(2);
         outcome.says(&told).says(&format!("use {}", whole["id"]));
     }

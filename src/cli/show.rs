@@ -37,7 +37,7 @@ pub(super) fn execute(session: &Session, arguments: &ShowArguments) -> Result<u8
     else {
         return Err(unknown(&arguments.job));
     };
-    let job = find(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
+    let job = find_any(&reader, &arguments.job)?.ok_or_else(|| unknown(&arguments.job))?;
     let mut outputs = reader.every_output(job.id)?;
     outputs.sort_by_key(|output| output.aside);
     let everything = Everything {
@@ -74,18 +74,27 @@ fn heard(reader: &Reader<'_>, job: &Job) -> Result<Option<Document>, Failure> {
     }
 }
 
-/// The job with this number, else the latest of the recording at this path.
+/// The job of a whole recording with this number, else the latest of the recording at this path.
 ///
 /// # Errors
 /// The number is that of a piece; any error of the table.
 pub(super) fn find(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Failure> {
+    match find_any(reader, named)? {
+        Some(Job {
+            id,
+            piece: Some(piece),
+            ..
+        }) => Err(no_whole(id, &piece)),
+        found => Ok(found),
+    }
+}
+
+/// The job with this number, also that of a piece, else the latest of the recording at this path.
+fn find_any(reader: &Reader<'_>, named: &Path) -> Result<Option<Job>, Failure> {
     if let Some(number) = named.to_str().and_then(|text| text.parse().ok())
         && let Some(job) = reader.job(JobId(number))?
     {
-        return match job.piece {
-            Some(piece) => Err(no_whole(job.id, &piece)),
-            None => Ok(Some(job)),
-        };
+        return Ok(Some(job));
     }
     let absolute = straight(named)?;
     if let Some(job) = reader.job_at(&absolute)? {
