@@ -42,14 +42,21 @@ pub(super) async fn look_at(pipeline: &Pipeline, patience: Duration) -> Health {
         turned.is_ok() || is_full,
         scanned.is_ok() || is_full,
         pipeline.pulse.looking_at(),
+        pipeline.pulse.silent(),
     )
 }
 
-fn judge(table: bool, turned: bool, scanned: bool, looking_at: Option<PathBuf>) -> Health {
+fn judge(
+    table: bool,
+    turned: bool,
+    scanned: bool,
+    looking_at: Option<PathBuf>,
+    silent: Option<PathBuf>,
+) -> Health {
     match (table, turned, scanned, looking_at) {
         (false, _, _, _) => Health::Ill("the job table"),
         (true, false, _, _) => Health::Ill("the loop over the jobs"),
-        (true, true, true, _) => Health::Well,
+        (true, true, true, _) => silent.map_or(Health::Well, Health::Waits),
         (true, true, false, Some(folder)) => Health::Waits(folder),
         (true, true, false, None) => Health::Ill("the scanner"),
     }
@@ -62,13 +69,16 @@ mod tests {
     #[test]
     fn a_folder_that_hangs_is_reported_and_anything_else_that_hangs_is_a_fault() {
         let folder = || Some(PathBuf::from("/mnt/nas"));
-        assert_eq!(judge(true, true, true, folder()), Health::Well);
-        assert_eq!(
-            judge(true, true, false, folder()),
-            Health::Waits("/mnt/nas".into())
-        );
-        assert_eq!(judge(true, true, false, None), Health::Ill("the scanner"));
-        assert!(matches!(judge(true, false, true, None), Health::Ill(_)));
-        assert!(matches!(judge(false, true, true, None), Health::Ill(_)));
+        let waits = Health::Waits("/mnt/nas".into());
+        assert_eq!(judge(true, true, true, folder(), None), Health::Well);
+        assert_eq!(judge(true, true, false, folder(), None), waits);
+        // All others go on.
+        assert_eq!(judge(true, true, true, None, folder()), waits);
+        let ill = judge(true, true, false, None, folder());
+        assert_eq!(ill, Health::Ill("the scanner"));
+        for (table, turned) in [(true, false), (false, true)] {
+            let ill = judge(table, turned, true, None, folder());
+            assert!(matches!(ill, Health::Ill(_)));
+        }
     }
 }

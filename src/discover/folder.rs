@@ -67,7 +67,7 @@ impl fmt::Display for SkipReason {
 }
 
 /// What tells one folder from another, whatever its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,

@@ -21,6 +21,13 @@ pub(super) fn mounted_below(path: &Path) -> BTreeSet<PathBuf> {
     table.below(path)
 }
 
+/// A number that changes when something is mounted at, below or above `path`, or taken away.
+pub(super) fn number_of_mounts(path: &Path) -> u64 {
+    let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    table.refresh();
+    table.number(path)
+}
+
 /// The path at which the disk is mounted that holds `path`; blocks for a look at it, by which what is mounted when
 /// it is asked for is.
 pub fn mount_of(path: &Path) -> PathBuf {
@@ -39,7 +46,7 @@ pub fn mount_of(path: &Path) -> PathBuf {
 
 /// The table of mounts, which tells of its own changes.
 #[derive(Debug, Default)]
-pub(super) struct Mounts {
+struct Mounts {
     /// Kept open, for the kernel tells by it whether the table changed.
     file: Option<File>,
     changes: u64,
@@ -49,7 +56,7 @@ pub(super) struct Mounts {
 
 impl Mounts {
     /// Opens the table; without one, no mount is ever noticed but by the identity of its root.
-    pub(super) fn open() -> Self {
+    fn open() -> Self {
         let mut mounts = Self {
             file: File::open(MOUNTS).ok(),
             ..Self::default()
@@ -59,7 +66,7 @@ impl Mounts {
     }
 
     /// Takes in what was mounted or taken away since the last time.
-    pub(super) fn refresh(&mut self) {
+    fn refresh(&mut self) {
         if self.file.as_ref().is_some_and(changed) {
             self.changes += 1;
             self.read();
@@ -68,7 +75,7 @@ impl Mounts {
 
     /// A number that changes when something is mounted at, below or above `path`, or taken away; also
     /// when the same is put back between two looks, for kernels give out numbers of mounts again.
-    pub(super) fn number(&self, path: &Path) -> u64 {
+    fn number(&self, path: &Path) -> u64 {
         let top = Path::new("/");
         let below = self
             .table
@@ -90,7 +97,7 @@ impl Mounts {
     }
 
     /// What is mounted below `path`, relative to it, each folder before what is in it.
-    pub(super) fn below(&self, path: &Path) -> BTreeSet<PathBuf> {
+    fn below(&self, path: &Path) -> BTreeSet<PathBuf> {
         let points = self.table.iter();
         let below = points.filter_map(|(point, _)| point.strip_prefix(path).ok());
         let below = below.filter(|within| !within.as_os_str().is_empty());

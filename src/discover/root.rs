@@ -198,6 +198,9 @@ pub struct Root {
     own: Vec<PathBuf>,
     answering: Answering,
     inside: Inside,
+    /// What happens when it is looked at, after it was asked whether it answers.
+    #[cfg(test)]
+    at_a_look: fn(&Path),
 }
 
 impl Root {
@@ -241,6 +244,8 @@ impl Root {
             candidate,
             inner,
             same_as,
+            #[cfg(test)]
+            at_a_look: |_| {},
         })
     }
 
@@ -284,10 +289,17 @@ impl Root {
         self
     }
 
-    /// The same root, on a disk that answers when `question` does.
+    /// The same root, on a disk that answers when `question` does, for which is waited for so long.
     #[cfg(test)]
-    pub(super) fn on_a_disk(mut self, question: fn(&Path)) -> Self {
-        self.answering = Answering::asked(&self.path, question, Duration::from_millis(1));
+    pub(super) fn on_a_disk(mut self, question: fn(&Path), patience: Duration) -> Self {
+        self.answering = Answering::asked(&self.path, question, patience);
+        self
+    }
+
+    /// The same root, which is looked at when `look` comes back.
+    #[cfg(test)]
+    pub(super) fn at_a_look(mut self, look: fn(&Path)) -> Self {
+        self.at_a_look = look;
         self
     }
 
@@ -372,6 +384,8 @@ impl Root {
     /// # Errors
     /// Whatever keeps it from being looked at.
     pub(super) fn look(&self) -> io::Result<Metadata> {
+        #[cfg(test)]
+        (self.at_a_look)(&self.path);
         let looked = fs::metadata(&self.path);
         let folder = looked.as_ref().ok().filter(|there| there.is_dir());
         self.tops.saw(folder.map(Identity::of));

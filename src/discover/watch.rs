@@ -2,7 +2,8 @@
 //!
 //! Events are hints and may be lost at any time; whatever is lost costs a rescan, never a recording.
 //! A folder is watched before it is scanned, so that nothing falls between the two. Everything that
-//! blocks runs in one task at a time, owned by [`Hints`]; dropping the [`Watcher`] ends everything.
+//! blocks runs in one task at a time for each root, owned by [`Hints`], so that a disk that hangs keeps no
+//! other root waiting; dropping the [`Watcher`] ends everything.
 
 mod closed;
 mod disk;
@@ -13,22 +14,27 @@ mod mailbox;
 mod mode;
 mod pending;
 mod post;
+mod stations;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::root::{Root, Roots};
 use super::scan::Scope;
+use crate::disk::PATIENCE;
 use eyes::Eyes;
-use lookout::{Errand, Lookout, Outcome};
+use lookout::{Errand, Lookout, Outcome, Room};
 use mailbox::Mailbox;
 use pending::Pending;
+use stations::{Report, Stations};
 
 pub use closed::Closed;
 pub use limit::WatchLimit;
@@ -50,6 +56,8 @@ pub struct Tuning {
     /// How many folders are watched at the most (500,000, about 0.5 GB of the kernel's memory); roots
     /// that do not fit are polled.
     pub watches: usize,
+    /// After how long a root is asked whether it answers that is still being looked at (10 s).
+    pub patience: Duration,
     /// What the deviations of `rescan_every` are made from.
     pub seed: u64,
 }
@@ -63,6 +71,7 @@ impl Default for Tuning {
             rescan_every: Duration::from_secs(3600),
             paths: 4096,
             watches: 500_000,
+            patience: PATIENCE,
             seed: RandomState::new().build_hasher().finish(),
         }
     }
@@ -102,7 +111,7 @@ pub struct Hint {
 /// Holds the watches; dropping it ends them, and its [`Hints`].
 #[derive(Debug)]
 pub struct Watcher {
-    board: Board,
+    board: watch::Receiver<Vec<RootMode>>,
     eyes: Arc<Eyes>,
     stop: CancellationToken,
     closed: Closed,
@@ -112,13 +121,23 @@ pub struct Watcher {
 /// for as long as a walk through all folders takes.
 pub fn outlook(roots: &Roots, watches: usize) -> Vec<RootMode> {
     let eyes = Arc::new(Eyes::that_count());
-    let mut lookout = Lookout::new(roots, eyes, watches, Closed::default());
-    lookout.run(Errand::Everything(Cause::Start));
-    lookout.modes()
+    let mut taken = 0;
+    // All at once: those that do not answer are waited for together.
+    roots.iter().for_each(|root| root.ask());
+    let mode = |root: &Arc<Root>| {
+        let mut errand = Errand::default();
+        errand.add_everything(Cause::Start);
+        let mut lookout = Lookout::new(root, eyes.clone(), Closed::default(), Arc::default());
+        let room = Room {
+            most: watches.saturating_sub(taken),
+            in_all: watches,
+        };
+        let mode = lookout.run(errand, room).mode;
+        taken += mode.watched_folders;
+        mode
+    };
+    roots.iter().map(mode).collect()
 }
-
-/// How each root is watched at this moment.
-type Board = Arc<Mutex<Vec<RootMode>>>;
 
 impl Watcher {
     /// Begins to watch `roots`; the first hints are to scan each of them.
@@ -128,29 +147,41 @@ impl Watcher {
         let mailbox = Arc::new(Mailbox::new(tuning.paths));
         let eyes = Arc::new(Eyes::open(roots.clone(), Arc::clone(&mailbox)));
         let stop = CancellationToken::new();
-        let board = Board::default();
+        let (sender, board) = watch::channel(Vec::new());
         let closed = Closed::default();
-        let lookout = Lookout::new(roots, Arc::clone(&eyes), tuning.watches, closed.clone());
-        post(&board, lookout.modes());
+        let stations = Stations::new(
+            roots,
+            mailbox.clone(),
+            eyes.clone(),
+            closed.clone(),
+            &tuning,
+            sender,
+        );
         let watcher = Self {
-            board: Arc::clone(&board),
+            board,
             eyes,
             stop: stop.clone(),
             closed,
         };
-        (watcher, Hints::new(mailbox, lookout, tuning, stop, board))
+        (watcher, Hints::new(mailbox, stations, tuning, stop))
     }
 
-    /// How each root is watched, and why so.
+    /// How each root is watched, and why so, as far as that is known.
     pub fn modes(&self) -> Vec<RootMode> {
-        self.board
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.board.borrow().clone()
     }
-}
 
-impl Watcher {
+    /// The same of the root at `path`.
+    pub fn mode_of(&self, path: &Path) -> Option<RootMode> {
+        let modes = self.board.borrow();
+        modes.iter().find(|mode| mode.path == path).cloned()
+    }
+
+    /// The same of all, as it changes.
+    pub fn changes(&self) -> watch::Receiver<Vec<RootMode>> {
+        self.board.clone()
+    }
+
     /// Where whoever scans keeps what it could not read, so that it is tried again.
     pub fn closed(&self) -> Closed {
         self.closed.clone()
@@ -171,13 +202,10 @@ pub struct Hints {
     pending: Pending,
     ready: VecDeque<Hint>,
     polls: Vec<Polled>,
-    /// At home between errands.
-    lookout: Option<Box<Lookout>>,
-    errand: Option<JoinHandle<(Box<Lookout>, Outcome)>>,
+    stations: Stations,
     clock: Rounds,
     tuning: Tuning,
     stop: CancellationToken,
-    board: Board,
 }
 
 /// What is polled, and when next; nothing while its last hint is being worked on.
@@ -200,22 +228,19 @@ struct Rounds {
 impl Hints {
     fn new(
         mailbox: Arc<Mailbox>,
-        lookout: Lookout,
+        stations: Stations,
         tuning: Tuning,
         stop: CancellationToken,
-        board: Board,
     ) -> Self {
         Self {
             mailbox,
             pending: Pending::new(tuning.quiet, tuning.longest, tuning.paths),
             ready: VecDeque::new(),
             polls: Vec::new(),
-            lookout: Some(Box::new(lookout)),
-            errand: None,
+            stations,
             clock: Rounds::default(),
             tuning,
             stop,
-            board,
         }
     }
 
@@ -234,99 +259,90 @@ impl Hints {
             if let Some(hint) = self.ready.pop_front() {
                 return Some(hint);
             }
-            if let Some(errand) = &mut self.errand {
-                let done = errand.await;
-                self.errand = None;
-                let (lookout, outcome) = match done {
-                    Ok(done) => done,
-                    // A panic there is a panic here: whoever owns this task must hear of it.
-                    Err(error) => std::panic::resume_unwind(error.try_into_panic().ok()?),
-                };
-                self.take_in(lookout, outcome);
-                continue;
-            }
             let now = Instant::now();
             self.pending.gather(self.mailbox.take(), now);
-            if let Some(errand) = self.due(now) {
-                self.send(errand);
-            } else if !self.poll(now) {
-                self.rest(now).await;
+            self.plan(now);
+            self.stations.send(now);
+            if self.poll(now) {
+                continue;
+            }
+            match self.rest(now).await {
+                None => {}
+                Some(Ok(report)) => self.take_in(report),
+                // A panic there is a panic here: whoever owns this task must hear of it.
+                Some(Err(error)) => std::panic::resume_unwind(error.try_into_panic().ok()?),
             }
         }
     }
 
-    /// Waits for an event, or for the next time at which something is due.
-    async fn rest(&mut self, now: Instant) {
+    /// Waits for an event, for whoever is out, or for the next time at which something is due.
+    async fn rest(&mut self, now: Instant) -> Option<Result<Report, JoinError>> {
         let polls = self.polls.iter().filter_map(|polled| polled.due);
         let rounds = self.clock.check.into_iter().chain(self.clock.rescan);
-        let wake = polls.chain(rounds).chain(self.pending.next_look(now)).min();
+        let others = self.pending.next_look(now).into_iter();
+        let others = others.chain(self.stations.next_look(now));
+        let wake = polls.chain(rounds).chain(others).min();
         let asleep = async {
             match wake {
                 Some(wake) => sleep_until(wake).await,
                 None => std::future::pending().await,
             }
         };
-        if self.pending.is_empty() {
-            tokio::select! {
-                () = asleep => {}
-                () = self.mailbox.arrival() => {}
-            }
-        } else {
-            // Events are gathered in steps, so that a storm costs no wake-up each.
-            asleep.await;
+        // Events are gathered in steps, so that a storm costs no wake-up each.
+        let is_waiting = self.pending.is_empty();
+        tokio::select! {
+            report = self.stations.report() => Some(report),
+            () = asleep => None,
+            () = self.mailbox.arrival(), if is_waiting => None,
         }
     }
 
-    /// What should be done outside at `now`.
-    fn due(&mut self, now: Instant) -> Option<Errand> {
-        if !self.clock.started {
+    /// Hands out what should be done outside at `now`.
+    fn plan(&mut self, now: Instant) {
+        let rescan = if self.clock.started {
+            let is_due = self.clock.rescan.is_some_and(|due| due <= now);
+            is_due.then_some(Cause::Regular)
+        } else {
             self.clock.started = true;
-            self.plan_rounds(now);
-            return Some(Errand::Everything(Cause::Start));
-        }
-        if self.clock.rescan.is_some_and(|due| due <= now) {
+            Some(Cause::Start)
+        };
+        if let Some(cause) = rescan {
             self.pending.clear();
             self.plan_rounds(now);
-            return Some(Errand::Everything(Cause::Regular));
+            self.stations.everything(cause);
         }
         if self.clock.check.is_some_and(|due| due <= now) {
             self.clock.check = now.checked_add(self.tuning.check_every);
-            return Some(Errand::Check);
+            self.stations.check();
         }
         if self.pending.everything_is_due(now) {
             self.pending.clear();
-            return Some(Errand::Everything(Cause::Overflow));
+            self.stations.everything(Cause::Overflow);
         }
-        let paths = self.pending.take_due(now);
-        (!paths.is_empty()).then_some(Errand::Look(paths))
-    }
-
-    fn send(&mut self, errand: Errand) {
-        if let Some(mut lookout) = self.lookout.take() {
-            self.errand = Some(tokio::task::spawn_blocking(move || {
-                let outcome = lookout.run(errand);
-                (lookout, outcome)
-            }));
+        for due in self.pending.take_due(now) {
+            self.stations.look(due);
         }
     }
 
-    fn take_in(&mut self, lookout: Box<Lookout>, outcome: Outcome) {
-        post(&self.board, lookout.modes());
-        self.lookout = Some(lookout);
-        self.ready.extend(outcome.hints);
-        let before = std::mem::take(&mut self.polls);
-        let due = |root: &Arc<Root>, scope: &Scope| {
-            let same = |polled: &&Polled| Arc::ptr_eq(&polled.root, root) && polled.scope == *scope;
-            before.iter().find(same).and_then(|polled| polled.due)
+    /// Takes in what came of an errand, or that one comes to no end.
+    fn take_in(&mut self, report: Report) {
+        let Some((root, outcome)) = self.stations.take_in(report) else {
+            return;
         };
-        let polled = outcome.polled.into_iter();
-        self.polls = polled
-            .map(|(root, scope)| Polled {
-                due: due(&root, &scope),
-                root,
-                scope,
-            })
+        let Outcome { hints, polled, .. } = outcome;
+        self.ready.extend(hints);
+        let before: Vec<Polled> = self
+            .polls
+            .extract_if(.., |polled| Arc::ptr_eq(&polled.root, &root))
             .collect();
+        self.polls.extend(polled.into_iter().map(|scope| {
+            let known = before.iter().find(|polled| polled.scope == scope);
+            Polled {
+                due: known.and_then(|polled| polled.due),
+                root: root.clone(),
+                scope,
+            }
+        }));
         self.plan_polls(Instant::now());
     }
 
@@ -376,8 +392,4 @@ fn deviation(seed: u64, round: u64) -> f64 {
     (seed, round).hash(&mut hasher);
     let sixteen_bits = u16::try_from(hasher.finish() >> 48).unwrap_or(u16::MAX);
     0.75 + 0.5 * f64::from(sixteen_bits) / f64::from(u16::MAX)
-}
-
-fn post(board: &Board, modes: Vec<RootMode>) {
-    *board.lock().unwrap_or_else(PoisonError::into_inner) = modes;
 }

@@ -3,6 +3,7 @@
 //! Each turn of the loop and of the scanner is a beat; both can be asked for one. A scanner that waits
 //! for a folder says for which, since a disk that hangs is no fault of stenod.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,7 @@ pub struct Pulse {
     asked: Notify,
     /// Each for every scan that is under way.
     looking_at: Mutex<Vec<PathBuf>>,
+    silent: Mutex<BTreeSet<PathBuf>>,
     looked: CancellationToken,
 }
 
@@ -41,6 +43,11 @@ impl Pulse {
         self.folders().first().cloned()
     }
 
+    /// A folder that does not answer, while the others go on.
+    pub fn silent(&self) -> Option<PathBuf> {
+        self.silent_folders().first().cloned()
+    }
+
     /// Comes back when every folder was looked at once.
     pub async fn looked(&self) {
         self.looked.cancelled().await;
@@ -60,6 +67,25 @@ impl Pulse {
 
     pub(super) fn has_looked(&self) {
         self.looked.cancel();
+    }
+
+    /// Says whether `folder` answers.
+    pub(super) fn answers(&self, folder: &Path, answers: bool) {
+        let mut silent = self.silent_folders();
+        if answers {
+            silent.remove(folder);
+        } else {
+            silent.insert(folder.to_owned());
+        }
+    }
+
+    /// Forgets which folders did not answer: others may be watched by now.
+    pub(super) fn begins_anew(&self) {
+        self.silent_folders().clear();
+    }
+
+    fn silent_folders(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that the scanner waits for `folder`, until the guard is dropped.

@@ -3,15 +3,17 @@
 //! A watch for each folder costs nothing for folders that are left out, and a folder that appears is
 //! watched before it is read. The handler of events only posts to the mailbox.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::limit::no_events;
 use super::mailbox::Mailbox;
 use super::mode::ModeReason;
+use crate::discover::folder::Identity;
 use crate::discover::root::Roots;
 
 /// The watches, until they are closed.
@@ -21,8 +23,9 @@ pub(super) struct Eyes {
     /// Whether folders are only counted.
     counts: bool,
     failure: Option<ModeReason>,
-    /// Whether a watch was ended since that was asked for.
-    ended: AtomicBool,
+    closed: AtomicBool,
+    /// Folders of which a watch was ended since that was asked for.
+    ended: Mutex<HashSet<Identity>>,
 }
 
 /// What became of a wish to watch a folder.
@@ -50,7 +53,8 @@ impl Eyes {
             watcher: Mutex::new(watcher),
             counts: false,
             failure,
-            ended: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            ended: Mutex::default(),
         }
     }
 
@@ -61,7 +65,8 @@ impl Eyes {
             watcher: Mutex::new(None),
             counts: true,
             failure: tried.err().map(|error| no_events(&error)),
-            ended: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            ended: Mutex::default(),
         }
     }
 
@@ -75,14 +80,30 @@ impl Eyes {
         self.counts
     }
 
-    /// Ends all watches and the thread that serves them.
+    /// Ends all watches and the thread that serves them, without waiting for whoever watches a folder on a disk
+    /// that hangs: he does it himself when he comes back.
     pub(super) fn close(&self) {
-        drop(
-            self.watcher
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.closed.store(true, Ordering::SeqCst);
+        match self.watcher.try_lock() {
+            Ok(mut watcher) => drop(watcher.take()),
+            Err(TryLockError::Poisoned(watcher)) => drop(watcher.into_inner().take()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    /// What `act` does with the watcher; nothing once it is closed.
+    fn with<T>(&self, act: impl FnOnce(&mut RecommendedWatcher) -> T) -> Option<T> {
+        let done = self
+            .watcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+            .map(act);
+        // Whoever closed them meanwhile may have found them in use.
+        if self.closed.load(Ordering::SeqCst) {
+            self.close();
+        }
+        done
     }
 
     /// Watches `folder`; to do so again does no harm and mends a watch that was lost.
@@ -90,14 +111,11 @@ impl Eyes {
         if self.counts {
             return Watched::Yes;
         }
-        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(watcher) = watcher.as_mut() else {
-            return Watched::Closed;
-        };
-        match watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => Watched::Yes,
-            Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => Watched::Limit,
-            Err(error) => {
+        match self.with(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive)) {
+            None => Watched::Closed,
+            Some(Ok(())) => Watched::Yes,
+            Some(Err(error)) if matches!(error.kind, ErrorKind::MaxFilesWatch) => Watched::Limit,
+            Some(Err(error)) => {
                 tracing::debug!(folder = %folder.display(), %error, "cannot watch");
                 Watched::No
             }
@@ -105,10 +123,9 @@ impl Eyes {
     }
 
     /// Ends the watch of `folder`, if there is one.
-    pub(super) fn unwatch(&self, folder: &Path) {
-        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        match watcher.as_mut().map(|watcher| watcher.unwatch(folder)) {
-            Some(Ok(())) => self.ended.store(true, Ordering::Relaxed),
+    pub(super) fn unwatch(&self, folder: &Path, identity: Identity) {
+        match self.with(|watcher| watcher.unwatch(folder)) {
+            Some(Ok(())) => drop(self.ended().insert(identity)),
             Some(Err(error)) => {
                 tracing::debug!(folder = %folder.display(), %error, "was not watched any more");
             }
@@ -116,9 +133,13 @@ impl Eyes {
         }
     }
 
-    /// Whether watches were ended since this was asked last. The kernel has one watch for a folder, whatever its
-    /// paths: to end it by a path that is no more ends it for the one that is.
-    pub(super) fn have_ended_some(&self) -> bool {
-        self.ended.swap(false, Ordering::Relaxed)
+    /// The folders of which watches were ended since this was asked last. The kernel has one watch for a folder,
+    /// whatever its paths: to end it by a path that is no more ends it for the one that is.
+    pub(super) fn take_ended(&self) -> HashSet<Identity> {
+        std::mem::take(&mut *self.ended())
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashSet<Identity>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,12 +1,13 @@
-//! The part of watching that blocks: places the watches, looks at the roots, and says what to scan.
+//! The part of watching that blocks: places the watches of one root, looks at it, and says what to scan.
 //!
-//! The rule that makes it complete: a folder is scanned after it is watched, and whatever the kernel
-//! tells of a folder's coming, going or moving makes it be watched again, for the watch may have gone
-//! with the old one.
+//! Each root has a lookout of its own, so that a disk that hangs keeps no other root waiting. The rule that
+//! makes it complete: a folder is scanned after it is watched, and whatever the kernel tells of a folder's
+//! coming, going or moving makes it be watched again, for the watch may have gone with the old one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::closed::{Closed, Trying};
@@ -17,158 +18,180 @@ use super::mode::RootMode;
 use super::pending::Due;
 use super::post::{Means, Post};
 use super::{Cause, Hint};
-use crate::discover::mounts::Mounts;
-use crate::discover::root::{Root, Roots};
+use crate::discover::folder::Identity;
+use crate::discover::root::Root;
 use crate::discover::scan::Scope;
 use crate::disk::PATIENCE;
 
-/// Something to do outside.
-#[derive(Debug)]
-pub(super) enum Errand {
+/// What there is to do outside, at one root.
+#[derive(Debug, Default)]
+pub(super) struct Errand {
     /// Watch everything anew, to be scanned.
-    Everything(Cause),
+    everything: Option<Cause>,
+    /// Look whether the root is still the same.
+    check: bool,
     /// Look at paths that something was told of.
-    Look(Vec<Due>),
-    /// Look whether the roots are still the same.
-    Check,
+    looks: Vec<Due>,
+    /// Watch again what is one of these folders: a watch of it was ended.
+    ended: HashSet<Identity>,
+}
+
+impl Errand {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.is_round() && self.looks.is_empty() && self.ended.is_empty()
+    }
+
+    /// Whether it is about the root as a whole.
+    pub(super) fn is_round(&self) -> bool {
+        self.everything.is_some() || self.check
+    }
+
+    /// Adds to watch everything anew, after which nothing else is left to look at.
+    pub(super) fn add_everything(&mut self, cause: Cause) {
+        (self.check, self.looks, self.ended) = (false, Vec::new(), HashSet::new());
+        if self.everything.is_none_or(|known| known == Cause::Overflow) {
+            self.everything = Some(cause);
+        }
+    }
+
+    pub(super) fn add_check(&mut self) {
+        self.check |= self.everything.is_none();
+    }
+
+    /// Adds a path to look at; more than `most` are everything.
+    pub(super) fn add_look(&mut self, due: Due, most: usize) {
+        if self.everything.is_some() {
+        } else if self.looks.len() < most {
+            self.looks.push(due);
+        } else {
+            self.add_everything(Cause::Overflow);
+        }
+    }
+
+    pub(super) fn add_ended(&mut self, ended: &HashSet<Identity>) {
+        if self.everything.is_none() {
+            self.ended.extend(ended);
+        }
+    }
+
+    /// It was not begun at once: how quiet it was by then is not known any more.
+    pub(super) fn waits(&mut self) {
+        for due in &mut self.looks {
+            due.quiet = Duration::ZERO;
+        }
+    }
+}
+
+/// How many folders may be watched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// In the one root, as the others stand.
+    pub(super) most: usize,
+    /// In all roots together.
+    pub(super) in_all: usize,
 }
 
 /// What came of an errand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) hints: Vec<Hint>,
-    /// All that must be polled from now on.
-    pub(super) polled: Vec<(Arc<Root>, Scope)>,
+    /// All that must be polled of the root from now on.
+    pub(super) polled: Vec<Scope>,
+    /// How it is watched.
+    pub(super) mode: RootMode,
 }
 
 #[derive(Debug)]
 pub(super) struct Lookout {
-    posts: Vec<Post>,
+    post: Post,
     eyes: Arc<Eyes>,
-    mounts: Mounts,
-    /// The most watches of all roots together.
-    watches: usize,
+    /// Whether nobody waits for him any more.
+    given_up: Arc<AtomicBool>,
     closed: Closed,
     trying: Trying,
 }
 
 impl Lookout {
-    pub(super) fn new(roots: &Roots, eyes: Arc<Eyes>, watches: usize, closed: Closed) -> Self {
-        let posts = roots.iter().map(Post::new).collect();
+    pub(super) fn new(
+        root: &Arc<Root>,
+        eyes: Arc<Eyes>,
+        closed: Closed,
+        given_up: Arc<AtomicBool>,
+    ) -> Self {
         Self {
-            posts,
+            post: Post::new(root),
             eyes,
-            mounts: Mounts::open(),
-            watches,
+            given_up,
             closed,
             trying: Trying::new(PATIENCE),
         }
     }
 
-    pub(super) fn run(&mut self, errand: Errand) -> Outcome {
-        self.mounts.refresh();
-        let hints = match errand {
-            Errand::Everything(cause) => self.everything(cause),
-            Errand::Look(paths) => self.look(paths),
-            Errand::Check => self.check(),
+    /// Does what there is to do; blocks for as long as the disk takes.
+    pub(super) fn run(&mut self, errand: Errand, room: Room) -> Outcome {
+        let hints = if self.post.root.answers() {
+            self.look_around(errand, room)
+        } else {
+            // Once it answers, a check watches and scans it anew.
+            self.post.falls_silent();
+            Vec::new()
         };
-        if self.eyes.have_ended_some() {
-            let posts = self.posts.iter().filter(|post| post.root.answers());
-            posts.for_each(|post| post.watch_again(&self.eyes));
-        }
         Outcome {
             hints,
-            polled: self.posts.iter().flat_map(Post::polled).collect(),
+            polled: self.post.polled(),
+            mode: self.post.mode(),
         }
     }
 
-    pub(super) fn modes(&self) -> Vec<RootMode> {
-        self.posts.iter().map(Post::mode).collect()
-    }
-
-    fn everything(&mut self, cause: Cause) -> Vec<Hint> {
+    fn look_around(&mut self, errand: Errand, room: Room) -> Vec<Hint> {
+        let Errand {
+            everything,
+            check,
+            mut looks,
+            ended,
+        } = errand;
+        let means = Means {
+            eyes: &self.eyes,
+            given_up: &self.given_up,
+            closed: &self.closed,
+            most: room.most,
+            most_in_all: room.in_all,
+        };
         let mut hints = Vec::new();
-        self.each(|post, means| {
+        if let Some(cause) = everything {
             // After an overflow the limit is still what it was.
-            if cause != Cause::Overflow || !post.is_over_limit() {
-                post.place(means);
+            if cause != Cause::Overflow || !self.post.is_over_limit() {
+                self.post.place(means);
             }
-            hints.extend(post.hint(cause));
-        });
-        hints
-    }
-
-    fn check(&mut self) -> Vec<Hint> {
-        let mut hints = Vec::new();
-        self.each(|post, means| hints.extend(post.check(means)));
-        // What was closed and is open now, though nobody told.
-        let mut looks = Vec::new();
-        for root in self.posts.iter().map(|post| &post.root) {
-            if root.answers() {
-                let opened = self.trying.opened(root, &self.closed).into_iter();
-                looks.extend(opened.map(|path| Due {
-                    path,
-                    look: Look::MOVED,
-                    quiet: Duration::ZERO,
-                }));
-            }
+            hints.extend(self.post.hint(cause));
         }
-        hints.extend(self.look(looks));
-        hints
-    }
-
-    fn look(&mut self, mut paths: Vec<Due>) -> Vec<Hint> {
+        if check {
+            hints.extend(self.post.check(means));
+            // What was closed and is open now, though nobody told.
+            let opened = self.trying.opened(&self.post.root, &self.closed);
+            looks.extend(opened.into_iter().map(|path| Due {
+                path,
+                look: Look::MOVED,
+                quiet: Duration::ZERO,
+            }));
+        }
         // A folder comes before what is in it, so that a new tree is walked once.
-        paths.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut hints = Hinted::default();
-        for Due { path, look, quiet } in paths {
-            hints.quiet = quiet;
-            let holding = self
-                .posts
-                .iter()
-                .enumerate()
-                .filter(|(_, post)| post.holds(&path));
-            let innermost = holding.max_by_key(|(_, post)| post.root.path().as_os_str().len());
-            if let Some((index, _)) = innermost {
-                self.with(index, |post, means| {
-                    // A scan tells of it when it does not.
-                    if post.root.answers_at(&path) {
-                        post.look(&path, look, means, &mut hints);
-                    }
-                });
+        looks.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut hinted = Hinted::default();
+        for Due { path, look, quiet } in looks {
+            hinted.quiet = quiet;
+            // A scan tells of what does not answer.
+            if self.post.root.answers_at(&path) {
+                self.post.look(&path, look, means, &mut hinted);
             }
         }
-        hints.hints
-    }
-
-    fn each(&mut self, mut act: impl FnMut(&mut Post, Means<'_>)) {
-        // All at once: those that do not answer are waited for together.
-        self.posts.iter().for_each(|post| post.root.ask());
-        for index in 0..self.posts.len() {
-            self.with(index, &mut act);
+        hints.append(&mut hinted.hints);
+        let mut again = Hinted::default();
+        if !ended.is_empty() {
+            self.post.watch_again(&ended, means, &mut again);
         }
-    }
-
-    fn with(&mut self, index: usize, act: impl FnOnce(&mut Post, Means<'_>)) {
-        let taken: usize = self.posts.iter().map(|post| post.watched.len()).sum();
-        if let Some(post) = self.posts.get_mut(index) {
-            // Nobody else is to wait for a disk that hangs; once it answers, a check watches and scans it anew.
-            if !post.root.answers() {
-                post.falls_silent();
-                return;
-            }
-            let most = self.watches.saturating_sub(taken - post.watched.len());
-            act(
-                post,
-                Means {
-                    eyes: &self.eyes,
-                    mounts: &self.mounts,
-                    closed: &self.closed,
-                    most,
-                    most_in_all: self.watches,
-                },
-            );
-        }
+        hints.append(&mut again.hints);
+        hints
     }
 }
 
@@ -251,51 +274,63 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::discover::watch::mode::Presence;
+    use crate::discover::watch::mode::{ModeReason, Presence};
     use crate::discover::{Found, RootRules, scan};
     use crate::disk::SILENT;
 
-    static GATE: Mutex<()> = Mutex::new(());
+    const ROOM: Room = Room {
+        most: 100,
+        in_all: 100,
+    };
 
-    fn behind_the_gate(_: &Path) {
-        drop(GATE.lock());
+    fn lookout(root: &Arc<Root>, closed: &Closed) -> Lookout {
+        let eyes = Arc::new(Eyes::that_count());
+        Lookout::new(root, eyes, closed.clone(), Arc::default())
     }
 
+    fn start() -> Errand {
+        let mut errand = Errand::default();
+        errand.add_everything(Cause::Start);
+        errand
+    }
+
+    fn check() -> Errand {
+        let mut errand = Errand::default();
+        errand.add_check();
+        errand
+    }
+
+    static GATE: Mutex<()> = Mutex::new(());
+
     #[test]
-    fn a_disk_that_hangs_keeps_no_other_waiting_and_is_scanned_anew_when_it_answers() {
-        let (hanging, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let root = |path: &Path| Root::new(path, RootRules::default(), |_| true).unwrap();
-        let roots = vec![
-            root(hanging.path()).on_a_disk(behind_the_gate),
-            root(other.path()),
-        ];
-        let roots = Roots::new(roots).unwrap();
-        let eyes = Arc::new(Eyes::that_count());
-        let mut lookout = Lookout::new(&roots, eyes, 100, Closed::default());
-        let scanned = |outcome: &Outcome| -> Vec<PathBuf> {
-            let hints = outcome.hints.iter();
-            hints.map(|hint| hint.root.path().to_owned()).collect()
-        };
+    fn a_disk_that_hangs_is_left_alone_and_is_scanned_anew_when_it_answers() {
+        let top = tempfile::tempdir().unwrap();
+        let root = Root::new(top.path(), RootRules::default(), |_| true).unwrap();
+        let moment = Duration::from_millis(1);
+        let root = Arc::new(root.on_a_disk(|_| drop(GATE.lock()), moment));
+        let mut lookout = lookout(&root, &Closed::default());
 
         let gate = GATE.lock().unwrap();
-        let outcome = lookout.run(Errand::Everything(Cause::Start));
-        assert_eq!(scanned(&outcome), [other.path()]);
-        assert!(
-            outcome
-                .polled
-                .iter()
-                .all(|(root, _)| root.path() == other.path())
+        let outcome = lookout.run(start(), ROOM);
+        assert!(outcome.hints.is_empty() && outcome.polled.is_empty());
+        let mode = outcome.mode;
+        assert_eq!(
+            (mode.presence, mode.reason),
+            (Presence::Silent, ModeReason::Silent)
         );
-        assert_eq!(lookout.modes()[0].presence, Presence::Silent);
         drop(gate);
         let outcome = loop {
-            let outcome = lookout.run(Errand::Check);
-            if lookout.modes()[0].presence != Presence::Silent {
+            let outcome = lookout.run(check(), ROOM);
+            if outcome.mode.presence != Presence::Silent {
                 break outcome;
             }
         };
-        assert_eq!(scanned(&outcome), [hanging.path()]);
-        assert_eq!(lookout.modes()[0].presence, Presence::Present);
+        assert_eq!(outcome.hints[0].scope, Scope::Root);
+        let mode = outcome.mode;
+        assert_eq!(
+            (mode.presence, mode.reason),
+            (Presence::Present, ModeReason::LocalDisk)
+        );
     }
 
     static INNER_GATE: Mutex<()> = Mutex::new(());
@@ -309,19 +344,16 @@ mod tests {
             crate::durable::create_folders(&at(name)).unwrap();
         }
         let root = Root::new(top.path(), RootRules::default(), |_| true).unwrap();
-        let root = root.with_a_disk_at("disk", |_| drop(INNER_GATE.lock()));
-        let roots = Roots::new(vec![root]).unwrap();
+        let root = Arc::new(root.with_a_disk_at("disk", |_| drop(INNER_GATE.lock())));
         let closed = Closed::default();
-        let eyes = Arc::new(Eyes::that_count());
-        let mut lookout = Lookout::new(&roots, eyes, 100, closed.clone());
+        let mut lookout = lookout(&root, &closed);
 
         let gate = INNER_GATE.lock().unwrap();
-        lookout.run(Errand::Everything(Cause::Start));
-        let watched = |lookout: &Lookout| Vec::from_iter(lookout.posts[0].watched.clone());
+        lookout.run(start(), ROOM);
+        let watched = |lookout: &Lookout| Vec::from_iter(lookout.post.watched.keys().cloned());
         assert_eq!(watched(&lookout), [top.path().to_owned(), at("other")]);
-        let root = roots.iter().next().unwrap();
         let mut passed = Vec::new();
-        let report = scan(root, &Scope::Root, &mut |found| {
+        let report = scan(&root, &Scope::Root, &mut |found| {
             if let Found::Skipped { path, reason } = found {
                 passed.push((path, reason.to_string()));
             }
@@ -330,16 +362,61 @@ mod tests {
         assert_eq!(passed, [(at("disk"), SILENT.to_owned())]);
         assert_eq!(report.folders, 2);
         closed.keep(root.path(), [at("disk")].into());
-        assert!(lookout.run(Errand::Check).hints.is_empty());
+        assert!(lookout.run(check(), ROOM).hints.is_empty());
         drop(gate);
         let hints = loop {
-            let hints = lookout.run(Errand::Check).hints;
+            let hints = lookout.run(check(), ROOM).hints;
             if !hints.is_empty() {
                 break hints;
             }
         };
         assert_eq!(hints[0].scope, Scope::Tree(at("disk")));
         assert_eq!(watched(&lookout).len(), 4);
+    }
+
+    #[test]
+    fn a_folder_whose_watch_was_ended_by_another_path_is_watched_and_scanned_again() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        crate::durable::create_folders(&at("kept")).unwrap();
+        crate::durable::create_folders(&at("moved")).unwrap();
+        let root = Root::new(top.path(), RootRules::default(), |_| true).unwrap();
+        let mut lookout = lookout(&Arc::new(root), &Closed::default());
+        lookout.run(start(), ROOM);
+        let moved = lookout.post.watched[&at("moved")];
+        // Since then, and told by nobody.
+        crate::durable::create_folders(&at("moved/in")).unwrap();
+        let mut errand = Errand::default();
+        errand.add_ended(&HashSet::from([moved]));
+        let hints = lookout.run(errand, ROOM).hints;
+        let scopes: Vec<_> = hints.into_iter().map(|hint| hint.scope).collect();
+        assert_eq!(scopes, [Scope::Tree(at("moved"))]);
+        assert!(lookout.post.watched.contains_key(&at("moved/in")));
+    }
+
+    #[test]
+    fn what_waits_for_an_errand_is_bounded_and_never_less_than_what_was_asked_for() {
+        let due = |path: &str| Due {
+            path: path.into(),
+            look: Look::FILES,
+            quiet: Duration::from_secs(3),
+        };
+        let mut errand = Errand::default();
+        assert!(errand.is_empty());
+        errand.add_look(due("/in/a"), 2);
+        errand.add_check();
+        errand.waits();
+        assert_eq!(
+            (errand.looks[0].quiet, errand.check),
+            (Duration::ZERO, true)
+        );
+        errand.add_look(due("/in/b"), 2);
+        errand.add_look(due("/in/c"), 2);
+        assert!(errand.looks.is_empty() && errand.everything == Some(Cause::Overflow));
+        errand.add_everything(Cause::Regular);
+        errand.add_everything(Cause::Overflow);
+        errand.add_look(due("/in/d"), 2);
+        assert!(errand.looks.is_empty() && errand.everything == Some(Cause::Regular));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub enum ModeReason {
     SameAs(PathBuf),
     /// It is not there; whether it came is looked up at intervals.
     Absent,
+    /// Its disk does not answer; whether it does is asked at intervals.
+    Silent,
 }
 
 impl ModeReason {
@@ -60,7 +62,8 @@ impl ModeReason {
             | Self::OwnLimit { .. }
             | Self::SingleFile
             | Self::SameAs(_)
-            | Self::Absent => None,
+            | Self::Absent
+            | Self::Silent => None,
         }
     }
 }
@@ -89,6 +92,7 @@ impl fmt::Display for ModeReason {
             Self::SingleFile => f.write_str("a single file"),
             Self::SameAs(path) => write!(f, "the same folder as {}", path.display()),
             Self::Absent => f.write_str("looked for twice a minute"),
+            Self::Silent => f.write_str("its disk is asked twice a minute whether it answers"),
         }
     }
 }

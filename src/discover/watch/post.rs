@@ -1,12 +1,13 @@
 //! One root: how it is watched, what is watched of it, and whether it is still the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::closed::{Closed, can_be_read};
@@ -19,7 +20,7 @@ use super::mode::{Mode, ModeReason, Presence, RootMode};
 use super::{Cause, Hint};
 use crate::discover::folder::{Identity, SkipReason, gone};
 use crate::discover::local::LocalRules;
-use crate::discover::mounts::Mounts;
+use crate::discover::mounts::number_of_mounts;
 use crate::discover::root::{Root, WatchMode};
 use crate::discover::scan::Scope;
 use crate::discover::walk::{Visitor, walk};
@@ -29,13 +30,29 @@ use crate::domain::settle::Fingerprint;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) eyes: &'a Eyes,
-    pub(super) mounts: &'a Mounts,
+    /// Whether another looks in the stead of who has them, who hung for too long.
+    pub(super) given_up: &'a AtomicBool,
     /// What could not be read when it was scanned last.
     pub(super) closed: &'a Closed,
     /// How many folders of the one root may be watched, as the others stand.
     pub(super) most: usize,
     /// How many folders of all roots together.
     pub(super) most_in_all: usize,
+}
+
+impl Means<'_> {
+    fn watch(self, folder: &Path) -> Watched {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Watched::Closed;
+        }
+        self.eyes.watch(folder)
+    }
+
+    fn unwatch(self, folder: &Path, identity: Identity) {
+        if !self.given_up.load(Ordering::Relaxed) {
+            self.eyes.unwatch(folder, identity);
+        }
+    }
 }
 
 /// One root and what is watched of it.
@@ -50,7 +67,7 @@ pub(super) struct Post {
     same_as: Option<PathBuf>,
     /// A number for what is mounted in it.
     mounts: u64,
-    pub(super) watched: BTreeSet<PathBuf>,
+    pub(super) watched: BTreeMap<PathBuf, Identity>,
     /// Folders in it that are polled, each with its file system.
     polled_inside: BTreeMap<PathBuf, &'static str>,
 }
@@ -65,20 +82,22 @@ impl Post {
             identity: None,
             same_as: None,
             mounts: 0,
-            watched: BTreeSet::new(),
+            watched: BTreeMap::new(),
             polled_inside: BTreeMap::new(),
         }
     }
 
-    pub(super) fn holds(&self, path: &Path) -> bool {
-        path.starts_with(self.root.path())
-    }
-
     pub(super) fn mode(&self) -> RootMode {
+        let (mode, reason) = match self.presence {
+            Presence::Silent => (Mode::Poll, ModeReason::Silent),
+            Presence::Present | Presence::Missing | Presence::Unreadable => {
+                (self.mode, self.reason.clone())
+            }
+        };
         RootMode {
             path: self.root.path().to_owned(),
-            mode: self.mode,
-            reason: self.reason.clone(),
+            mode,
+            reason,
             presence: self.presence,
             watched_folders: self.watched.len(),
             polled_inside: self
@@ -108,29 +127,24 @@ impl Post {
         })
     }
 
-    pub(super) fn polled(&self) -> Vec<(Arc<Root>, Scope)> {
-        let scopes = match (self.mode, &self.reason) {
+    /// What must be polled of it.
+    pub(super) fn polled(&self) -> Vec<Scope> {
+        match (self.mode, &self.reason) {
             _ if self.presence == Presence::Silent => Vec::new(),
             (Mode::Poll, ModeReason::Absent | ModeReason::SameAs(_)) => Vec::new(),
             (Mode::Poll, _) => vec![Scope::Root],
-            (Mode::Events, _) => self
-                .polled_inside
-                .keys()
-                .cloned()
-                .map(Scope::Tree)
-                .collect(),
-        };
-        scopes
-            .into_iter()
-            .map(|scope| (Arc::clone(&self.root), scope))
-            .collect()
+            (Mode::Events, _) => {
+                let inside = self.polled_inside.keys().cloned();
+                inside.map(Scope::Tree).collect()
+            }
+        }
     }
 
     /// Decides how to watch the root as it is now, and watches it.
     pub(super) fn place(&mut self, means: Means<'_>) {
-        let seen = Seen::of(&self.root, means.mounts);
+        let seen = Seen::of(&self.root);
         if seen.identity != self.identity {
-            self.release(means.eyes);
+            self.release(means);
         }
         (self.presence, self.identity, self.mounts) = (seen.presence, seen.identity, seen.mounts);
         self.same_as = self.root.same_as();
@@ -139,10 +153,9 @@ impl Post {
         if self.mode == Mode::Events {
             let before = std::mem::take(&mut self.watched);
             self.watch_below(Path::new(""), means);
-            let stale = before.difference(&self.watched);
-            stale.for_each(|folder| means.eyes.unwatch(folder));
+            self.unwatch_stale(before, means);
         } else {
-            self.release(means.eyes);
+            self.release(means);
         }
     }
 
@@ -187,7 +200,7 @@ impl Post {
             tracing::debug!(folder = %root.path().join(within).display(), %error, "cannot be watched");
         }
         if let Some(reason) = placing.limit {
-            self.release(means.eyes);
+            self.release(means);
             self.polled_inside.clear();
             (self.mode, self.reason) = (Mode::Poll, reason);
             if !means.eyes.only_count() {
@@ -196,36 +209,45 @@ impl Post {
         }
     }
 
-    /// Watches what is watched once more, in case the kernel's watch was ended by another path.
-    pub(super) fn watch_again(&self, eyes: &Eyes) {
-        for folder in &self.watched {
-            // What cannot be watched any more has changed, of which an event tells or the next check.
-            let watched = eyes.watch(folder);
-            tracing::trace!(folder = %folder.display(), ?watched, "watched again");
+    /// Watches again, with what is below them, the folders that are among those of which a watch was `ended`, perhaps
+    /// by another path of theirs; they are scanned anew, for what happened meanwhile was told by nobody.
+    pub(super) fn watch_again(
+        &mut self,
+        ended: &HashSet<Identity>,
+        means: Means<'_>,
+        hints: &mut Hinted,
+    ) {
+        let watched = self.watched.iter();
+        let lost = watched.filter(|(_, identity)| ended.contains(identity));
+        let lost: Vec<PathBuf> = lost.map(|(folder, _)| folder.clone()).collect();
+        for folder in lost {
+            tracing::trace!(folder = %folder.display(), "watched again");
+            self.look_at_folder(&folder, means, hints);
         }
     }
 
     /// Ends all watches of this root.
-    fn release(&mut self, eyes: &Eyes) {
-        for folder in std::mem::take(&mut self.watched) {
-            eyes.unwatch(&folder);
+    fn release(&mut self, means: Means<'_>) {
+        for (folder, identity) in std::mem::take(&mut self.watched) {
+            means.unwatch(&folder, identity);
         }
+    }
+
+    /// Ends the watches of folders that were watched `before` and are not any more.
+    fn unwatch_stale(&self, before: BTreeMap<PathBuf, Identity>, means: Means<'_>) {
+        let before = before.into_iter();
+        let stale = before.filter(|(folder, _)| !self.watched.contains_key(folder));
+        stale.for_each(|(folder, identity)| means.unwatch(&folder, identity));
     }
 
     /// Its disk does not answer: it is left alone until it does.
     pub(super) fn falls_silent(&mut self) {
-        if self.presence != Presence::Silent {
-            self.presence = Presence::Silent;
-            tracing::warn!(
-                folder = %self.root.path().display(),
-                "it does not answer: a disk or a network drive hangs; the other folders go on"
-            );
-        }
+        self.presence = Presence::Silent;
     }
 
     /// Watches anew, and hints at it, if the root is not the one it was.
     pub(super) fn check(&mut self, means: Means<'_>) -> Option<Hint> {
-        let seen = Seen::of(&self.root, means.mounts);
+        let seen = Seen::of(&self.root);
         let same = seen.presence == self.presence
             && seen.identity == self.identity
             && seen.mounts == self.mounts
@@ -235,8 +257,10 @@ impl Post {
         }
         let folder = self.root.path().display();
         match seen.presence {
-            Presence::Present if self.presence == Presence::Silent => {
-                tracing::info!(%folder, "it answers again: scanned anew");
+            // Whoever told that it does not answer tells that as well.
+            Presence::Present if self.presence == Presence::Silent => {}
+            Presence::Present if self.presence == Presence::Unreadable => {
+                tracing::info!(%folder, "it can be read again: scanned anew");
             }
             Presence::Present if seen.identity == self.identity => {
                 tracing::info!(%folder, "a disk was mounted or taken away in it, or above: scanned anew");
@@ -273,7 +297,7 @@ impl Post {
 
     /// Whether a change of attributes may have made readable, or not, what is at and below `path`.
     fn may_have_opened(&self, path: &Path, means: Means<'_>) -> bool {
-        !self.watched.contains(path) || means.closed.holds_below(path) || !can_be_read(path)
+        !self.watched.contains_key(path) || means.closed.holds_below(path) || !can_be_read(path)
     }
 
     fn look_at_root(&mut self, look: Look, means: Means<'_>, hints: &mut Hinted) {
@@ -327,8 +351,7 @@ impl Post {
         let before = self.forget_below(folder);
         self.watch_below(&within, means);
         // A folder whose rules changed may have fewer folders to watch.
-        let stale = before.iter().filter(|path| !self.watched.contains(*path));
-        stale.for_each(|path| means.eyes.unwatch(path));
+        self.unwatch_stale(before, means);
         let scope = match self.mode {
             Mode::Events => Scope::Tree(folder.to_owned()),
             // The limit of watches is reached, and all other watches are gone with it.
@@ -338,15 +361,14 @@ impl Post {
     }
 
     /// Drops what is known to be watched at and below `folder`, for the kernel may have ended those watches.
-    fn forget_below(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let from = (Bound::Included(folder.to_owned()), Bound::Unbounded);
-        let below: Vec<PathBuf> = self
-            .watched
-            .range(from)
-            .take_while(|path| path.starts_with(folder))
-            .cloned()
+    fn forget_below(&mut self, folder: &Path) -> BTreeMap<PathBuf, Identity> {
+        let from = (Bound::Included(folder), Bound::Unbounded);
+        let below = self.watched.range::<Path, _>(from);
+        let below: BTreeMap<PathBuf, Identity> = below
+            .take_while(|(path, _)| path.starts_with(folder))
+            .map(|(path, identity)| (path.clone(), *identity))
             .collect();
-        for path in &below {
+        for path in below.keys() {
             self.watched.remove(path);
         }
         below
@@ -362,7 +384,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(root: &Root, mounts: &Mounts) -> Self {
+    fn of(root: &Root) -> Self {
         let looked = root.look();
         let identity = looked.as_ref().ok().map(Identity::of);
         let single_file = looked.as_ref().is_ok_and(|metadata| !metadata.is_dir());
@@ -373,7 +395,7 @@ impl Seen {
                 Ok(())
             }
         });
-        let mounts = mounts.number(root.real_path());
+        let mounts = number_of_mounts(root.real_path());
         Self {
             presence: presence(&read),
             identity,
@@ -426,20 +448,21 @@ impl Visitor for Placing<'_> {
         if self.is_polled(folder, identity) {
             return Continue(false);
         }
-        if self.post.watched.len() >= self.means.most && !self.post.watched.contains(folder) {
+        let watched = &mut self.post.watched;
+        if watched.len() >= self.means.most && !watched.contains_key(folder) {
             self.limit = Some(ModeReason::OwnLimit {
                 most: self.means.most_in_all,
             });
             return Break(());
         }
-        match self.means.eyes.watch(folder) {
+        match self.means.watch(folder) {
             Watched::Yes => {
-                self.post.watched.insert(folder.to_owned());
+                watched.insert(folder.to_owned(), identity);
                 Continue(true)
             }
             Watched::No => Continue(true),
             Watched::Limit => {
-                let folders = self.post.watched.len();
+                let folders = watched.len();
                 let mend = WatchLimit::read().map(|limit| limit.mend(folders));
                 self.limit = Some(ModeReason::WatchLimit { mend });
                 Break(())

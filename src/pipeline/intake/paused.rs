@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Intake;
 use super::reasons::mode_name;
+use super::scan::NO_ANSWER;
 use crate::discover::{Presence, RootMode, Scope};
 use crate::disk::SILENT;
 use crate::pipeline::place::Mistaken;
@@ -94,14 +95,16 @@ impl Intake {
         scanned_at: Option<Timestamp>,
     ) -> Result<(), PipelineError> {
         let mode = self.shown_modes.iter().find(|mode| mode.path == path);
+        let trouble = self.troubles.get(path);
+        let is_silent = mode.is_some_and(|mode| mode.presence == Presence::Silent)
+            || trouble.is_some_and(|reason| reason.code == NO_ANSWER);
+        self.pipeline.pulse.answers(path, !is_silent);
         let absent = match mode.map(|mode| mode.presence) {
             Some(Presence::Missing) => Some("it is not there".to_owned()),
             Some(Presence::Unreadable) => Some("it cannot be read".to_owned()),
             Some(Presence::Silent) => Some(SILENT.to_owned()),
             // A scan may know it before whoever watches does, and in a run nobody watches.
-            Some(Presence::Present) | None => {
-                self.troubles.get(path).map(|reason| reason.text.clone())
-            }
+            Some(Presence::Present) | None => trouble.map(|reason| reason.text.clone()),
         };
         let inside = [self.paused.trouble(path), self.unreadable.trouble(path)];
         let inside: Vec<String> = inside.into_iter().flatten().collect();

@@ -146,7 +146,14 @@ impl Intake {
         }
         let began = Instant::now();
         let _looking = self.pipeline.pulse.look_at(place.root.path());
-        let leave = self.first_sight(place).await?;
+        let path = place.root.path().to_owned();
+        let leave = tokio::select! {
+            leave = self.first_sight(place) => leave?,
+            silent = silence(place.root.clone(), path) => {
+                silent?;
+                return self.is_silent(place).await;
+            }
+        };
         let whole = scope == Scope::Root;
         let before = self.paused.clone();
         self.paused.forget(place, &scope);

@@ -29,19 +29,11 @@ pub(super) struct Watching {
     inboxes: Vec<(Arc<Root>, Arc<Inbox>)>,
     /// Places that were looked at, or are not there.
     looked_at: Mutex<HashSet<PathBuf>>,
-    /// How each root is watched, as far as that was handed out.
-    modes: watch::Sender<Vec<RootMode>>,
 }
 
 impl Watching {
-    /// Keeps a hint for whoever takes in its root, and wakes the others where they are watched otherwise by now.
+    /// Keeps a hint for whoever takes in its root.
     fn post(&self, hint: Hint) {
-        let modes = self.watcher.modes();
-        self.modes.send_if_modified(|before| {
-            let is_new = *before != modes;
-            *before = modes;
-            is_new
-        });
         let mut inboxes = self.inboxes.iter();
         if let Some((_, inbox)) = inboxes.find(|(root, _)| Arc::ptr_eq(root, &hint.root)) {
             inbox.post(hint);
@@ -80,6 +72,7 @@ impl Intake {
     /// # Errors
     /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
     pub async fn watch(self, watcher: Watcher, mut hints: Hints) -> Result<(), PipelineError> {
+        self.pipeline.pulse.begins_anew();
         self.meet_folders().await?;
         let closed = watcher.closed();
         let inboxes = self.places.iter();
@@ -88,7 +81,6 @@ impl Intake {
             watcher,
             inboxes: inboxes.collect(),
             looked_at: Mutex::default(),
-            modes: watch::Sender::default(),
         });
         let each = self.places.iter().zip(&watching.inboxes);
         let each = each.map(|(place, (_, inbox))| {
@@ -126,7 +118,7 @@ impl Intake {
         watching: Arc<Watching>,
     ) -> Result<(), PipelineError> {
         let stop = self.pipeline.stop.clone();
-        let mut modes = watching.modes.subscribe();
+        let mut modes = watching.watcher.changes();
         while !stop.is_cancelled() {
             match self.next_hint(&inbox, &mut modes).await {
                 Next::Hint(hint) => {
@@ -204,9 +196,7 @@ impl Intake {
         place: &Arc<Place>,
         watching: &Watching,
     ) -> Result<(), PipelineError> {
-        let modes = watching.watcher.modes().into_iter();
-        let mut own = modes.filter(|mode| mode.path == place.root.path());
-        let Some(mode) = own.next() else {
+        let Some(mode) = watching.watcher.mode_of(place.root.path()) else {
             return Ok(());
         };
         let was = self.shown_modes.pop();
