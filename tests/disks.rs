@@ -554,3 +554,35 @@ fn transcripts_wait_for_the_disk_of_their_folder_and_nothing_is_written_below_it
     assert_eq!(submits(&stage), 2, "{}", stage.service.story());
     stage.check();
 }
+
+#[test]
+fn transcripts_wait_for_the_disk_that_a_folders_own_file_names_as_well() {
+    let stage = stage();
+    let (disk, outputs) = (stage.root().join("disk"), stage.root().join("outputs"));
+    fs::create_dir(&disk).unwrap();
+    fs::create_dir(&outputs).unwrap();
+    let Some(mount) = Bound::new(&disk, &outputs) else {
+        return;
+    };
+    let rules = format!("[transcribe]\noutput_dir = {outputs:?}\n");
+    stage.put("in/stenod.toml", rules.as_bytes());
+    stage.put("in/a.wav", &wav(1, 0.3));
+    stage.stenod(["run"]).success();
+    let written = disk.join("in/a.json");
+    assert!(written.exists(), "{:?}", tree(&disk));
+    drop(mount);
+    stage.put("in/b.wav", &wav(2, 0.3));
+    let outcome = stage.stenod(["run"]).no_panic();
+    assert_ne!(outcome.code, Some(0), "{}", outcome.tell());
+    assert_eq!(fs::read_dir(&outputs).unwrap().count(), 0);
+    assert!(
+        reasons(&stage)[1].ends_with("source_away"),
+        "{:?}",
+        reasons(&stage)
+    );
+    let _mount = Bound::new(&disk, &outputs).unwrap();
+    stage.stenod(["run"]).success();
+    assert!(disk.join("in/b.json").exists());
+    assert_eq!(submits(&stage), 2, "{}", stage.service.story());
+    stage.check();
+}

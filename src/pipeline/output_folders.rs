@@ -1,8 +1,9 @@
 //! Folders for outputs whose disk was taken away: nothing is written until it is back.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Pipeline, PipelineError, Place};
+use super::{Pipeline, PipelineError};
 use crate::discover::mount_of;
 use crate::disk::{PATIENCE, in_time};
 use crate::queue::OutputFolder;
@@ -25,14 +26,11 @@ impl Pipeline {
         Ok(is_away.then_some(folder.path))
     }
 
-    /// Keeps on which disks the folders for outputs of these places are, as far as they are there.
-    pub(super) async fn know_output_folders(&self, places: &[&Place]) -> Result<(), PipelineError> {
-        let mut folders: Vec<PathBuf> = places
-            .iter()
-            .filter_map(|place| place.output_dir.clone())
-            .collect();
-        folders.sort();
-        folders.dedup();
+    /// Keeps on which disks these folders for outputs are, as far as they are there.
+    pub(super) async fn know_output_folders(
+        &self,
+        folders: BTreeSet<PathBuf>,
+    ) -> Result<(), PipelineError> {
         for path in folders {
             let looked_at = path.clone();
             let look = move || looked_at.is_dir().then(|| mount_of(&looked_at));

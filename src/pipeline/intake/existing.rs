@@ -131,8 +131,9 @@ impl Intake {
     /// Notes of the folders whose old files are left alone that stenod was started with them.
     /// And on which disks their outputs lie.
     pub(super) async fn meet_folders(&self) -> Result<(), PipelineError> {
-        let all: Vec<&Place> = self.places.iter().map(AsRef::as_ref).collect();
-        self.pipeline.know_output_folders(&all).await?;
+        let outputs = self.places.iter();
+        let outputs = outputs.filter_map(|place| place.output_dir.clone());
+        self.pipeline.know_output_folders(outputs.collect()).await?;
         let places = self.places.iter().filter(|place| self.leaves_old(place));
         let folders: Vec<_> = places.map(|place| place.root.path().to_owned()).collect();
         if folders.is_empty() {

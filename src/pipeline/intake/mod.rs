@@ -103,6 +103,8 @@ pub struct Intake {
     /// Where the watcher finds what could not be read, while somebody watches.
     closed: Option<Closed>,
     below: Below,
+    /// Folders for outputs of which it is known by now on which disks they are.
+    met_outputs: HashSet<PathBuf>,
     /// The hints about the one place, while somebody watches.
     inbox: Option<Arc<inbox::Inbox>>,
     /// When files were looked at again in the middle of a large scan.
@@ -142,6 +144,7 @@ impl Intake {
             unheard: HashSet::new(),
             closed: None,
             below: Below::default(),
+            met_outputs: HashSet::new(),
             inbox: None,
             looked_between: Instant::now(),
             examiners: portion::Examiners::default(),

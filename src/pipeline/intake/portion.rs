@@ -3,7 +3,7 @@
 //! One transaction for many files is what makes a storm of small ones bearable. A portion is bounded in
 //! files and in bytes to read, so that it never keeps others waiting for long.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -155,6 +155,7 @@ impl Intake {
         if portion.sightings.is_empty() {
             return Ok(());
         }
+        self.know_outputs(&portion).await?;
         let files = portion.sightings.iter();
         let files = files.map(|sighting| (sighting.path.clone(), sighting.fingerprint));
         let known = self.pipeline.queue.known_many(files.collect()).await?;
@@ -221,6 +222,19 @@ impl Intake {
         }
         let queue = &self.pipeline.queue;
         self.pipeline.kept(|| queue.keep_marks(marks.clone())).await
+    }
+
+    /// Keeps on which disks the outputs of these files will lie: a file of rules may have its own folder for them.
+    async fn know_outputs(&mut self, portion: &Portion) -> Result<(), PipelineError> {
+        let folders = portion.sightings.iter();
+        let folders = folders.filter_map(|sighting| sighting.place.output_dir.as_ref());
+        let new = folders.filter(|folder| !self.met_outputs.contains(*folder));
+        let new: BTreeSet<PathBuf> = new.cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.met_outputs.extend(new.iter().cloned());
+        self.pipeline.know_output_folders(new).await
     }
 
     /// Whether a file is looked at again though it is known: whoever names a place wants what was passed over

@@ -155,6 +155,10 @@ impl Intake {
             }
         };
         let whole = scope == Scope::Root;
+        if whole {
+            // They may be on other disks by now.
+            self.met_outputs.clear();
+        }
         let before = self.paused.clone();
         self.paused.forget(place, &scope);
         self.unreadable.forget(place, &scope);
