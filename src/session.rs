@@ -416,6 +416,7 @@ impl FolderFiles for Files {
             let mistaken = |text| Mistaken {
                 file: path.clone(),
                 text,
+                is_closed: false,
             };
             transcribe = self
                 .config

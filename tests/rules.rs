@@ -243,6 +243,50 @@ fn a_folder_that_may_not_be_read_is_told_and_taken_up_when_it_may() {
 }
 
 #[test]
+fn rules_that_are_a_link_to_where_nobody_may_look_pause_their_folder_until_somebody_may() {
+    if !is_root() {
+        return;
+    }
+    let stage = stage();
+    stage.put("open.wav", &wav(1, 0.3));
+    let elsewhere = stage.root().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    stage.put(elsewhere.join("rules"), b"secret.wav\n");
+    stage.put("in/secret.wav", &wav(2, 0.3));
+    stage.put("in/other.wav", &wav(3, 0.3));
+    symlink(elsewhere.join("rules"), stage.at("in/.stenodignore")).unwrap();
+    stage.give_away();
+    let allow = |mode| {
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(0o000);
+    let mut watch = stage
+        .call(["watch"])
+        .user(stenod_support::stage::NOBODY)
+        .start();
+    watch.until("the one beside", || stage.at("open.json").exists());
+    let trouble = |stage: &Stage| stage.json(&["status"])["folders"][0]["trouble"].clone();
+    watch.until("the trouble", || {
+        trouble(&stage).to_string().contains("what it is a link to")
+    });
+    stage
+        .call(["explain", stage.at("in/other.wav").to_str().unwrap()])
+        .user(stenod_support::stage::NOBODY)
+        .output()
+        .says("its folder is paused");
+    assert_eq!(charges(&stage), 1);
+    // Told by no event, and noticed at the next look at the roots.
+    allow(0o755);
+    watch.until("the other one", || stage.at("in/other.json").exists());
+    watch.until("no trouble", || trouble(&stage).is_null());
+    watch.terminate();
+    watch.outcome().no_panic();
+    assert!(!stage.at("in/secret.json").exists());
+    assert_eq!(charges(&stage), 2);
+    stage.check();
+}
+
+#[test]
 fn a_root_that_is_missing_is_no_reason_to_end() {
     let stage = stage();
     stage.put("a.wav", &wav(1, 0.3));

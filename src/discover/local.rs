@@ -62,6 +62,36 @@ pub struct RuleMistake {
     pub file: PathBuf,
     /// What is wrong with it, with the line if there is one.
     pub text: String,
+    /// Whether it is there and cannot be read: that it can be is told by nobody.
+    pub is_closed: bool,
+}
+
+/// What is wrong with a file of rules.
+#[derive(Debug)]
+struct Wrong {
+    text: String,
+    is_closed: bool,
+}
+
+impl Wrong {
+    fn in_it(text: String) -> Self {
+        let is_closed = false;
+        Self { text, is_closed }
+    }
+
+    fn closed(text: String) -> Self {
+        let is_closed = true;
+        Self { text, is_closed }
+    }
+
+    fn of(self, file: PathBuf) -> RuleMistake {
+        let Self { text, is_closed } = self;
+        RuleMistake {
+            file,
+            text,
+            is_closed,
+        }
+    }
 }
 
 impl LocalRules {
@@ -90,13 +120,14 @@ impl LocalRules {
         match read(&file).map(|text| text.map(|text| Ignored::new(&file, &text))) {
             Ok(None) => {}
             Ok(Some(Ok(ignored))) => level.ignored = Some(ignored),
-            Ok(Some(Err(text))) | Err(text) => level.mistake = Some(RuleMistake { file, text }),
+            Ok(Some(Err(text))) => level.mistake = Some(Wrong::in_it(text).of(file)),
+            Err(wrong) => level.mistake = Some(wrong.of(file)),
         }
         let path = folder.join(SETTINGS_FILE);
         if !root.is_own(&path) {
             match read(&path) {
                 Ok(text) => level.settings = text.map(|text| SettingsFile { path, text }),
-                Err(text) => level.mistake = Some(RuleMistake { file: path, text }),
+                Err(wrong) => level.mistake = Some(wrong.of(path)),
             }
         }
         if level.ignored.is_none() && level.settings.is_none() && level.mistake.is_none() {
@@ -191,22 +222,18 @@ impl Ignored {
 }
 
 /// The text of a file of rules; nothing where there is none, and no regular file is none.
-fn read(path: &Path) -> Result<Option<String>, String> {
-    let cannot = |error: io::Error| format!("it cannot be read: {error}");
-    match fs::metadata(path) {
-        Ok(there) if there.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(error) if gone(&error) => return Ok(None),
-        // Whoever may not look into the folder is told so when its files are looked at.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(error) => return Err(cannot(error)),
+fn read(path: &Path) -> Result<Option<String>, Wrong> {
+    let cannot = |error: io::Error| Wrong::closed(format!("it cannot be read: {error}"));
+    if !is_there(path)? {
+        return Ok(None);
     }
     let mut text = Vec::new();
     let read = File::open(path)
         .and_then(|file| file.take(LARGEST_RULES + 1).read_to_end(&mut text))
         .map_err(cannot)?;
     if u64::try_from(read).unwrap_or(u64::MAX) > LARGEST_RULES {
-        return Err(format!("it is larger than {LARGEST_RULES} bytes"));
+        let text = format!("it is larger than {LARGEST_RULES} bytes");
+        return Err(Wrong::in_it(text));
     }
     match String::from_utf8(text) {
         // Editors of other systems begin a file with a mark of byte order.
@@ -217,7 +244,30 @@ fn read(path: &Path) -> Result<Option<String>, String> {
                 .iter()
                 .take(error.utf8_error().valid_up_to());
             let line = good.filter(|byte| **byte == b'\n').count() + 1;
-            Err(format!("line {line} is not UTF-8"))
+            Err(Wrong::in_it(format!("line {line} is not UTF-8")))
+        }
+    }
+}
+
+/// Whether a regular file is at the path, or where a link at the path leads; that nobody can tell where it leads is
+/// no sign that there are no rules.
+fn is_there(path: &Path) -> Result<bool, Wrong> {
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if gone(&error) => return Ok(false),
+        // Whoever may not look into the folder is told so when its files are looked at.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+        Err(error) => return Err(Wrong::closed(format!("it cannot be read: {error}"))),
+    };
+    if !there.is_symlink() {
+        return Ok(there.is_file());
+    }
+    match fs::metadata(path) {
+        Ok(there) => Ok(there.is_file()),
+        Err(error) if gone(&error) => Err(Wrong::closed("it is a link to nothing".to_owned())),
+        Err(error) => {
+            let text = format!("what it is a link to cannot be read: {error}");
+            Err(Wrong::closed(text))
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Mistaken {
     pub file: PathBuf,
     /// What is wrong, with the file, line and column.
     pub text: String,
+    /// Whether it cannot be read at all.
+    pub is_closed: bool,
 }
 
 impl Mistaken {
@@ -96,7 +98,11 @@ impl Place {
         if let Some(mistake) = local.mistake() {
             let text = format!("{}: {}", mistake.file.display(), mistake.text);
             let file = mistake.file.clone();
-            return Err(Mistaken { file, text });
+            return Err(Mistaken {
+                file,
+                text,
+                is_closed: mistake.is_closed,
+            });
         }
         let files = local.settings();
         if files.is_empty() {

@@ -405,3 +405,27 @@ fn a_folder_in_which_a_browser_loads_a_recording_is_passed_over() {
     ));
     assert!(matches!(at("my.download/talk.mp3"), Sight::File { .. }));
 }
+
+#[test]
+fn a_file_of_rules_that_leads_nowhere_pauses_its_folder() {
+    let top = folder(&[("a/x.mp3", "x"), ("b/x.mp3", "x"), ("c/x.mp3", "x")]);
+    let at = |name: &str| top.path().join(name);
+    symlink(at("no/such/file"), at("a/.stenodignore")).unwrap();
+    symlink("stenod.toml", at("b/stenod.toml")).unwrap();
+    // What is no file holds no rules, and was not meant to.
+    symlink("/dev/null", at("c/stenod.toml")).unwrap();
+    fs::create_dir(at("c/.stenodignore")).unwrap();
+    let root = root(&top, RootRules::default());
+    let said = say(&root, "a/x.mp3");
+    assert_eq!(said, "paused by a/.stenodignore: it is a link to nothing");
+    let said = say(&root, "b/x.mp3");
+    assert!(
+        said.starts_with("paused by b/stenod.toml: what it is a link to cannot be read: "),
+        "{said}"
+    );
+    assert_eq!(say(&root, "c/x.mp3"), "recording");
+    // Where it leads there are rules by now.
+    put(&at("no/such/file"), b"*.mp3\n");
+    let said = say(&root, "a/x.mp3");
+    assert!(said.contains("ignored by `*.mp3`, line 1 of"), "{said}");
+}

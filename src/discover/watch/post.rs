@@ -19,7 +19,7 @@ use super::mailbox::Look;
 use super::mode::{Mode, ModeReason, Presence, RootMode};
 use super::{Cause, Hint};
 use crate::discover::folder::{Identity, SkipReason, gone};
-use crate::discover::local::LocalRules;
+use crate::discover::local::{LocalRules, holds_rules};
 use crate::discover::mounts::number_of_mounts;
 use crate::discover::root::{Root, WatchMode};
 use crate::discover::scan::Scope;
@@ -283,6 +283,9 @@ impl Post {
     }
 
     pub(super) fn look(&mut self, path: &Path, look: Look, means: Means<'_>, hints: &mut Hinted) {
+        // What holds in a folder changed where a file of rules can be read by now.
+        let is_rules = path != self.root.path() && path.file_name().is_some_and(holds_rules);
+        let path = path.parent().filter(|_| is_rules).unwrap_or(path);
         if path == self.root.path() {
             self.look_at_root(look, means, hints);
         } else if self.mode == Mode::Events {

@@ -19,37 +19,56 @@ const MOST_MISTAKES: usize = 1024;
 /// The most mistakes that are named where one line has to do.
 const MOST_NAMED: usize = 3;
 
-/// Every file of rules with a mistake, its root, and what is wrong.
+/// Every file of rules with a mistake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Paused {
-    files: BTreeMap<PathBuf, (PathBuf, String)>,
+    files: BTreeMap<PathBuf, Fault>,
+}
+
+/// What is wrong with a file of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
+    root: PathBuf,
+    text: String,
+    is_closed: bool,
 }
 
 impl Paused {
     pub(super) fn add(&mut self, place: &Place, mistaken: Mistaken) {
         if self.files.len() < MOST_MISTAKES {
-            let root = place.root.path().to_owned();
-            self.files.insert(mistaken.file, (root, mistaken.text));
+            let fault = Fault {
+                root: place.root.path().to_owned(),
+                text: mistaken.text,
+                is_closed: mistaken.is_closed,
+            };
+            self.files.insert(mistaken.file, fault);
         }
     }
 
     /// Forgets the files that a scan of `scope` will look at again.
     pub(super) fn forget(&mut self, place: &Place, scope: &Scope) {
         let root = place.root.path();
-        self.files.retain(|file, (owner, _)| {
+        self.files.retain(|file, fault| {
             let looked_at = match scope {
                 Scope::Root => true,
                 Scope::Tree(tree) => file.starts_with(tree),
                 Scope::Folder(_) => false,
             };
-            owner != root || !looked_at
+            fault.root != root || !looked_at
         });
+    }
+
+    /// The files in the root at `root` that cannot be read: that they can be is told by no event.
+    pub(super) fn closed(&self, root: &Path) -> impl Iterator<Item = &PathBuf> {
+        let files = self.files.iter();
+        let closed = files.filter(move |(_, fault)| fault.is_closed && fault.root == root);
+        closed.map(|(file, _)| file)
     }
 
     /// What is wrong in the root at `root`, in a sentence.
     fn trouble(&self, root: &Path) -> Option<String> {
-        let troubles = self.files.values().filter(|(owner, _)| owner == root);
-        let troubles: Vec<&str> = troubles.map(|(_, text)| text.as_str()).collect();
+        let troubles = self.files.values().filter(|fault| fault.root == root);
+        let troubles: Vec<&str> = troubles.map(|fault| fault.text.as_str()).collect();
         let named = troubles.iter().take(MOST_NAMED).copied();
         let named = named.collect::<Vec<_>>().join("; ");
         let more = match troubles.len().saturating_sub(MOST_NAMED) {
@@ -70,8 +89,8 @@ impl Intake {
         if self.paused == *before {
             return Ok(());
         }
-        for (file, (_, text)) in &self.paused.files {
-            if before.files.get(file).is_none_or(|(_, was)| was != text) {
+        for (file, Fault { text, .. }) in &self.paused.files {
+            if before.files.get(file).is_none_or(|was| was.text != *text) {
                 tracing::warn!("its recordings wait: {text}");
             }
         }
@@ -137,7 +156,12 @@ mod tests {
         for number in 1..=5 {
             let text = format!("{number}: wrong");
             let file = root.join(format!("{number}/stenod.toml"));
-            paused.files.insert(file, (root.clone(), text));
+            let fault = Fault {
+                root: root.clone(),
+                text,
+                is_closed: false,
+            };
+            paused.files.insert(file, fault);
             told.push(paused.trouble(&root).unwrap());
         }
         assert_eq!(told[0], "a folder in it is paused: 1: wrong");

@@ -186,7 +186,9 @@ impl Intake {
                 .troubles
                 .get_key_value(root)
                 .map(|(root, _)| root.clone());
-            closed.keep(root, paths.chain(itself).collect::<BTreeSet<PathBuf>>());
+            let rules = self.paused.closed(root).cloned();
+            let paths: BTreeSet<PathBuf> = paths.chain(itself).chain(rules).collect();
+            closed.keep(root, paths);
         }
         if self.troubles.contains_key(root) {
             // Nothing in it was looked at.
