@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +30,36 @@ const LARGEST_RULES: u64 = 256 << 10;
 /// Whether a file of this name holds rules for its folder.
 pub(super) fn holds_rules(name: &OsStr) -> bool {
     name == IGNORE_FILE || name == SETTINGS_FILE
+}
+
+/// The folders above `folder` whose rules hold in it, the outermost first.
+fn above<'a>(root: &'a Root, folder: &'a Path) -> Vec<&'a Path> {
+    let above = folder.ancestors().skip(1);
+    let mut folders: Vec<&Path> = above
+        .take_while(|above| above.starts_with(root.rules_from()))
+        .collect();
+    folders.reverse();
+    folders
+}
+
+/// A number that changes with the files of rules that lie above `root` and hold in it: no event tells of those.
+pub(super) fn number_of_rules_above(root: &Root) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for folder in above(root, root.path()) {
+        for name in [IGNORE_FILE, SETTINGS_FILE] {
+            let path = folder.join(name);
+            // The link, and what it leads to.
+            for looked in [fs::symlink_metadata(&path), fs::metadata(&path)] {
+                let seen = looked.map(|there| {
+                    let content = (there.dev(), there.ino(), there.len());
+                    let touched = (there.mtime(), there.mtime_nsec());
+                    (content, touched, there.ctime(), there.ctime_nsec())
+                });
+                seen.map_err(|error| error.raw_os_error()).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish()
 }
 
 /// The rules that lie in a folder and in those above it.
@@ -97,12 +129,7 @@ impl Wrong {
 impl LocalRules {
     /// The rules that hold in the folder that holds `folder`, from where the root's rules begin.
     pub(super) fn above(root: &Root, folder: &Path) -> Self {
-        let above = folder.ancestors().skip(1);
-        let mut folders: Vec<&Path> = above
-            .take_while(|above| above.starts_with(root.rules_from()))
-            .collect();
-        folders.reverse();
-        folders
+        above(root, folder)
             .into_iter()
             .fold(Self::default(), |rules, folder| rules.enter(root, folder))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::ops::ControlFlow::Continue;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -258,6 +259,38 @@ async fn excluded_and_foreign_folders_cost_no_watch() {
     );
     // The root, `in` and `in/deep`.
     assert_eq!(mode.watched_folders, 3);
+}
+
+#[tokio::test]
+async fn rules_that_change_above_a_root_have_it_scanned_and_watched_anew() {
+    let top = TempDir::new().unwrap();
+    let at = |name: &str| top.path().join(name);
+    fs::create_dir_all(at("in/music")).unwrap();
+    put(&at("in/music/a.mp3"));
+    put(&at("in/talk.mp3"));
+    let inner = root(&at("in"), RootRules::default()).with_rules_from(top.path());
+    let mut follower = Follower::of(vec![inner], brisk());
+    follower
+        .until_found(&[at("in/music/a.mp3"), at("in/talk.mp3")])
+        .await;
+    for (round, (pattern, watched)) in [("music/", 1), ("nothing/", 2)].into_iter().enumerate() {
+        let mut options = fs::File::options();
+        options.create(true).write(true).truncate(true);
+        let mut rules = options.open(at(".stenodignore")).unwrap();
+        rules.write_all(pattern.as_bytes()).unwrap();
+        let scans = |follower: &Follower| {
+            let hints = follower.followed.iter();
+            hints.filter(|hint| hint.cause == Cause::Root).count()
+        };
+        follower
+            .until(|follower| {
+                let modes = follower.watcher.modes();
+                scans(follower) > round && modes[0].watched_folders == watched
+            })
+            .await;
+    }
+    put(&at("in/music/b.mp3"));
+    follower.until_found(&[at("in/music/b.mp3")]).await;
 }
 
 #[tokio::test]

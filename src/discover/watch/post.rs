@@ -19,7 +19,7 @@ use super::mailbox::Look;
 use super::mode::{Mode, ModeReason, Presence, RootMode};
 use super::{Cause, Hint};
 use crate::discover::folder::{Identity, SkipReason, gone};
-use crate::discover::local::{LocalRules, holds_rules};
+use crate::discover::local::{LocalRules, holds_rules, number_of_rules_above};
 use crate::discover::mounts::number_of_mounts;
 use crate::discover::root::{Root, WatchMode};
 use crate::discover::scan::Scope;
@@ -67,6 +67,8 @@ pub(super) struct Post {
     same_as: Option<PathBuf>,
     /// A number for what is mounted in it.
     mounts: u64,
+    /// A number for the rules that lie above it.
+    rules_above: u64,
     pub(super) watched: BTreeMap<PathBuf, Identity>,
     /// Folders in it that are polled, each with its file system.
     polled_inside: BTreeMap<PathBuf, &'static str>,
@@ -82,6 +84,7 @@ impl Post {
             identity: None,
             same_as: None,
             mounts: 0,
+            rules_above: 0,
             watched: BTreeMap::new(),
             polled_inside: BTreeMap::new(),
         }
@@ -146,7 +149,8 @@ impl Post {
         if seen.identity != self.identity {
             self.release(means);
         }
-        (self.presence, self.identity, self.mounts) = (seen.presence, seen.identity, seen.mounts);
+        (self.presence, self.identity) = (seen.presence, seen.identity);
+        (self.mounts, self.rules_above) = (seen.mounts, seen.rules_above);
         self.same_as = self.root.same_as();
         self.polled_inside.clear();
         (self.mode, self.reason) = self.choose(&seen, means.eyes);
@@ -251,6 +255,7 @@ impl Post {
         let same = seen.presence == self.presence
             && seen.identity == self.identity
             && seen.mounts == self.mounts
+            && seen.rules_above == self.rules_above
             && self.root.same_as() == self.same_as;
         if same {
             return None;
@@ -261,6 +266,9 @@ impl Post {
             Presence::Present if self.presence == Presence::Silent => {}
             Presence::Present if self.presence == Presence::Unreadable => {
                 tracing::info!(%folder, "it can be read again: scanned anew");
+            }
+            Presence::Present if seen.rules_above != self.rules_above => {
+                tracing::info!(%folder, "rules that lie above it changed: scanned anew");
             }
             Presence::Present if seen.identity == self.identity => {
                 tracing::info!(%folder, "a disk was mounted or taken away in it, or above: scanned anew");
@@ -384,6 +392,7 @@ struct Seen {
     identity: Option<Identity>,
     single_file: bool,
     mounts: u64,
+    rules_above: u64,
 }
 
 impl Seen {
@@ -404,6 +413,7 @@ impl Seen {
             identity,
             single_file,
             mounts,
+            rules_above: number_of_rules_above(root),
         }
     }
 }
