@@ -735,6 +735,36 @@ fn a_reload_says_what_takes_a_restart() {
 }
 
 #[test]
+fn a_reload_says_what_becomes_of_what_is_queued_in_a_folder_that_it_drops() {
+    let stage = stage();
+    let (kept, dropped) = (stage.root().join("kept"), stage.root().join("dropped"));
+    for folder in [&kept, &dropped] {
+        fs::create_dir(folder).unwrap();
+        stage.add_folder(folder);
+    }
+    stage.stenod(["pause"]).success();
+    let mut watch = stage.call(["watch"]).start();
+    stage.put(dropped.join("a.wav"), &wav(1, 0.3));
+    watch.until("it is queued", || {
+        stage.json(&["status"])["jobs"]["queued"] == 1
+    });
+    stage.no_folders();
+    stage.add_folder(&kept);
+    let reload = stage.stenod(["reload"]).success();
+    reload
+        .says("1 recording is still queued from")
+        .says("stenod cancel");
+    // It is said once.
+    let again = stage.stenod(["reload"]).success();
+    assert!(!again.stderr.contains("still queued"), "{}", again.tell());
+    stage.stenod(["resume"]).success();
+    watch.until("its transcript", || dropped.join("a.json").exists());
+    watch.terminate();
+    watch.outcome().no_panic();
+    stage.check();
+}
+
+#[test]
 fn a_raised_budget_is_in_force_after_a_reload() {
     let stage = stage();
     stage.set("budget.per_day", "0.000001");

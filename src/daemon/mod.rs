@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::control::Refusal;
 use crate::desk::{self, Crier, Desk, Origins, Reload, refusal_of_open};
 use crate::discover::{Tuning, Watcher};
+use crate::domain::job::State;
+use crate::domain::plain::shown;
 use crate::pipeline::{
     Intake, IntakeOptions, Mode, Pipeline, PipelineError, drive_latest, tell_others,
 };
@@ -59,7 +61,9 @@ pub struct Start {
 /// [`PipelineError`] where the table fails or a task ends by a fault of its own.
 pub async fn watch(start: Start) -> Result<(), PipelineError> {
     let stop = start.pipeline.stop.clone();
-    forget_others(&start.pipeline, &start.places).await?;
+    for note in forget_others(&start.pipeline, &start.places).await? {
+        tracing::warn!("{note}");
+    }
     let first = start.pipeline.clone();
     let (sender, latest) = watch::channel(start.pipeline);
     let (reloads, asked) = mpsc::channel(RELOADS_AHEAD);
@@ -176,9 +180,10 @@ impl Watching<'_> {
         let notes = config.warnings.iter().map(ToString::to_string);
         let mut notes: Vec<String> = notes.collect();
         notes.extend(self.left_as_it_is(&config, own.queue.state_dir()));
-        forget_others(&renewed, &places)
+        let left = forget_others(&renewed, &places)
             .await
             .map_err(|error| refusal_of_open(error.into()))?;
+        notes.extend(left);
         // Before anything else is sent.
         let in_force: Vec<_> = places.places.iter().cloned().map(Arc::new).collect();
         renewed.rules.put_into_force(&in_force);
@@ -218,8 +223,9 @@ fn begin(
     Box::pin(intake.watch(watcher, hints))
 }
 
-/// Says of folders that are not watched any more that they are not.
-async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<(), PipelineError> {
+/// Says of folders that are not watched any more that they are not; and what becomes of what is queued in them.
+async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<Vec<String>, PipelineError> {
+    let mut notes = Vec::new();
     let watched: Vec<PathBuf> = places
         .places
         .iter()
@@ -230,6 +236,14 @@ async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<(), Pipel
         .into_iter()
         .filter(|folder| folder.mode.is_some() && !watched.contains(&folder.path));
     for folder in others {
+        if places.roots.owner(&folder.path).is_none() {
+            let path = folder.path.clone();
+            let counts = pipeline
+                .queue
+                .read(move |reader| reader.folder_counts(&[path]));
+            let queued = counts.await?.get(State::Queued.as_str()).copied();
+            notes.extend(queued.map(|count| left_in_queue(count, &folder.path)));
+        }
         let row = FolderRow {
             mode: None,
             mode_reason: None,
@@ -239,7 +253,19 @@ async fn forget_others(pipeline: &Pipeline, places: &Places) -> Result<(), Pipel
         };
         pipeline.queue.remember_folder(row, pipeline.now()).await?;
     }
-    Ok(())
+    Ok(notes)
+}
+
+/// What becomes of what is queued in a folder that is not watched any more.
+fn left_in_queue(count: u64, folder: &Path) -> String {
+    let (are, them) = match count {
+        1 => ("recording is", "it"),
+        _ => ("recordings are", "them"),
+    };
+    format!(
+        "{count} {are} still queued from {}, which is not watched any more, and will be transcribed: `stenod list --state queued` names {them}, `stenod cancel` stops {them}",
+        shown(folder)
+    )
 }
 
 fn say(reloaded: &Result<Vec<String>, Refusal>) {
