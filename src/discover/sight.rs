@@ -4,10 +4,10 @@
 //! and a scan cannot differ.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::folder::{Entry, Identity, Rules, SkipReason, gone, look_at_given};
+use super::folder::{Entry, Identity, Rules, SkipReason, closed_above, gone, look_at_given};
 use super::local::LocalRules;
 use super::root::{LeftOut, Root};
 use crate::domain::settle::Fingerprint;
@@ -74,11 +74,16 @@ pub fn sight(root: &Root, path: &Path) -> Sight {
     }
     go_down(root, relative).unwrap_or_else(|error| {
         if gone(&error) {
-            Sight::Gone
-        } else {
-            let (at, why) = (path.to_owned(), SkipReason::Unreadable(error));
-            Sight::Passed { at, why }
+            return Sight::Gone;
         }
+        let closed = closed_above(path).filter(|_| error.kind() == ErrorKind::PermissionDenied);
+        let (at, why) = match closed {
+            // Of what is in a folder that may not be entered nothing is known.
+            Some(folder) => (folder, SkipReason::ClosedFolder(error)),
+            None => (path, SkipReason::Unreadable(error)),
+        };
+        let at = at.to_owned();
+        Sight::Passed { at, why }
     })
 }
 
