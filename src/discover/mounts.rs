@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 /// The one table of this process, read again only when it changed.
 static TABLE: LazyLock<Mutex<Mounts>> = LazyLock::new(|| Mutex::new(Mounts::open()));
@@ -21,11 +22,22 @@ pub(super) fn mounted_below(path: &Path) -> BTreeSet<PathBuf> {
     table.below(path)
 }
 
-/// A number that changes when something is mounted at, below or above `path`, or taken away.
+/// A number that changes when something is mounted at, below or above `path`, or taken away; blocks for a look at it.
 pub(super) fn number_of_mounts(path: &Path) -> u64 {
+    let mount = unique_mount(path);
     let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     table.refresh();
-    table.number(path)
+    table.number(path, mount)
+}
+
+/// `STATX_MNT_ID_UNIQUE` of `statx(2)`.
+const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+/// The number of the mount that holds `path`, which none has that comes later; kernels before 6.8 do not tell.
+fn unique_mount(path: &Path) -> Option<u64> {
+    let seen = statx(CWD, path, AtFlags::empty(), UNIQUE).ok()?;
+    let is_told = StatxFlags::from_bits_retain(seen.stx_mask).contains(UNIQUE);
+    is_told.then_some(seen.stx_mnt_id)
 }
 
 /// The path at which the disk is mounted that holds `path`; blocks for a look at it, by which what is mounted when
@@ -73,26 +85,22 @@ impl Mounts {
         }
     }
 
-    /// A number that changes when something is mounted at, below or above `path`, or taken away; also
-    /// when the same is put back between two looks, for kernels give out numbers of mounts again.
-    fn number(&self, path: &Path) -> u64 {
+    /// A number that changes when something is mounted at, below or above `path`, or taken away; also when the same
+    /// is put back between two looks. Kernels give out numbers of mounts again, so that any change counts there, but
+    /// for a `mount` that holds the path by a number of its own.
+    fn number(&self, path: &Path, mount: Option<u64>) -> u64 {
         let top = Path::new("/");
-        let below = self
-            .table
-            .iter()
-            .filter(|(point, _)| point.starts_with(path));
-        let above = self
-            .table
-            .iter()
-            .filter(|(point, _)| path.starts_with(point));
+        let points = || self.table.iter().filter(|(point, _)| point != top);
+        let below = points().filter(|(point, _)| point.starts_with(path));
+        let above = points().filter(|(point, _)| path.starts_with(point));
         let holding = above.max_by_key(|(point, _)| point.as_os_str().len());
-        let mut mounts = below
-            .chain(holding)
-            .filter(|(point, _)| point != top)
-            .peekable();
+        let mounts: Vec<_> = below.chain(holding).collect();
+        let is_alone = mounts.iter().all(|(point, _)| path.starts_with(point));
+        let is_certain = mounts.is_empty() || (is_alone && mount.is_some());
         let mut hasher = DefaultHasher::new();
-        mounts.peek().map(|_| self.changes).hash(&mut hasher);
-        mounts.for_each(|mount| mount.hash(&mut hasher));
+        (!is_certain).then_some(self.changes).hash(&mut hasher);
+        mount.filter(|_| is_alone).hash(&mut hasher);
+        mounts.hash(&mut hasher);
         hasher.finish()
     }
 
@@ -176,7 +184,8 @@ mod tests {
 
     #[test]
     fn mounts_below_and_around_a_folder_belong_to_its_number() {
-        let number = |changes, points: &[&str]| mounts(changes, points).number(Path::new("/a/b"));
+        let number =
+            |changes, points: &[&str]| mounts(changes, points).number(Path::new("/a/b"), None);
         let none = number(0, &["/", "/c", "/a/bc"]);
         assert_eq!(none, number(7, &["/"]));
         for points in [["/", "/a"], ["/", "/a/b"], ["/", "/a/b/c"]] {
@@ -184,6 +193,20 @@ mod tests {
             assert_eq!(number(0, &points), number(0, &points));
             assert_ne!(number(0, &points), number(1, &points));
         }
+    }
+
+    #[test]
+    fn a_change_elsewhere_is_none_of_a_folder_whose_mount_is_known_by_its_number() {
+        let number = |changes, points: &[&str], mount| {
+            mounts(changes, points).number(Path::new("/a/b"), Some(mount))
+        };
+        for points in [&["/"][..], &["/", "/a"], &["/", "/a", "/a/b"]] {
+            assert_eq!(number(0, points, 7), number(1, points, 7), "{points:?}");
+            assert_ne!(number(0, points, 7), number(0, points, 8), "{points:?}");
+        }
+        // What is mounted inside is known by its line alone.
+        let inside = ["/", "/a", "/a/b/c"];
+        assert_ne!(number(0, &inside, 7), number(1, &inside, 7));
     }
 
     #[test]
