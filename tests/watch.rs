@@ -145,6 +145,13 @@ fn what_is_not_complete_is_told_with_what_it_waits_for_until_it_is() {
         );
         assert!(found["until"].is_string(), "{found:#}");
     }
+    let found = explained(&zeros)["message"].clone();
+    assert!(
+        found
+            .to_string()
+            .contains("cut short: nothing but zero bytes yet"),
+        "{found}"
+    );
     fs::remove_file(&growing).unwrap();
     watch.terminate();
     watch.outcome().no_panic();

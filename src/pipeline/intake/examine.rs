@@ -170,10 +170,13 @@ fn skipped_by(error: &ProbeError) -> Examined {
 
 /// What is missing, in the words by which such a file waits.
 fn missing(error: &ProbeError) -> String {
+    if let ProbeError::NotAudio { resembles } = error {
+        // The room was made before the content came, as some copiers do.
+        return format!("cut short: {resembles} yet");
+    }
     let text = error.to_string();
     if error.code() == CUT_SHORT {
         return text;
     }
-    // The room was made before the content came, as some copiers do.
     format!("cut short: {text}")
 }
