@@ -183,7 +183,7 @@ impl Queue {
     }
 
     /// Sends a done job back to its stored reply, so that its outputs are written again, perhaps in more
-    /// formats; free of charge.
+    /// formats; free of charge. Says whether it is done now, or kept until somebody has agreed.
     ///
     /// # Errors
     /// [`QueueError::Elsewhere`] if the job is not done.
@@ -192,14 +192,15 @@ impl Queue {
         job: Job,
         publication: Publication,
         now: Timestamp,
-    ) -> Result<(), QueueError> {
+    ) -> Result<bool, QueueError> {
         let is_agreed = self.is_agreed();
         self.writer
             .run(move |connection| match is_agreed {
                 true => jobs::publish_again(connection, &job, &publication, now),
                 false => proposals::keep_outputs(connection, job.id, &job.base, &publication),
             })
-            .await
+            .await?;
+        Ok(is_agreed)
     }
 
     /// Makes a done job of a recording whose transcript lies there already, free of charge; nothing where

@@ -223,9 +223,10 @@ impl Intake {
             return Ok(arrival);
         };
         let (queue, now) = (&self.pipeline.queue, self.pipeline.now());
-        queue.publish_again(job.clone(), publication, now).await?;
-        self.pipeline.tell_many(vec![job.id]).await?;
-        self.pipeline.bell.notify_one();
+        if queue.publish_again(job.clone(), publication, now).await? {
+            self.pipeline.tell_many(vec![job.id]).await?;
+            self.pipeline.bell.notify_one();
+        }
         Ok(arrival)
     }
 
@@ -315,8 +316,8 @@ impl Intake {
                 };
                 let (id, now) = (job.id, self.pipeline.now());
                 let queue = &self.pipeline.queue;
-                queue.publish_again(*job, publication, now).await?;
-                Ok(Some(id))
+                let is_moved = queue.publish_again(*job, publication, now).await?;
+                Ok(is_moved.then_some(id))
             }
         }
     }
