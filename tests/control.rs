@@ -469,6 +469,33 @@ fn what_comes_after_the_price_was_said_is_not_sent_by_a_run_beside_a_daemon() {
 }
 
 #[test]
+fn what_is_done_while_a_person_thinks_is_not_paid_for_again_by_force() {
+    let stage = stage();
+    let mut watch = watching(&stage);
+    stage.disagree();
+    let gate = Gate::closed();
+    stage
+        .service
+        .script(Rule::on(Endpoint::Submit).behind(&gate));
+    let late = stage.put("late.wav", &wav(2, 0.3));
+    let held = |log: &Log| log.submits().any(|submit| submit.held);
+    stage.service.wait("a submit in flight", held);
+    let first = stage.at("first.wav");
+    let (first, late) = (first.to_str().unwrap(), late.to_str().unwrap());
+    let mut client = stage.on_terminal(["run", "--force", first, late]);
+    let screen = client.until("the question", |screen| screen.contains("[y/N]"));
+    assert!(screen.contains("1 to transcribe"), "{screen}");
+    gate.open();
+    watch.until("the transcript", || stage.at("late.json").exists());
+    until_count(&stage, "done", 2);
+    client.press("y\r");
+    let ended = client.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    // That which was named by its price, and no other.
+    assert_eq!(charges(&stage), 3, "{}", ended.screen);
+}
+
+#[test]
 fn a_daemon_that_ends_while_a_person_thinks_is_not_said_to_hold_the_state() {
     let stage = stage();
     let watch = watching(&stage);

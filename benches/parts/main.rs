@@ -100,6 +100,7 @@ fn arrival(number: usize) -> Arrival {
             changed_ns: 0,
         },
         known: None,
+        may_force: true,
         candidate: Some(Candidate {
             source: path,
             root: "/recordings".into(),

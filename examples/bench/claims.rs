@@ -83,6 +83,7 @@ fn arrival(number: usize) -> Arrival {
             changed_ns: 0,
         },
         known: None,
+        may_force: true,
         candidate: Some(Candidate {
             source: path,
             root,

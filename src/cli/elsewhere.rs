@@ -14,7 +14,9 @@ use super::live::Paces;
 use super::orders::{unexpected, unheard};
 use super::output::shown;
 use super::report::Teller;
-use super::run::{Charged, charged_since, say_done_elsewhere, say_if_held, show_plan};
+use super::run::{
+    Charged, charged_since, named_in_vain, say_done_elsewhere, say_if_held, show_plan,
+};
 use super::signals::{Signalled, Signals};
 use super::summary::{End, Summary};
 use super::{Failure, RunChoices, Session, exit, unsettled};
@@ -380,9 +382,10 @@ impl Elsewhere<'_> {
         let told = self.teller.told();
         let is_left = |(_, reason): &&(String, Reason)| reason.code == NOT_AGREED;
         let missing = missing + told.skipped.iter().filter(is_left).count();
+        let missing = missing + named_in_vain(&told, &self.choices.paths);
         let summary = Summary::of(&jobs, &told, under_way, charged);
         summary.say(self.session, end)?;
-        say_done_elsewhere(self.session, &jobs)?;
+        say_done_elsewhere(self.session, &jobs, &self.choices.paths)?;
         Ok(summary.code(end, &jobs, missing))
     }
 

@@ -72,12 +72,10 @@ pub(super) async fn retry(session: &Session, arguments: &RetryArguments) -> Resu
     say_changed(session, "to be tried again", answer, &way)
 }
 
-/// Whether `retry` of a folder means a job: it came to nothing, or waits for a person.
+/// Whether `retry` of a folder means a job: it came to nothing, or waits for a person. What is in doubt may be paid
+/// twice, and is asked for by itself.
 fn is_retried(stage: &Stage) -> bool {
-    matches!(
-        stage.state(),
-        State::Failed | State::Waiting | State::InDoubt
-    )
+    matches!(stage.state(), State::Failed | State::Waiting)
 }
 
 /// Whether `cancel` of a folder means a job: it has not ended.
@@ -153,7 +151,7 @@ fn nothing_to_retry(session: &Session, arguments: &RetryArguments) -> Result<u8,
         (arguments.in_doubt, "is in doubt".to_owned()),
         (
             !arguments.jobs.is_empty(),
-            "there failed, waits or is in doubt".to_owned(),
+            "there failed or waits".to_owned(),
         ),
         (
             arguments.reason.is_some(),

@@ -201,7 +201,7 @@ async fn ended(
         let left = left_to_pay(pipeline, how).await?;
         let summary = Summary::of(&jobs, &teller.told(), under_way, charged).leaving(left);
         summary.say(session, how)?;
-        say_done_elsewhere(session, &jobs)?;
+        say_done_elsewhere(session, &jobs, paths)?;
         let missing = end.as_ref().map_or(0, |end| end.missing);
         let missing = missing + named_in_vain(&teller.told(), paths);
         return Ok(summary.code(how, &jobs, missing));
@@ -210,7 +210,11 @@ async fn ended(
 }
 
 /// Says of what was done before, and lies elsewhere than `--output-dir` asks for, how it is written there too.
-pub(super) fn say_done_elsewhere(session: &Session, jobs: &[Job]) -> Result<(), Failure> {
+pub(super) fn say_done_elsewhere(
+    session: &Session,
+    jobs: &[Job],
+    paths: &[PathBuf],
+) -> Result<(), Failure> {
     let Some(asked) = &session.overrides.output_dir else {
         return Ok(());
     };
@@ -234,15 +238,18 @@ pub(super) fn say_done_elsewhere(session: &Session, jobs: &[Job]) -> Result<(), 
     session
         .output
         .say(&format!("{are}; this writes {them} there, too:"))?;
-    let sources = elsewhere.iter().take(MOST_NAMED);
-    let sources: String = sources
-        .map(|job| format!(" {}", quoted(&job.source)))
-        .collect();
-    let paths = match elsewhere.len() > MOST_NAMED {
-        true => String::new(),
-        false => sources,
+    let named: Vec<String> = match elsewhere.len() > MOST_NAMED && !paths.is_empty() {
+        true => paths.iter().map(|path| quoted(path)).collect(),
+        false => elsewhere.iter().map(|job| quoted(&job.source)).collect(),
     };
-    let command = format!("stenod render -o {}{paths}", quoted(&folder));
+    let formats = session.overrides.formats.as_ref();
+    let formats = formats.map(|formats| format!(" -f {}", formats.join(",")));
+    let command = format!(
+        "stenod render{} -o {} {}",
+        formats.unwrap_or_default(),
+        quoted(&folder),
+        named.join(" ")
+    );
     let page = session.output.page_for_talk();
     Ok(session
         .output
@@ -261,7 +268,7 @@ async fn left_to_pay(pipeline: &Pipeline, end: End<'_>) -> Result<Option<Decimal
 }
 
 /// How many of the files that were named themselves were passed over: whoever names one wants its transcript.
-fn named_in_vain(told: &Told, paths: &[PathBuf]) -> usize {
+pub(super) fn named_in_vain(told: &Told, paths: &[PathBuf]) -> usize {
     let files = paths.iter().filter(|path| !path.is_dir());
     let files = files.filter_map(|path| straight(path).ok());
     let named: Vec<String> = files.map(|path| view::path(&path)).collect();

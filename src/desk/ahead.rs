@@ -54,7 +54,9 @@ struct Kept {
 impl Plans {
     /// Keeps a plan by these terms; gives the word by which it is known.
     fn keep(&self, terms: String, agreed: Agreed) -> String {
-        let word = self.number.fetch_add(1, Ordering::Relaxed).to_string();
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        // Another process has other plans.
+        let word = format!("{}-{number}", std::process::id());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_PLANS {
             kept.pop_front();

@@ -94,29 +94,65 @@ pub struct Plan {
     pub prices: BTreeMap<String, Option<Price>>,
 }
 
-/// The recordings of a plan to which somebody has agreed, and by whom they are recognised.
+/// What somebody has agreed to who agreed to a plan.
 #[derive(Debug, Default)]
-pub struct Agreed(HashMap<PathBuf, (ContentHash, Provider, String)>);
+pub struct Agreed(HashMap<PathBuf, Promise>);
+
+/// What the plan said of a recording.
+#[derive(Debug)]
+struct Promise {
+    hash: ContentHash,
+    provider: Provider,
+    model: String,
+    consent: Consent,
+}
+
+/// To what somebody has agreed with a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// That it is sent.
+    Send {
+        /// Though it has a transcript.
+        anew: bool,
+    },
+    /// That it takes the transcript of another one.
+    Copy,
+    /// To nothing that is paid.
+    Nothing,
+}
 
 impl Agreed {
-    /// Whether this is what was agreed to: the same content, by the same model.
-    pub fn has(&self, candidate: &Candidate) -> bool {
-        let agreed = self.0.get(&candidate.source);
-        agreed.is_some_and(|(hash, provider, model)| {
-            let settings = &candidate.settings;
-            (*hash, *provider, model) == (candidate.hash, settings.provider, &settings.model)
-        })
+    /// What was agreed to with a recording: by this content and model, or nothing.
+    pub fn of(&self, candidate: &Candidate) -> Consent {
+        let settings = &candidate.settings;
+        let promise = self.0.get(&candidate.source).filter(|promise| {
+            (promise.hash, promise.provider, &promise.model)
+                == (candidate.hash, settings.provider, &settings.model)
+        });
+        promise.map_or(Consent::Nothing, |promise| promise.consent)
     }
 }
 
 impl Plan {
     /// What somebody agrees to who agrees to this plan.
     pub fn agreed(&self) -> Agreed {
-        let recordings = self.items.iter().filter_map(|item| {
-            let by = (item.hash?, item.provider, item.model.clone());
-            Some((item.source.clone(), by))
+        let promises = self.items.iter().filter_map(|item| {
+            let consent = match item.fate {
+                Fate::Send { anew, .. } => Consent::Send { anew },
+                Fate::Duplicate { .. } => Consent::Copy,
+                Fate::Done | Fate::UnderWay | Fate::Wait(_) | Fate::Skip(_) | Fate::Ended(_) => {
+                    Consent::Nothing
+                }
+            };
+            let promise = Promise {
+                hash: item.hash?,
+                provider: item.provider,
+                model: item.model.clone(),
+                consent,
+            };
+            Some((item.source.clone(), promise))
         });
-        Agreed(recordings.collect())
+        Agreed(promises.collect())
     }
 
     /// Of how many files this becomes.

@@ -31,6 +31,8 @@ pub struct Arrival {
     pub known: Option<Known>,
     /// The recording to queue, if it is one.
     pub candidate: Option<Candidate>,
+    /// Whether it is queued again where what has ended is.
+    pub may_force: bool,
     /// The job of the same recording whose file has gone, which follows it.
     pub gone: Option<Gone>,
     /// Where that job had its recording then.
@@ -172,7 +174,14 @@ fn take_in_one(
         proposed,
         asked,
     } = how;
-    let enqueued = jobs::offer(connection, candidate, gone, force, proposed, now)?;
+    let enqueued = jobs::offer(
+        connection,
+        candidate,
+        gone,
+        force && arrival.may_force,
+        proposed,
+        now,
+    )?;
     if let Enqueued::Known(job) = &enqueued {
         jobs::restate(connection, job, candidate, asked, proposed)?;
     }

@@ -191,7 +191,12 @@ pub(super) fn offer(
             let base = free_base(connection, candidate, None)?;
             // The name was decided once; only the folder may be another by now.
             if base.parent() != known.base.parent() {
-                write_elsewhere(connection, known, candidate, &base, now)?;
+                let publication = &candidate.publication;
+                if proposed {
+                    proposals::keep_outputs(connection, known.id, &base, publication)?;
+                } else {
+                    write_elsewhere(connection, known, publication, &base, now)?;
+                }
             }
             Ok(enqueued)
         }
@@ -231,14 +236,14 @@ fn propose(connection: &Connection, enqueued: &Enqueued, asked: bool) -> Result<
 
 /// Has outputs that are not written yet, perhaps because they could not be, written where the configuration
 /// has them now.
-fn write_elsewhere(
+pub(super) fn write_elsewhere(
     connection: &Connection,
     job: &Job,
-    candidate: &Candidate,
+    publication: &Publication,
     base: &Path,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    set_outputs(connection, job.id, base, &candidate.publication)?;
+    set_outputs(connection, job.id, base, publication)?;
     let Stage::Received { reply, .. } = job.stage else {
         return Ok(());
     };

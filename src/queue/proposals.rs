@@ -92,6 +92,8 @@ fn restate(connection: &Connection, now: Timestamp) -> Result<(), QueueError> {
         let publication = from_json(&publication, "what a run is to write")?;
         if matches!(job.stage, Stage::Done { .. }) {
             jobs::publish_again(connection, &job, &publication, now)?;
+        } else if matches!(job.stage, Stage::Received { .. }) {
+            jobs::write_elsewhere(connection, &job, &publication, &base, now)?;
         } else if jobs::has_outputs_to_come(&job.stage) {
             jobs::set_outputs(connection, id, &base, &publication)?;
         }

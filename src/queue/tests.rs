@@ -500,6 +500,7 @@ async fn what_nobody_agreed_to_is_put_back_as_it_was_by_the_next_start_and_nothi
     let take_in = async |path: &str, content| {
         let candidate = recording(path, content);
         let arrival = Arrival {
+            may_force: true,
             path: candidate.source.clone(),
             root: candidate.root.clone(),
             fingerprint: Fingerprint {

@@ -249,7 +249,7 @@ fn a_folder_stands_for_what_can_be_retried_or_cancelled_in_it() {
     stage.stenod(["run", "-y"]).success();
     let folder = stage.at("in").display().to_string();
     let nothing = stage.stenod(["retry", &folder]).success();
-    nothing.says("nothing to do: no job there failed");
+    nothing.says("nothing to do: no job there failed or waits");
     stage
         .stenod(["cancel", &folder])
         .success()

@@ -20,6 +20,7 @@ use crate::domain::style::Style;
 use crate::media::probe::is_decodable;
 use crate::pipeline::away::is_away;
 use crate::pipeline::document::style;
+use crate::pipeline::plan::Consent;
 use crate::pipeline::{PipelineError, Place};
 use crate::queue::{Arrival, Elsewhere, Enqueued, Gone, Kin, Known};
 use crate::supervise::{TaskPanicked, blocking};
@@ -108,6 +109,7 @@ impl Intake {
             fingerprint: sighting.fingerprint,
             known: new.then(|| known.clone()),
             candidate: None,
+            may_force: true,
             gone,
             gone_from: gone.and_then(|gone| source_of(&kin, gone)),
         };
@@ -175,7 +177,17 @@ impl Intake {
             return Ok(arrival);
         }
         let agreed = self.options.agreed.as_deref();
-        if agreed.is_some_and(|agreed| !agreed.has(&candidate)) {
+        let consent = agreed.map(|agreed| agreed.of(&candidate));
+        let own = kin.own.as_ref().map(|own| &own.stage);
+        arrival.may_force = match consent {
+            // It was done meanwhile, and nobody agreed to have it anew.
+            Some(Consent::Send { anew: false }) => !matches!(own, Some(Stage::Done { .. })),
+            Some(Consent::Nothing) => false,
+            Some(Consent::Send { anew: true } | Consent::Copy) | None => true,
+        };
+        // What has a job already goes on as it is, and so does what only has another name.
+        let is_known = own.is_some() || (arrival.gone.is_some() && !self.options.force);
+        if consent == Some(Consent::Nothing) && !is_known {
             self.skipped(arrival.path.clone(), not_agreed());
         } else if !self.is_over_limit(kin) {
             arrival.candidate = Some(candidate);
