@@ -534,7 +534,7 @@ fn what_is_queued_is_written_as_the_next_run_asks_for_it() {
     // What is done stays where it is, and the way there is told.
     let there = stage.root().join("there");
     let asked = ["run", "--yes", "-f", "md", "-o", there.to_str().unwrap()];
-    stage.stenod(asked).success().says("stenod render -o");
+    stage.stenod(asked).success().says("stenod render -f md -o");
     assert!(!there.exists());
 }
 
