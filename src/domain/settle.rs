@@ -4,10 +4,12 @@
 //! time doubles when a change ends a quiet stretch of half of it or more, so that bursts with pauses
 //! are waited for. Never complete: an empty file, a temporary name, a file that changed since the last
 //! sample, a container that says it is cut short. The book forgets a file as soon as it is complete or
-//! gone, so its memory is bounded by what is unsettled at this moment.
+//! gone, so its memory is bounded by what is unsettled at this moment; of some thousand that were complete
+//! lately it keeps how long it waited, and waits twice as long where one changes after that.
 
 mod names;
 mod room;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,8 @@ use jiff::Timestamp;
 
 pub use names::{complete_name, hidden, pruned_folder, temporary_name};
 pub use room::{Room, ZEROS_PATIENCE, Zeros};
+
+use taken::Taken;
 
 /// The longest that a file must stay unchanged, however often it changed before (5 minutes), unless
 /// the configured settle time is longer still.
@@ -159,6 +163,7 @@ pub struct SettleBook {
     looks: BTreeSet<(Timestamp, Arc<Path>)>,
     capacity: usize,
     refused: bool,
+    taken: Taken,
 }
 
 impl Default for SettleBook {
@@ -176,6 +181,7 @@ impl SettleBook {
             looks,
             capacity,
             refused: false,
+            taken: Taken::default(),
         }
     }
 
@@ -217,10 +223,15 @@ impl SettleBook {
             None if sample.size > 0 && sample.untouched_for(settle.max(OLD_ENOUGH), now) => {
                 return Settling::Complete;
             }
-            None => Entry {
-                quiet,
-                ..Entry::new(sample, settle, now)
-            },
+            None => {
+                let entry = Entry::new(sample, settle, now);
+                let wait = self.taken.too_short_for(&sample);
+                Entry {
+                    quiet,
+                    wait: wait.map_or(settle, |wait| longer(wait.max(settle), settle)),
+                    ..entry
+                }
+            }
         };
         self.settle(path, entry, now)
     }
@@ -327,6 +338,7 @@ impl SettleBook {
 
     fn settle(&mut self, path: &Path, mut entry: Entry, now: Timestamp) -> Settling {
         let Some(until) = entry.next_look(now) else {
+            self.taken.note(entry.last, entry.wait);
             return Settling::Complete;
         };
         let reason = entry.reason();
@@ -404,10 +416,9 @@ impl Entry {
         let planned = elapsed(self.looked, self.until);
         self.quiet += elapsed(self.looked, now).min(planned);
         if sample != self.last {
-            let longest = LONGEST_WAIT.max(settle);
             // The quiet that has ended lasted until the change, not until it was seen.
             if self.quiet.saturating_sub(known) >= self.wait / 2 {
-                self.wait = self.wait.saturating_mul(2).min(longest);
+                self.wait = longer(self.wait, settle);
             }
             (self.last, self.changed, self.missing) = (sample, true, None);
             self.quiet = Duration::ZERO;
@@ -458,6 +469,11 @@ impl Entry {
             settled
         })
     }
+}
+
+/// Twice the wait, up to the longest.
+fn longer(wait: Duration, settle: Duration) -> Duration {
+    wait.saturating_mul(2).min(LONGEST_WAIT.max(settle))
 }
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {

@@ -156,6 +156,32 @@ fn pauses_of_half_the_settle_time_double_it() {
 }
 
 #[test]
+fn a_file_that_changes_after_it_was_complete_waits_twice_as_long_from_then_on() {
+    let mut scene = Scene::new();
+    let mut taken = 0;
+    // A recorder that writes every 25 s, where 10 s count as its end.
+    for burst in 0..12_u32 {
+        let begin = f64::from(burst) * 25.0;
+        let size = 1000 * (u64::from(burst) + 1);
+        let (seen, _) = scene.watch(size, begin, begin, begin + 24.9);
+        taken += usize::from(seen == Settling::Complete);
+    }
+    assert_eq!(taken, 2);
+    let (seen, _) = scene.watch(12_000, 275.0, 299.9, 600.0);
+    assert_eq!(seen, Settling::Complete);
+    // Only its content counts, and another file of that name is another one.
+    let mut other = sized(12_000, at(275.0));
+    other.changed_ns += 1_000_000_000_000;
+    let settle = SETTLE;
+    let waits =
+        |scene: &mut Scene, sample| scene.book.observe(&scene.path, settle, sample, at(1300.0));
+    assert_eq!(
+        waits(&mut scene, other),
+        wait(Unsettled::TooYoung, at(1310.0))
+    );
+}
+
+#[test]
 fn the_wait_never_passes_its_cap() {
     let mut scene = Scene::new();
     let mut now = 0.0;
