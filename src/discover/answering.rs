@@ -189,6 +189,9 @@ fn look(path: &Path) {
 mod tests {
     use super::*;
 
+    /// Looks of a moment each, after which a disk that goes on has answered on any machine.
+    const LOOKS: usize = 10_000;
+
     static GATE: Mutex<()> = Mutex::new(());
 
     fn behind_the_gate(_: &Path) {
@@ -212,7 +215,8 @@ mod tests {
         drop(gate);
         let open = disk.asked.lock().unwrap().open.take().unwrap();
         open.answer.recv().unwrap();
-        assert!(disk.answers());
+        // A busy machine may take more than the moment of one look.
+        assert!((0..LOOKS).any(|_| disk.answers()));
     }
 
     #[test]
@@ -231,7 +235,7 @@ mod tests {
         let disk = inside.disks.lock().unwrap()[Path::new("disk")].clone();
         let open = disk.asked.lock().unwrap().open.take().unwrap();
         open.answer.recv().unwrap();
-        assert_eq!(silent("disk"), None);
+        assert!((0..LOOKS).any(|_| silent("disk").is_none()));
     }
 
     #[test]
