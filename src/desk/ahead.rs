@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use super::words::{failed, not_set_up, planned};
 use super::{Daemon, is_same_state};
 use crate::clock::Calendar;
+use crate::config::Config;
 use crate::control::{Answer, News, Refusal, RefusalKind, RunOrder, Told};
 use crate::domain::price::Catalogue;
 use crate::pipeline::plan::{Agreed, Onlooker, PlanTerms, plan};
 use crate::pipeline::{Pipeline, PipelineError, Place, prospect};
 use crate::queue::{QueueError, Reader};
-use crate::session;
+use crate::session::{self, Places};
 use crate::supervise;
 
 /// Tells a client which large file is being read.
@@ -92,6 +93,38 @@ impl Plans {
     }
 }
 
+/// By what a run is done: the settings as they are read now, over the state that is held.
+pub(super) struct Basis {
+    pub(super) config: Config,
+    pub(super) places: Places,
+    pub(super) own: Arc<Pipeline>,
+    /// The word for all that its price depends on.
+    pub(super) terms: String,
+}
+
+impl Basis {
+    /// That of the run which `order` asks for.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the settings are wrong, or are of another state.
+    pub(super) async fn of(
+        latest: &watch::Receiver<Arc<Pipeline>>,
+        daemon: &Daemon,
+        order: &RunOrder,
+    ) -> Result<Self, Refusal> {
+        let (config, places) = daemon.origins.for_run(order).await?;
+        let own = latest.borrow().clone();
+        is_same_state(&config, &own)?;
+        let terms = session::terms(&config, &places);
+        Ok(Self {
+            config,
+            places,
+            own,
+            terms,
+        })
+    }
+}
+
 /// By which terms the run that `order` asks for would be done.
 pub(super) async fn terms(daemon: &Daemon, order: &RunOrder) -> Result<Answer, Refusal> {
     let (config, places) = daemon.origins.for_run(order).await?;
@@ -105,10 +138,12 @@ pub(super) async fn look(
     order: RunOrder,
     told: Told,
 ) -> Result<Answer, Refusal> {
-    let (config, places) = daemon.origins.for_run(&order).await?;
-    let own = latest.borrow().clone();
-    is_same_state(&config, &own)?;
-    let terms = session::terms(&config, &places);
+    let Basis {
+        config,
+        places,
+        own,
+        terms,
+    } = Basis::of(latest, daemon, &order).await?;
     let is_paid = |place: &Place| place.settings.provider.is_paid();
     let catalogue = if places.places.iter().any(is_paid) {
         let listed = session::catalogue(&config, own.clock.clone()).await;

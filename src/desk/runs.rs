@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::ahead::Basis;
 use super::words::{failed, held};
-use super::{Crier, Daemon, is_same_state};
+use super::{Crier, Daemon};
 use crate::control::{Answer, Ended, News, Refusal, RefusalKind, RunOrder, Taken, Told};
 use crate::domain::job::{Job, JobId, Stage, StageName};
 use crate::pipeline::{
@@ -63,10 +64,12 @@ pub(super) async fn run(
     order: RunOrder,
     told: Told,
 ) -> Result<Answer, Refusal> {
-    let (config, places) = daemon.origins.for_run(&order).await?;
-    let own = latest.borrow().clone();
-    is_same_state(&config, &own)?;
-    let terms = session::terms(&config, &places);
+    let Basis {
+        config,
+        places,
+        own,
+        terms,
+    } = Basis::of(latest, daemon, &order).await?;
     let agreed = daemon.plans.agreed(order.plan.as_deref(), &terms)?;
     let events = daemon.crier.follow();
     let about = About::default();
