@@ -22,8 +22,8 @@ use super::summary::{End, Summary};
 use super::{Failure, RunChoices, Session, exit, unsettled};
 use crate::config::{Config, Overrides};
 use crate::control::{
-    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Planned, Refusal,
-    RefusalKind, RunFlags, RunOrder, Taken,
+    Answer, Call, CallError, Ended as Over, Message, Named, News, Order, Refusal, RefusalKind,
+    RunFlags, RunOrder, Taken,
 };
 use crate::desk::{as_pause, as_prospect};
 use crate::disk::{QUICK, real_path, straight};
@@ -47,13 +47,6 @@ enum Heard {
     Answer(Answer),
     /// By the signal that is worth this exit code.
     Signal(u8),
-}
-
-/// What came of asking what a run would do.
-enum Foreseen {
-    Planned(Box<Planned>),
-    /// A signal, worth this exit code, came first.
-    Stopped(u8),
 }
 
 /// What is said where whoever holds the state does not take the run on; who that is, where that is why.
@@ -86,9 +79,13 @@ impl Elsewhere<'_> {
             Ok(call) => call,
             Err(error) => return Err(unheard(self.held, error)),
         };
-        let planned = match self.look_ahead(call, &mut signals).await? {
-            Foreseen::Planned(planned) => planned,
-            Foreseen::Stopped(code) => return Ok(code),
+        // Its settings, key and folders count, and not those of this command.
+        let heard = self.hear(call, &mut signals).await?;
+        self.teller.clear();
+        let planned = match heard {
+            Heard::Answer(Answer::Planned(planned)) => planned,
+            Heard::Answer(_) => return Err(unexpected()),
+            Heard::Signal(code) => return Ok(code),
         };
         let order = Order::Run(RunOrder {
             plan: Some(planned.plan.clone()),
@@ -266,18 +263,6 @@ impl Elsewhere<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    /// What the run would do and cost, by whoever would do it: its settings, key and folders count, and not
-    /// those of this command.
-    async fn look_ahead(&self, call: Call, signals: &mut Signals) -> Result<Foreseen, Failure> {
-        let heard = self.hear(call, signals).await?;
-        self.teller.clear();
-        Ok(match heard {
-            Heard::Answer(Answer::Planned(planned)) => Foreseen::Planned(planned),
-            Heard::Answer(_) => return Err(unexpected()),
-            Heard::Signal(code) => Foreseen::Stopped(code),
-        })
     }
 
     /// How long the service took before.
